@@ -1,0 +1,113 @@
+"""What can go wrong in the certificate authority, as fields rather than prose.
+
+    CaError
+    ├── AddressRefused        the text is not one complete, acceptable address
+    ├── ProfileRefused        a profile asks for what the rules refuse
+    ├── KeyRefused            a key is too weak, of an unsupported kind, or not the certificate's
+    ├── PasswordRuleRefused   a password rule below the strength the key package needs
+    ├── LintFailed            a prepared certificate breaks a rule; nothing was signed
+    ├── KeyPoolClosed         no key will come any more
+    ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
+    │   └── MasterKeyUnknown  the keyring lacks the master key that wrapped the secret
+    └── MasterKeyUnusable     the master key file is missing, exposed, malformed, or the passphrase is wrong
+
+They are not frozen: the interpreter itself sets `__traceback__` and `__cause__` on them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class CaError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+@dataclass(eq=False)
+class AddressRefused(CaError):
+    """The text is not one complete, acceptable rfc822 address; never repeats the text itself."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class ProfileRefused(CaError):
+    """A profile asks for what the rules refuse."""
+
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+@dataclass(eq=False)
+class KeyRefused(CaError):
+    """A key is too weak, of an unsupported kind, or does not belong to its certificate."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class PasswordRuleRefused(CaError):
+    """A password rule yields less entropy than the key package needs."""
+
+    bits: float
+    required_bits: float
+
+    def __str__(self) -> str:
+        return (
+            f"the rule yields {self.bits:.1f} bits of entropy; at least {self.required_bits:.0f} are needed"
+        )
+
+
+@dataclass(eq=False)
+class LintFailed(CaError):
+    """A prepared certificate breaks a rule; nothing was signed with the issuer's key."""
+
+    findings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.findings)
+
+
+class KeyPoolClosed(CaError):
+    """The key pool was closed; no key will come any more."""
+
+
+@dataclass(eq=False)
+class SealBroken(CaError):
+    """A sealed secret does not open: another record's, another master key's, or tampered with."""
+
+    kind: str
+    record_id: str
+
+    def __str__(self) -> str:
+        return f"the sealed {self.kind} of {self.record_id} does not open"
+
+
+@dataclass(eq=False)
+class MasterKeyUnknown(SealBroken):
+    """The keyring lacks the master key that wrapped the secret."""
+
+    master_key_id: str
+
+    def __str__(self) -> str:
+        return f"the sealed {self.kind} of {self.record_id} needs master key {self.master_key_id}"
+
+
+@dataclass(eq=False)
+class MasterKeyUnusable(CaError):
+    """The master key file is missing, exposed to others, malformed, or the passphrase is wrong."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"master key {self.path}: {self.reason}"
