@@ -1,0 +1,109 @@
+"""Who is asking? Gateways, registration agents and the anonymous, and how tokens tell them apart."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from directory.organization import SHARED_SCOPE
+from directory.tokens import PresentedToken, TokenKind, read_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anonymous:
+    """A caller without credentials; sees shared certificates where `may_read` says so, and never mints."""
+
+    may_read: bool
+
+    @property
+    def scope(self) -> str:
+        """Whose certificates it sees."""
+        return SHARED_SCOPE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """An organization's machine that looks addresses up."""
+
+    gateway_id: str
+    name: str
+    organization_id: str
+    scope: str
+    may_mint: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A registration agent: passes passwords on, acts for one organization."""
+
+    agent_id: str
+    email: str
+    organization_id: str
+
+
+Asker = Anonymous | Gateway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayCredential:
+    """A gateway as stored, with the digest of its token's secret."""
+
+    gateway: Gateway
+    token_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCredential:
+    """An agent as stored, with the digest of its token's secret."""
+
+    agent: Agent
+    token_digest: bytes
+
+
+class CallerStore(Protocol):
+    """Finds callers that are neither disabled themselves nor of a disabled organization."""
+
+    async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
+        """Return the gateway whose token carries this identifier."""
+        ...
+
+    async def agent_by_token(self, token_id: str) -> AgentCredential | None:
+        """Return the agent whose token carries this identifier."""
+        ...
+
+
+_NOBODY = b"\x00" * 32
+
+
+class Authentication:
+    """Turns a presented token into the caller it belongs to, or into nobody; never says why."""
+
+    def __init__(self, store: CallerStore) -> None:
+        self._store = store
+
+    async def gateway(self, token: str) -> Gateway | None:
+        """Return the gateway that holds the token."""
+        presented = _of_kind(token, TokenKind.GATEWAY)
+        if presented is None:
+            return None
+        credential = await self._store.gateway_by_token(presented.token_id)
+        # The comparison runs whether or not there is a record, so that the time taken does not tell.
+        genuine = presented.matches(credential.token_digest if credential else _NOBODY)
+        return credential.gateway if credential and genuine else None
+
+    async def named_gateway(self, name: str, token: str) -> Gateway | None:
+        """Return the gateway that holds the token, if that is its name (an LDAP bind says both)."""
+        gateway = await self.gateway(token)
+        return gateway if gateway and gateway.name == name.lower() else None
+
+    async def agent(self, token: str) -> Agent | None:
+        """Return the registration agent who holds the token."""
+        presented = _of_kind(token, TokenKind.AGENT)
+        if presented is None:
+            return None
+        credential = await self._store.agent_by_token(presented.token_id)
+        genuine = presented.matches(credential.token_digest if credential else _NOBODY)
+        return credential.agent if credential and genuine else None
+
+
+def _of_kind(token: str, kind: TokenKind) -> PresentedToken | None:
+    presented = read_token(token)
+    return presented if presented and presented.kind is kind else None

@@ -1,0 +1,149 @@
+"""What is the answer to one question for one address? The way of a lookup, top to bottom.
+
+Knows nothing of LDAP, HTTP or SQL: front ends ask it, ports answer it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from ca.address import Mailbox
+from directory.callers import Anonymous, Asker, Gateway
+from directory.clock import Clock
+from directory.policy import MintContext, MintPolicy, Refusal
+
+
+class Origin(StrEnum):
+    """Where a certificate came from."""
+
+    FOUND = "found"  # the recipient's own: imported or discovered
+    MINTED = "minted"  # made here because nobody had one
+
+
+class Intent(Enum):
+    """What the question allows."""
+
+    MINT_IF_ABSENT = "mint if absent"  # an exact question for one complete address
+    READ_ONLY = "read only"  # browsing, type-ahead: whatever its shape, it never mints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question for one address."""
+
+    mailbox: Mailbox
+    asker: Asker
+    intent: Intent = Intent.MINT_IF_ABSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCertificate:
+    """A certificate that may leave the directory."""
+
+    mailbox: Mailbox
+    der: bytes
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The directory had a certificate."""
+
+    certificate: PublishedCertificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minted:
+    """Nobody had one, so one was made; its key is durably on its way."""
+
+    certificate: PublishedCertificate
+    enrolment_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """There is none, and none was made, for a reason that will not go away by asking again."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """None could be made just now; asking again after a while may help."""
+
+    refusal: Refusal
+    retry_after: timedelta
+
+
+Answer = Found | Minted | Absent | Deferred
+
+
+class DirectoryReader(Protocol):
+    """What the lookup reads."""
+
+    async def best_certificate(
+        self, address_key: str, asker: Asker, now: datetime
+    ) -> PublishedCertificate | None:
+        """Return the best live certificate the asker may see: the recipient's own over a minted one.
+
+        Live: not expired, not revoked, its delivery not bounced. For a gateway that has been disabled
+        since it authenticated, None.
+        """
+        ...
+
+    async def mint_context(self, address_key: str, gateway: Gateway) -> MintContext | None:
+        """Return what the mint policy must know, as stored now; None if the gateway has been disabled."""
+        ...
+
+
+class Minter(Protocol):
+    """Makes the certificate that nobody had."""
+
+    async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+        """Mint once, whatever races; return when everything is durable."""
+        ...
+
+
+class Lookup:
+    """Answers questions: what the directory has, or else, where policy allows, a minted certificate."""
+
+    def __init__(self, *, reader: DirectoryReader, policy: MintPolicy, minter: Minter, clock: Clock) -> None:
+        self._reader = reader
+        self._policy = policy
+        self._minter = minter
+        self._clock = clock
+
+    async def answer(self, question: Question) -> Answer:
+        """Answer one question.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        mailbox, asker = question.mailbox, question.asker
+        if isinstance(asker, Anonymous) and not asker.may_read:
+            return Absent(refusal=Refusal.NOT_FOUND)
+
+        # 1. The directory itself.
+        certificate = await self._reader.best_certificate(mailbox.key, asker, self._clock.now())
+        if certificate is not None:
+            return Found(certificate=certificate)
+
+        # 2. Sources elsewhere (the recipient's own LDAP, DNS CERT, SMIMEA) have their place here: after what
+        #    we know ourselves, before anything is made.
+
+        # 3. May one be minted? A caller without the right learns nothing but that there is none.
+        if question.intent is Intent.READ_ONLY or not isinstance(asker, Gateway):
+            return Absent(refusal=Refusal.NOT_FOUND)
+        context = await self._reader.mint_context(mailbox.key, asker)
+        if context is None or not context.gateway.may_mint:
+            return Absent(refusal=Refusal.NOT_FOUND)
+        refusal = self._policy.refusal(mailbox, context)
+        if refusal is not None:
+            return Absent(refusal=refusal)
+
+        # 4. Mint: one durable transaction, then the answer.
+        return await self._minter.mint(mailbox, context)

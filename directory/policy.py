@@ -1,0 +1,98 @@
+"""May this gateway cause a mint for this address? Rules about addresses and rights; counting is `limits`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ca.address import Mailbox
+from directory.callers import Gateway
+from directory.organization import Organization
+
+
+class Refusal(StrEnum):
+    """Why no certificate was minted; the codes are stable."""
+
+    NOT_FOUND = "lookup.not_found"
+    OWN_DOMAIN = "policy.own_domain"
+    RESERVED_LOCAL_PART = "policy.reserved_local_part"
+    RESERVED_DOMAIN = "policy.reserved_domain"
+    REVOKED = "policy.revoked"
+    BOUNCED = "policy.bounced"
+    LIMIT_REACHED = "limit.reached"
+    NO_KEY_READY = "mint.no_key_ready"
+    TOO_SLOW = "mint.too_slow"
+
+
+DOMSEC_LOCAL_PARTS = frozenset(
+    {
+        "domain-confidentiality-authority",
+        "domain-signing-authority",
+        "review-authority",
+        "attribute-authority",
+    }
+)
+"""RFC 3183 section 4.1: whoever holds such a key reads or signs for the whole domain; never minted."""
+
+ROLE_LOCAL_PARTS = frozenset(
+    {
+        "abuse",
+        "bounce",
+        "bounces",
+        "do-not-reply",
+        "donotreply",
+        "hostmaster",
+        "listserv",
+        "mailer-daemon",
+        "majordomo",
+        "no-reply",
+        "noreply",
+        "postmaster",
+        "root",
+        "webmaster",
+    }
+)
+"""RFC 2142 roles and machines: nobody there can install a key. Operators may change this list."""
+
+RESERVED_DOMAINS = frozenset(
+    {"alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"}
+)
+"""RFC 2606, RFC 6761, RFC 6762, RFC 7686, RFC 9476: names that no mail from outside can reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintContext:
+    """What is known, as stored now, of the gateway, its organization and the address."""
+
+    gateway: Gateway
+    organization: Organization
+    revoked: bool = False
+    """A minted certificate of the address was revoked for a reason that forbids a successor."""
+    bounced: bool = False
+    """The key mail of the address bounced or was given up, and nobody has cleared that yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintPolicy:
+    """The operator's rules about which addresses are never minted."""
+
+    reserved_local_parts: frozenset[str] = ROLE_LOCAL_PARTS
+    reserved_domains: frozenset[str] = field(default=RESERVED_DOMAINS)
+
+    def refusal(self, mailbox: Mailbox, context: MintContext) -> Refusal | None:
+        """Return why the address must not be minted for this organization, or None."""
+        local_part = mailbox.local_part.lower().partition("+")[0]
+        if local_part in DOMSEC_LOCAL_PARTS or local_part in self.reserved_local_parts:
+            return Refusal.RESERVED_LOCAL_PART
+        if _is_within(mailbox.domain, self.reserved_domains):
+            return Refusal.RESERVED_DOMAIN
+        if _is_within(mailbox.domain, context.organization.domains):
+            return Refusal.OWN_DOMAIN
+        if context.revoked:
+            return Refusal.REVOKED
+        if context.bounced:
+            return Refusal.BOUNCED
+        return None
+
+
+def _is_within(domain: str, parents: Iterable[str]) -> bool:
+    return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
