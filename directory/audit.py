@@ -1,0 +1,125 @@
+"""What happened, who did it, and can anybody change that afterwards? Audit events and their hash chain.
+
+Each node keeps one chain: every event carries the hash of the one before it, so an edit, a deletion, an
+insertion or a change of order breaks the chain at that place, and the head kept beside it shows a cut tail.
+An event is written in the transaction of the action it tells of: no action without its event.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+GENESIS_HASH = bytes(32)
+"""What the first event of a chain names as the hash before it."""
+
+
+class AuditKind(StrEnum):
+    """What happened."""
+
+    SERVICE_INITIALIZED = "service.initialized"
+    SERVICE_STARTED = "service.started"
+    SERVICE_STOPPED = "service.stopped"
+    ORGANIZATION_ADDED = "organization.added"
+    GATEWAY_ADDED = "gateway.added"
+    GATEWAY_DISABLED = "gateway.disabled"
+    AGENT_ADDED = "agent.added"
+    AGENT_DISABLED = "agent.disabled"
+    ISSUER_CREATED = "issuer.created"
+    CERTIFICATE_MINTED = "certificate.minted"
+    CERTIFICATE_REVOKED = "certificate.revoked"
+    KEY_MAIL_ACCEPTED = "key_mail.accepted"
+    KEY_MAIL_GIVEN_UP = "key_mail.given_up"
+    PASSWORD_REVEALED = "password.revealed"  # noqa: S105 - the name of an event, not a password
+    RELAY_RECORDED = "relay.recorded"
+    MASTER_KEY_ROTATED = "master_key.rotated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One thing that happened; holds identifiers, never a secret."""
+
+    kind: AuditKind
+    at: datetime
+    actor: str
+    """Who did it, such as `gateway:NAME`, `agent:EMAIL`, `operator:LOGIN`, `service`."""
+    subject: str
+    """What it was done to: an enrolment, certificate or caller, by identifier."""
+    organization_id: str | None = None
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainedEvent:
+    """An event at its place in a node's chain."""
+
+    node: str
+    sequence: int
+    """Counts from 1 without gaps."""
+    event: AuditEvent
+    previous_hash: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainHead:
+    """Where a node's chain ends."""
+
+    node: str
+    sequence: int = 0
+    hash: bytes = GENESIS_HASH
+
+
+def chain(head: ChainHead, event: AuditEvent) -> ChainedEvent:
+    """Put the event behind the head of a chain."""
+    sequence = head.sequence + 1
+    return ChainedEvent(
+        node=head.node,
+        sequence=sequence,
+        event=event,
+        previous_hash=head.hash,
+        hash=_hash(head.node, sequence, head.hash, event),
+    )
+
+
+def broken_links(events: Iterable[ChainedEvent], head: ChainHead) -> list[str]:
+    """Check one node's chain, in order of sequence, against its head; return what is wrong with it."""
+    problems: list[str] = []
+    at = ChainHead(node=head.node)
+    for chained in events:
+        place = f"audit chain {head.node} event {chained.sequence}"
+        if chained.sequence != at.sequence + 1:
+            problems.append(f"{place}: follows event {at.sequence}")
+        if chained.previous_hash != at.hash:
+            problems.append(f"{place}: does not continue the event before it")
+        if chained.hash != _hash(chained.node, chained.sequence, chained.previous_hash, chained.event):
+            problems.append(f"{place}: was changed")
+        at = ChainHead(node=head.node, sequence=chained.sequence, hash=chained.hash)
+    if (at.sequence, at.hash) != (head.sequence, head.hash):
+        problems.append(
+            f"audit chain {head.node}: ends at event {at.sequence}, its head says {head.sequence}"
+        )
+    return problems
+
+
+def _hash(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> bytes:
+    # JSON with sorted keys and no blanks is the canonical form: what stands in the columns, nothing else.
+    content = json.dumps(
+        {
+            "node": node,
+            "sequence": sequence,
+            "previous": previous_hash.hex(),
+            "kind": event.kind.value,
+            "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "actor": event.actor,
+            "subject": event.subject,
+            "organization": event.organization_id,
+            "detail": dict(event.detail),
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=True,
+    )
+    return hashlib.sha256(content.encode()).digest()

@@ -1,0 +1,79 @@
+"""What mail is due, and what became of it? The port between the delivery worker and the store."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
+from ca.sealing import SealedSecret
+from directory.audit import AuditEvent
+from directory.organization import Organization
+
+
+class DeliveryState(StrEnum):
+    """Where the delivery of a key package stands."""
+
+    QUEUED = "queued"
+    ACCEPTED = "accepted"
+    PROVEN = "proven"
+    BOUNCED = "bounced"
+    UNPROVEN = "unproven"
+
+
+class MailState(StrEnum):
+    """Where one outgoing mail stands."""
+
+    QUEUED = "queued"
+    ACCEPTED = "accepted"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueMail:
+    """A key mail that this worker has claimed, with all that is needed to compose it."""
+
+    mail_id: str
+    enrolment_id: str
+    message_id: str
+    created_at: datetime
+    give_up_at: datetime
+    attempts: int
+    """How often it has been tried before."""
+    mailbox: Mailbox
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    """DER of the issuing certificate, then of its issuers up to the root."""
+    sealed_key: SealedSecret
+    sealed_password: SealedSecret
+    package_format: KeyPackageFormat
+    organization: Organization
+
+
+class Outbox(Protocol):
+    """The rows of outgoing mail. A claim is a lease: if its holder dies, the mail is due again at its end."""
+
+    async def claim_due(
+        self, *, worker: str, now: datetime, lease_until: datetime, most: int
+    ) -> list[DueMail]:
+        """Claim up to `most` due mails nobody else has claimed, the longest due first."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next queued mail becomes due or its claim runs out; None if nothing is queued."""
+        ...
+
+    async def record_accepted(
+        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
+    ) -> None:
+        """The smart host has taken responsibility (RFC 5321 section 4.2.5): delivery accepted, hold begins."""
+        ...
+
+    async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
+        """Not accepted this time; release the claim, try again at `due_at`."""
+        ...
+
+    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+        """Never accepted: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live."""
+        ...

@@ -1,0 +1,323 @@
+"""How is a certificate minted so that its key cannot be lost? The mint: one durable transaction, once.
+
+Everything one mint causes is an enrolment: certificate, held key, password, key mail, relay. All of it is
+committed together before any byte of the answer leaves; whatever follows is a job that survives a crash.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.address import Mailbox
+from ca.issuance import Issuer, LintedCertificate
+from ca.keypackage import KeyPackageFormat
+from ca.keys import PrivateKey, to_pkcs8
+from ca.passwords import PasswordRule, PasswordStyle, generate
+from ca.profiles import Profile
+from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
+from directory.audit import AuditEvent, AuditKind
+from directory.callers import Gateway
+from directory.clock import Clock
+from directory.errors import LimitReached, SlotTaken
+from directory.limits import Limit, MintRates
+from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
+from directory.policy import MintContext, Refusal
+from directory.steps import Step, StepListener, ignore_step
+
+logger = logging.getLogger(__name__)
+
+PASSWORD_RULES = {style: PasswordRule(style=style) for style in PasswordStyle}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The claim to be the one live enrolment of an address."""
+
+    enrolment_id: str
+    organization_id: str
+    gateway_id: str
+    scope: str
+    mailbox: Mailbox
+    minted_at: datetime
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRecord:
+    """What is committed beside the reservation."""
+
+    reservation: Reservation
+    certificate: PublishedCertificate
+    issuer_id: str
+    sealed_key: SealedSecret
+    sealed_password: SealedSecret
+    package_format: KeyPackageFormat
+    message_id: str
+    give_up_at: datetime
+    """When the delivery of the key mail is given up and handed to a human."""
+    event: AuditEvent
+
+
+class MintTransaction(Protocol):
+    """One transaction of the store; everything in it is durable together, or never was."""
+
+    async def reserve(self, reservation: Reservation) -> None:
+        """Take the address' one live slot and charge the limits; expired enrolments give their slot up.
+
+        Raises:
+            SlotTaken: another enrolment is live; in another process it may have been made this moment.
+            LimitReached: one of the limits is used up; nothing was charged.
+        """
+        ...
+
+    async def record(self, enrolment: EnrolmentRecord) -> None:
+        """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
+        ...
+
+
+class MintStore(Protocol):
+    """Where mints are committed."""
+
+    def minting(self) -> AbstractAsyncContextManager[MintTransaction]:
+        """Open a transaction; leaving it without an exception commits durably, with one rolls back."""
+        ...
+
+    async def best_certificate(
+        self, address_key: str, asker: Gateway, now: datetime
+    ) -> PublishedCertificate | None:
+        """Return the best live certificate the gateway may see."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where fresh key pairs come from."""
+
+    def take(self) -> Future[PrivateKey]:
+        """Return the next fresh key, given to nobody else, as soon as there is one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintRules:
+    """The operator's numbers for the mint."""
+
+    rates: MintRates
+    patience: timedelta
+    """How long a gateway is kept waiting before it is told to come back."""
+    delivery_lifetime: timedelta
+    """How long the key mail is tried."""
+    retry_after: timedelta
+    """When a gateway that was told to come back should."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateMaker:
+    """Who certifies recipients, and what such a certificate says."""
+
+    issuer: Issuer
+    issuer_id: str
+    profile: Profile
+
+
+class Enroller:
+    """Mints: at most one live certificate, key, password and key mail per address, whatever races."""
+
+    def __init__(  # noqa: PLR0913 - a composition root's list of parts, each named
+        self,
+        *,
+        store: MintStore,
+        keys: KeySource,
+        maker: CertificateMaker,
+        sealer: Sealer,
+        rules: MintRules,
+        clock: Clock,
+        on_enrolled: Callable[[], None] = lambda: None,
+        on_step: StepListener = ignore_step,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._maker = maker
+        self._sealer = sealer
+        self._rules = rules
+        self._clock = clock
+        self._on_enrolled = on_enrolled
+        self._on_step = on_step
+        self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+
+    async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+        """Mint a certificate for the address, or join the mint that is under way for it.
+
+        The mint is a task of its own: a caller that goes away, or runs out of patience, does not stop it.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        slot = (context.organization.scope, mailbox.key)
+        try:
+            async with asyncio.timeout(self._rules.patience.total_seconds()):
+                while True:
+                    joined = self._under_way.get(slot)
+                    if joined is None:
+                        return await asyncio.shield(self._start(slot, mailbox, context))
+                    match await asyncio.shield(joined):
+                        case Minted(certificate=certificate):
+                            # Somebody else's mint: the certificate is the same, the enrolment is theirs.
+                            return Found(certificate=certificate)
+                        case Found() as found:
+                            return found
+                        case Absent() | Deferred():
+                            # That was between the other caller and his limits; try on our own account.
+                            continue
+        except TimeoutError:
+            return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
+
+    async def settle(self) -> None:
+        """Wait until every mint under way has ended, as on an orderly stop."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    def _start(self, slot: tuple[str, str], mailbox: Mailbox, context: MintContext) -> asyncio.Task[Answer]:
+        task = asyncio.create_task(self._mint(mailbox, context), name="mint")
+        self._under_way[slot] = task
+        task.add_done_callback(lambda done: self._ended(slot, done))
+        return task
+
+    def _ended(self, slot: tuple[str, str], task: asyncio.Task[Answer]) -> None:
+        del self._under_way[slot]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Whoever waited has it as well; nobody may have waited.
+            logger.warning("a mint failed and left nothing behind: %s", type(error).__name__)
+
+    async def _mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+        now = self._clock.now()
+        gateway, organization = context.gateway, context.organization
+
+        # 1. A key pair from the pool, and everything about the certificate but the signature, linted.
+        key = await self._next_key()
+        if key is None:
+            return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
+        linted = await asyncio.to_thread(self._prepare, mailbox, key, now)
+
+        # 2. The secrets, sealed to this enrolment and organization.
+        enrolment_id = secrets.token_hex(16)
+        sealed_key, sealed_password = self._seal(enrolment_id, context, key)
+
+        reservation = Reservation(
+            enrolment_id=enrolment_id,
+            organization_id=organization.organization_id,
+            gateway_id=gateway.gateway_id,
+            scope=organization.scope,
+            mailbox=mailbox,
+            minted_at=now,
+            limits=self._rules.rates.limits_for(
+                gateway_id=gateway.gateway_id,
+                organization_id=organization.organization_id,
+                mailbox=mailbox,
+            ),
+        )
+        try:
+            async with self._store.minting() as transaction:
+                # 3. The slot comes before the signature: who does not get it has signed nothing, so no
+                #    certificate exists that the database does not know.
+                await transaction.reserve(reservation)
+                self._on_step(Step.MINT_RESERVED)
+
+                # 4. Sign, and record all that follows from it.
+                certificate = self._sign(linted, mailbox)
+                await transaction.record(
+                    EnrolmentRecord(
+                        reservation=reservation,
+                        certificate=certificate,
+                        issuer_id=self._maker.issuer_id,
+                        sealed_key=sealed_key,
+                        sealed_password=sealed_password,
+                        package_format=organization.package_format,
+                        message_id=f"<{enrolment_id}.key@{organization.mail_from.domain}>",
+                        give_up_at=now + self._rules.delivery_lifetime,
+                        event=_minted_event(reservation, certificate, gateway.name),
+                    )
+                )
+                self._on_step(Step.MINT_BEFORE_COMMIT)
+        except SlotTaken:
+            return await self._winner(mailbox, gateway)
+        except LimitReached as error:
+            return Deferred(refusal=Refusal.LIMIT_REACHED, retry_after=error.retry_after)
+
+        # 5. Durable. Only now may the certificate be seen; the key mail is due.
+        self._on_step(Step.MINT_AFTER_COMMIT)
+        self._on_enrolled()
+        return Minted(certificate=certificate, enrolment_id=enrolment_id)
+
+    async def _next_key(self) -> PrivateKey | None:
+        future = self._keys.take()
+        try:
+            async with asyncio.timeout(self._rules.patience.total_seconds()):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            return None
+
+    def _prepare(self, mailbox: Mailbox, key: PrivateKey, now: datetime) -> LintedCertificate:
+        issuer = self._maker.issuer
+        return issuer.lint(issuer.prepare(self._maker.profile, mailbox, key.public_key(), now))
+
+    def _seal(
+        self, enrolment_id: str, context: MintContext, key: PrivateKey
+    ) -> tuple[SealedSecret, SealedSecret]:
+        organization = context.organization
+        password = generate(PASSWORD_RULES[organization.password_style])
+        key_identity = recipient_key_identity(enrolment_id, organization.organization_id)
+        password_identity = relay_password_identity(enrolment_id, organization.organization_id)
+        return (
+            self._sealer.seal(to_pkcs8(key), key_identity),
+            self._sealer.seal(password.reveal().encode(), password_identity),
+        )
+
+    def _sign(self, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
+        certificate = self._maker.issuer.sign(linted)
+        return PublishedCertificate(
+            mailbox=mailbox,
+            der=certificate.public_bytes(Encoding.DER),
+            serial=certificate.serial_number,
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            origin=Origin.MINTED,
+        )
+
+    async def _winner(self, mailbox: Mailbox, gateway: Gateway) -> Answer:
+        certificate = await self._store.best_certificate(mailbox.key, gateway, self._clock.now())
+        if certificate is None:
+            # Revoked or expired between the two transactions: the next question finds the truth.
+            return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
+        return Found(certificate=certificate)
+
+
+def recipient_key_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:
+    """Return what a recipient's sealed private key is bound to."""
+    return SecretIdentity(
+        kind=SecretKind.RECIPIENT_KEY, record_id=enrolment_id, organization_id=organization_id
+    )
+
+
+def relay_password_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:
+    """Return what the sealed password of a key package is bound to."""
+    return SecretIdentity(kind=SecretKind.PASSWORD, record_id=enrolment_id, organization_id=organization_id)
+
+
+def _minted_event(
+    reservation: Reservation, certificate: PublishedCertificate, gateway_name: str
+) -> AuditEvent:
+    return AuditEvent(
+        kind=AuditKind.CERTIFICATE_MINTED,
+        at=reservation.minted_at,
+        actor=f"gateway:{gateway_name}",
+        subject=reservation.enrolment_id,
+        organization_id=reservation.organization_id,
+        detail={"serial": f"{certificate.serial:x}", "not_after": certificate.not_after.isoformat()},
+    )

@@ -1,0 +1,281 @@
+"""What is stored? The schema, one for SQLite and PostgreSQL; migrations bring a database to it.
+
+Every secret is three columns: the identifier of the master key, the data key wrapped by it, the ciphertext.
+The first refers to `master_keys`, so a retired master key cannot be dropped while a secret still needs it,
+nor can a process that has not heard of a rotation seal anything with it afterwards.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, always aware and in UTC on the way in and out; SQLite keeps no time zone itself."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive moment; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime is not a moment")
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC moment."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _secret(prefix: str, *, nullable: bool) -> tuple[Column[Any], Column[Any], Column[Any]]:
+    # Destroying a secret means setting all three to NULL, so even a "not null" one is nullable in the schema
+    # where it can be destroyed.
+    return (
+        Column(f"{prefix}_master_key_id", String(32), ForeignKey("master_keys.id"), nullable=nullable),
+        Column(f"{prefix}_wrapped_key", LargeBinary, nullable=nullable),
+        Column(f"{prefix}_ciphertext", LargeBinary, nullable=nullable),
+    )
+
+
+master_keys = Table(
+    "master_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("slug", String(64), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("mail_from", String(254), nullable=False),
+    Column("smtp_host", String(253), nullable=False),
+    Column("smtp_port", Integer, nullable=False),
+    Column("smtp_security", String(16), nullable=False),
+    Column("smtp_username", String(254)),
+    *_secret("smtp_password", nullable=True),
+    Column("isolated", Boolean, nullable=False),
+    Column("package_format", String(16), nullable=False),
+    Column("password_style", String(16), nullable=False),
+    Column("contact", String(500), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+)
+
+organization_domains = Table(
+    "organization_domains",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("may_mint", Boolean, nullable=False),
+    Column("token_id", String(32), nullable=False, unique=True),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("token_id", String(32), nullable=False, unique=True),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+    UniqueConstraint("organization_id", "email"),
+)
+
+issuers = Table(
+    "issuers",
+    metadata,
+    # The subject key identifier of its certificate, in hex: also the name of its files in URLs.
+    Column("id", String(64), primary_key=True),
+    Column("parent_id", String(64), ForeignKey("issuers.id")),
+    Column("purpose", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    *_secret("key", nullable=True),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("gateway_id", String(32), ForeignKey("gateways.id"), nullable=False),
+    Column("scope", String(32), nullable=False),
+    Column("address", String(254), nullable=False),
+    Column("address_key", String(254), nullable=False),
+    Column("minted_at", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime),
+    # A live enrolment holds the address; it ends when its certificate is revoked, expired or undeliverable.
+    Column("live", Boolean, nullable=False),
+    Column("ended_because", String(64)),
+    Index(
+        "uq_enrolments_one_live_per_address",
+        "scope",
+        "address_key",
+        unique=True,
+        sqlite_where=text("live"),
+        postgresql_where=text("live"),
+    ),
+    Index("ix_enrolments_address_key", "address_key"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), unique=True),
+    Column("issuer_id", String(64), ForeignKey("issuers.id")),
+    # Hex without leading zeros: serial numbers have up to 20 octets (RFC 5280 section 4.1.2.2).
+    Column("serial", String(40), nullable=False),
+    Column("scope", String(32), nullable=False),
+    Column("address", String(254), nullable=False),
+    Column("address_key", String(254), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    # Set when the certificate leaves the directory without being revoked (its key mail bounced).
+    Column("withdrawn_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation_reason", String(32)),
+    UniqueConstraint("issuer_id", "serial"),
+    Index("ix_certificates_address_key_scope", "address_key", "scope"),
+)
+
+held_keys = Table(
+    "held_keys",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    *_secret("key", nullable=True),
+    Column("hold_until", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+)
+
+relays = Table(
+    "relays",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    *_secret("password", nullable=True),
+    Column("revealed_at", UtcDateTime),
+    Column("revealed_by", String(32), ForeignKey("agents.id")),
+    Column("closed_at", UtcDateTime),
+    Column("outcome", String(16)),
+    Column("note", Text, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("package_format", String(16), nullable=False),
+    Column("accepted_at", UtcDateTime),
+)
+
+outgoing_mail = Table(
+    "outgoing_mail",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("message_id", String(320), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("give_up_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", String(64)),
+    Column("claimed_until", UtcDateTime),
+    Column("last_failure", String(500)),
+    Column("ended_at", UtcDateTime),
+    Index(
+        "ix_outgoing_mail_due",
+        "due_at",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
+    ),
+)
+
+limit_buckets = Table(
+    "limit_buckets",
+    metadata,
+    Column("bucket", String(320), primary_key=True),
+    Column("arrival", UtcDateTime, nullable=False),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("actor", String(320), nullable=False),
+    Column("subject", String(320), nullable=False),
+    # No foreign key: the log outlives what it tells of.
+    Column("organization_id", String(32)),
+    Column("detail", Text, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
