@@ -1,0 +1,110 @@
+"""How does a certificate stop being served before it expires?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from ca.address import Mailbox
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.errors import Unknown
+
+
+class RevocationReason(StrEnum):
+    """CRLReason (RFC 5280 section 5.3.1), by its names there."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+
+
+ALLOWS_SUCCESSOR = frozenset({RevocationReason.SUPERSEDED})
+"""After these reasons the next allowed lookup may mint anew; after all others only an operator may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocableCertificate:
+    """A certificate that is neither revoked nor expired."""
+
+    certificate_id: str
+    enrolment_id: str | None
+    organization_id: str | None
+    mailbox: Mailbox
+    serial: int
+
+
+class RevocationStore(Protocol):
+    """Finds and revokes."""
+
+    async def by_serial(self, serial: int, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return the certificates of this serial number, one per issuer that used it."""
+        ...
+
+    async def by_address(self, mailbox: Mailbox, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return the address' certificates, in every scope."""
+        ...
+
+    async def revoke(
+        self,
+        certificate: RevocableCertificate,
+        *,
+        reason: RevocationReason,
+        at: datetime,
+        event: AuditEvent,
+    ) -> None:
+        """Revoke: out of the directory at once, its enrolment no longer live; other certificates stay."""
+        ...
+
+
+class Revocation:
+    """Revokes certificates for an operator."""
+
+    def __init__(self, *, store: RevocationStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def revoke_serial(
+        self, serial: int, reason: RevocationReason, actor: str
+    ) -> Sequence[RevocableCertificate]:
+        """Revoke the certificate with this serial number.
+
+        Raises:
+            Unknown: no certificate that could still be revoked has it.
+        """
+        found = await self._store.by_serial(serial, self._clock.now())
+        return await self._revoke(found, reason, actor, sought=f"{serial:x}")
+
+    async def revoke_address(
+        self, mailbox: Mailbox, reason: RevocationReason, actor: str
+    ) -> Sequence[RevocableCertificate]:
+        """Revoke every certificate of this address.
+
+        Raises:
+            Unknown: the address has none that could still be revoked.
+        """
+        found = await self._store.by_address(mailbox, self._clock.now())
+        return await self._revoke(found, reason, actor, sought=str(mailbox))
+
+    async def _revoke(
+        self, found: Sequence[RevocableCertificate], reason: RevocationReason, actor: str, *, sought: str
+    ) -> Sequence[RevocableCertificate]:
+        if not found:
+            raise Unknown(kind="certificate", name=sought)
+        now = self._clock.now()
+        for certificate in found:
+            event = AuditEvent(
+                kind=AuditKind.CERTIFICATE_REVOKED,
+                at=now,
+                actor=actor,
+                subject=certificate.certificate_id,
+                organization_id=certificate.organization_id,
+                detail={"serial": f"{certificate.serial:x}", "reason": reason.value},
+            )
+            await self._store.revoke(certificate, reason=reason, at=now, event=event)
+        return found

@@ -1,0 +1,50 @@
+"""Where does an enrolment stand? What its organization may see of it; no secret among it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from ca.address import Mailbox
+from directory.delivery.outbox import DeliveryState
+from directory.relay import RelayState
+
+
+class KeyState(StrEnum):
+    """What has become of the service's copy of the private key."""
+
+    HELD = "held"
+    DESTROYED = "destroyed"
+    ESCROWED = "escrowed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentStatus:
+    """One enrolment, seen by its organization."""
+
+    enrolment_id: str
+    mailbox: Mailbox
+    serial: int
+    minted_at: datetime
+    not_after: datetime
+    live: bool
+    key: KeyState
+    delivery: DeliveryState
+    delivery_attempts: int
+    last_failure: str | None
+    accepted_at: datetime | None
+    relay: RelayState
+    revealed_at: datetime | None
+    closed_at: datetime | None
+
+
+class EnrolmentReader(Protocol):
+    """Reads enrolments."""
+
+    async def enrolment(self, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
+        """Return the organization's enrolment.
+
+        Raises:
+            Unknown: there is none, or it is another organization's.
+        """
+        ...
