@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ca.sealing import SealedSecret
-from directory.audit import ChainedEvent, ChainHead
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from ca.errors import SealBroken
+from ca.keys import unsafe_from_sealed_pkcs8
+from ca.sealing import SealedSecret, Sealer
+from directory.audit import ChainedEvent, ChainHead, broken_links
 from directory.clock import Clock
 from directory.delivery.outbox import DeliveryState, MailState
+from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.relay import RelayState
 from directory.status import KeyState
 
@@ -148,7 +154,7 @@ class Verification:
             case _, SealedSecret():
                 yield "enrolment.key_gone", "its key has left the hold but is still there"
             case _, None:
-                # The hold has ended: then the key must be in the recipient's hands, or the delivery have failed.
+                # The hold has ended: then the key was delivered, or its delivery has failed.
                 if enrolment.delivery_state is DeliveryState.QUEUED:
                     yield "enrolment.has_key", "its key is gone before it was delivered"
 

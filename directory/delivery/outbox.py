@@ -67,7 +67,7 @@ class Outbox(Protocol):
     async def record_accepted(
         self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
     ) -> None:
-        """The smart host has taken responsibility (RFC 5321 section 4.2.5): delivery accepted, hold begins."""
+        """The smart host took responsibility (RFC 5321 section 4.2.5): accepted, and the hold begins."""
         ...
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
