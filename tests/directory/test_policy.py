@@ -1,0 +1,49 @@
+import pytest
+from ca.address import Mailbox
+
+from directory.policy import MintPolicy, Refusal
+from tests.directory.builders import a_mint_context
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal"),
+    [
+        ("alice@example.com", None),
+        ("alice+news@example.com", None),
+        ("info@example.com", None),
+        ("no-reply@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("No-Reply+7@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("postmaster@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("domain-confidentiality-authority@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("Domain-Signing-Authority@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("review-authority+x@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("attribute-authority@example.com", Refusal.RESERVED_LOCAL_PART),
+        ("nobody@other.example", Refusal.RESERVED_DOMAIN),
+        ("nobody@a.b.test", Refusal.RESERVED_DOMAIN),
+        ("nobody@printer.local", Refusal.RESERVED_DOMAIN),
+        ("nurse@hospital.org", Refusal.OWN_DOMAIN),
+        ("nurse@ward.hospital.org", Refusal.OWN_DOMAIN),
+        ("nurse@nothospital.org", None),
+        ("alice@example.company", None),
+    ],
+)
+def test_which_addresses_are_never_minted(address: str, refusal: Refusal | None) -> None:
+    context = a_mint_context(domains=frozenset({"hospital.org"}))
+
+    assert MintPolicy().refusal(Mailbox.parse(address), context) is refusal
+
+
+def test_a_revoked_address_is_not_minted_again() -> None:
+    assert MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(revoked=True)) is Refusal.REVOKED
+
+
+def test_a_bounced_address_is_not_minted_again() -> None:
+    assert MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(bounced=True)) is Refusal.BOUNCED
+
+
+def test_the_names_of_rfc_3183_stay_reserved_whatever_the_operator_lists() -> None:
+    policy = MintPolicy(reserved_local_parts=frozenset(), reserved_domains=frozenset())
+    mailbox = Mailbox.parse("domain-confidentiality-authority@example.com")
+
+    assert policy.refusal(mailbox, a_mint_context()) is Refusal.RESERVED_LOCAL_PART
+    assert policy.refusal(Mailbox.parse("postmaster@example.com"), a_mint_context()) is None
