@@ -1,0 +1,1 @@
+"""The command `pushpki`: what operators type. Each module is one noun; all of them only call use cases."""
