@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 _TIMEOUT_SECONDS = 10
 
 
-class StoryFailed(Exception):  # noqa: N818 - says what happened
+class StoryFailed(Exception):
     """A step of the demonstration did not turn out as it must."""
 
 
@@ -31,7 +31,9 @@ class SendingGateway:
     """A mail-encryption gateway, as its administrator would configure it: an LDAP server, a bind, a base."""
 
     def __init__(self, *, ldap_port: int, suffix: str, name: str, token: str) -> None:
-        server = ldap3.Server("127.0.0.1", port=ldap_port, get_info=ldap3.NONE, connect_timeout=_TIMEOUT_SECONDS)
+        server = ldap3.Server(
+            "127.0.0.1", port=ldap_port, get_info=ldap3.NONE, connect_timeout=_TIMEOUT_SECONDS
+        )
         self._connection = ldap3.Connection(
             server,
             user=f"cn={name},ou=gateways,{suffix}",

@@ -58,7 +58,9 @@ async def tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) 
 
         content = b"Content-Type: text/plain\r\n\r\nYour results are in: " + secrets.token_hex(512).encode()
         encrypted = gateway.encrypt(content, first.certificate)
-        say("It encrypts a mail to that certificate and sends it on its way", f"{len(encrypted)} bytes of CMS")
+        say(
+            "It encrypts a mail to that certificate and sends it on its way", f"{len(encrypted)} bytes of CMS"
+        )
 
         message = await asyncio.wait_for(postbox.next_message(), timeout=_MAIL_ARRIVES_WITHIN_SECONDS)
         _expect(message["To"] == RECIPIENT, "the key mail went to somebody else")
