@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 import tempfile
@@ -103,18 +104,22 @@ async def _pushpki(*arguments: str) -> dict[str, Any]:
 
 
 async def _start(*arguments: str) -> Process:
+    anywhere = {f"PUSHPKI_{section}__LISTEN": "127.0.0.1:0" for section in ("HTTP", "LDAP", "LDAPS")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "directory", *arguments, stdout=PIPE, stderr=PIPE
+        sys.executable,
+        "-m",
+        "directory",
+        *arguments,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, **anywhere},
     )
 
 
 @asynccontextmanager
 async def _service(home: Path) -> AsyncIterator[dict[str, int]]:
     """Run `pushpki serve` on free loopback ports; it says on its first line which."""
-    listen = [
-        argument for section in ("http", "ldap", "ldaps") for argument in (f"--{section}", "127.0.0.1:0")
-    ]
-    process = await _start("serve", "--config", str(home / "pushpki.toml"), *listen, "--json")
+    process = await _start("serve", "--config", str(home / "pushpki.toml"), "--json")
     if process.stdout is None or process.stderr is None:
         raise StoryFailed("the service has no output")
     drained = asyncio.create_task(process.stderr.read())
@@ -123,9 +128,8 @@ async def _service(home: Path) -> AsyncIterator[dict[str, int]]:
             line = await asyncio.wait_for(process.stdout.readline(), _STARTS_WITHIN_SECONDS)
         if not line:
             raise StoryFailed(f"the service did not start: {(await drained).decode().strip()}")
-        yield {
-            name: int(address.rpartition(":")[2]) for name, address in json.loads(line)["listening"].items()
-        }
+        listening = json.loads(line)["listening"]
+        yield {name: int(address.rpartition(":")[2]) for name, address in listening.items()}
     finally:
         if process.returncode is None:
             process.terminate()

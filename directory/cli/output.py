@@ -1,4 +1,4 @@
-"""How does a command speak? To people in lines, to programs in JSON; errors in one line, never a traceback."""
+"""How does a command speak? To people in lines, to programs in JSON; of errors in one line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What do the people of the story do? The gateway asks and encrypts, the agent reveals, the recipient opens."""
+"""What do the people of the story do? The gateway asks, the agent reveals, the recipient opens."""
 
 import http.client
 import json
