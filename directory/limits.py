@@ -36,7 +36,8 @@ class Limit:
         Raises:
             LimitReached: the bucket is empty.
         """
-        interval = self.rate.period / self.rate.burst
+        # Rounded down to the microsecond: rounded up, the last of a burst would not fit.
+        interval = self.rate.period // self.rate.burst
         later = max(arrival or now, now) + interval
         if later > now + self.rate.period:
             raise LimitReached(limit=self.name, retry_after=later - now - self.rate.period)

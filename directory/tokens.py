@@ -57,7 +57,7 @@ def read_token(text: str) -> PresentedToken | None:
         return None
     parts = text.split("_")
     match parts:
-        case [kind, token_id, secret] if kind in TokenKind and token_id.isalnum() and secret.isalnum():
+        case [kind, token_id, secret] if kind in tuple(TokenKind) and token_id.isalnum() and secret.isalnum():
             return PresentedToken(kind=TokenKind(kind), token_id=token_id, secret=secret)
         case _:
             return None

@@ -35,8 +35,10 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="pushpki-demo-") as folder:
         try:
             steps = asyncio.run(_play(Path(folder), console, once=once))
-        except (StoryFailed, TimeoutError) as error:
-            fail(f"the demonstration failed: {error or 'something took too long'}", 1)
+        except StoryFailed as error:
+            fail(f"the demonstration failed: {error}", 1)
+        except TimeoutError:
+            fail("the demonstration failed: a step took too long", 1)
         except KeyboardInterrupt:
             steps = []
             console.print("\nStopped; nothing is left behind.")

@@ -19,10 +19,7 @@ class Postbox:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - the name aiosmtpd calls
         """Take responsibility for one message (RFC 5321 section 4.1.1.4)."""
-        message = message_from_bytes(envelope.original_content, policy=policy.default)
-        if not isinstance(message, EmailMessage):
-            return "554 not a message"
-        self._arrived.put_nowait(message)
+        self._arrived.put_nowait(message_from_bytes(envelope.original_content, policy=policy.default))
         return "250 kept"
 
     async def next_message(self) -> EmailMessage:

@@ -2,7 +2,6 @@
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
-
 from directory.callers import Agent, Gateway
 from directory.organization import SHARED_SCOPE, Organization, SmartHost, SmtpSecurity
 from directory.policy import MintContext

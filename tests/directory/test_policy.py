@@ -1,6 +1,6 @@
 import pytest
-from ca.address import Mailbox
 
+from ca.address import Mailbox
 from directory.policy import MintPolicy, Refusal
 from tests.directory.builders import a_mint_context
 
@@ -34,11 +34,15 @@ def test_which_addresses_are_never_minted(address: str, refusal: Refusal | None)
 
 
 def test_a_revoked_address_is_not_minted_again() -> None:
-    assert MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(revoked=True)) is Refusal.REVOKED
+    assert (
+        MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(revoked=True)) is Refusal.REVOKED
+    )
 
 
 def test_a_bounced_address_is_not_minted_again() -> None:
-    assert MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(bounced=True)) is Refusal.BOUNCED
+    assert (
+        MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(bounced=True)) is Refusal.BOUNCED
+    )
 
 
 def test_the_names_of_rfc_3183_stay_reserved_whatever_the_operator_lists() -> None:
