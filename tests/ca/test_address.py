@@ -291,8 +291,24 @@ def test_both_spellings_of_an_international_domain_are_one(label: str) -> None:
 )
 def test_refuses_64_kib_of_hostile_text_within_5_ms(pattern: str) -> None:
     text = (pattern * 65536)[:65536]
-    started = time.perf_counter()
-    refusal = refusal_of(text)
-    elapsed = time.perf_counter() - started
-    assert refusal is AddressRefusal.TOO_LONG
-    assert elapsed < 0.005
+    assert refusal_of(text) is AddressRefusal.TOO_LONG
+    assert fastest_refusal(text) < 0.005
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a.", "a", "-", "xn--", "xn--a.", "ü", "ü.", "\u0300", "\u0628\u0300", "ab--"]
+)
+def test_decides_about_the_longest_hostile_text_within_5_ms(pattern: str) -> None:
+    for head in ("", "a@", "a" * 64 + "@", "a@xn--"):
+        assert fastest_refusal((head + pattern * 254)[:254]) < 0.005
+
+
+def fastest_refusal(text: str) -> float:
+    """The best of five, in seconds: what the parser needs when nothing else runs."""
+
+    def elapsed() -> float:
+        started = time.perf_counter()
+        accepts(text)
+        return time.perf_counter() - started
+
+    return min(elapsed() for _ in range(5))
