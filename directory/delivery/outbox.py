@@ -52,16 +52,32 @@ class DueMail:
 
 
 class Outbox(Protocol):
-    """The rows of outgoing mail. A claim is a lease: if its holder dies, the mail is due again at its end."""
+    """The rows of outgoing mail. A claim is a lease: if its holder dies, the mail is due again at its end.
+
+    Each call is one durable transaction. A record of a mail that has ended already, because its lease ran
+    out and another worker was faster, changes nothing and writes no event. Every call may raise
+    `StoreUnavailable`; then nothing was changed.
+    """
 
     async def claim_due(
         self, *, worker: str, now: datetime, lease_until: datetime, most: int
     ) -> list[DueMail]:
-        """Claim up to `most` due mails nobody else has claimed, the longest due first."""
+        """Claim up to `most` due mails nobody else has claimed, the longest due first.
+
+        Due is a queued mail whose `due_at` is not after `now`, and whose claim, if it has one, ended not
+        after `now`. Whatever races, each goes to one worker only.
+        """
         ...
 
     async def next_due(self) -> datetime | None:
         """Return when the next queued mail becomes due or its claim runs out; None if nothing is queued."""
+        ...
+
+    async def release_claims(self, *, worker: str) -> None:
+        """Give up the claims of this worker: it has just been started, or stopped, and works on none.
+
+        Without it a restarted service would leave its mails alone until the leases of its former life end.
+        """
         ...
 
     async def record_accepted(
@@ -71,7 +87,7 @@ class Outbox(Protocol):
         ...
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
-        """Not accepted this time; release the claim, try again at `due_at`."""
+        """Not accepted this time; count the attempt, release the claim, try again at `due_at`."""
         ...
 
     async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
