@@ -47,8 +47,8 @@ interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, N
 	sh deploy/install-interop-tools.sh
 	$(BIN)/pytest -q tests/interop -rs
 
-docs: $(VENV)/.development ## Write what is generated: the OpenAPI description and the command reference
-	$(BIN)/python -m deploy.generate_docs
+docs: $(VENV)/.development ## Write what is generated: the reference of the configuration
+	$(BIN)/python docs/generate.py
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 

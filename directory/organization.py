@@ -6,7 +6,7 @@ from enum import StrEnum
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
-from ca.sealing import SealedSecret
+from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 
 SHARED_SCOPE = "shared"
 """The scope of certificates that every organization may see."""
@@ -51,3 +51,10 @@ class Organization:
     def scope(self) -> str:
         """Whose certificates the organization's gateways see, besides none but these."""
         return self.organization_id if self.isolated else SHARED_SCOPE
+
+
+def smtp_password_identity(organization_id: str) -> SecretIdentity:
+    """Return what an organization's sealed smart-host password is bound to."""
+    return SecretIdentity(
+        kind=SecretKind.SMTP_PASSWORD, record_id=organization_id, organization_id=organization_id
+    )

@@ -1,0 +1,46 @@
+"""Which commands are there? The tree of `pushpki`; each branch lives in a module of its name."""
+
+from typing import Annotated
+
+import typer
+
+from directory import __version__
+from directory.cli import callers, demo, init, lookup, master_key, organizations, revoke, serve, store
+
+app = typer.Typer(
+    name="pushpki",
+    help="A certificate directory that never says no.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature typer calls
+    if wanted:
+        typer.echo(f"pushpki {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _pushpki(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("lookup")(lookup.lookup)
+app.command("revoke")(revoke.revoke)
+app.command("verify")(store.verify)
+app.command("migrate")(store.migrate)
+app.command("demo")(demo.demo)
+app.add_typer(organizations.app, name="org", help="Sending organizations.")
+app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
+app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
+app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

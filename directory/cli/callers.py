@@ -1,0 +1,139 @@
+"""`pushpki gateway` and `pushpki agent`: who may ask, and who may see passwords."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from directory.administration import CallerRecord
+from directory.cli.opening import Config, confirm, installation, operator, run
+from directory.cli.output import Json, show
+from directory.settings import parse_mailbox
+from directory.tokens import IssuedToken
+
+gateways = typer.Typer(no_args_is_help=True)
+agents = typer.Typer(no_args_is_help=True)
+
+Organization = Annotated[str, typer.Option("--org", help="The organization's short name.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@gateways.command("add")
+def add_gateway(
+    name: Annotated[str, typer.Argument(help="Its name, as in cn=NAME,ou=gateways,SUFFIX.")],
+    *,
+    org: Organization,
+    mint: Annotated[bool, typer.Option(help="Whether it may cause mints, or only read.")] = True,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Add a gateway and print its token, once."""
+
+    async def work() -> IssuedToken:
+        async with installation(config) as opened:
+            return await opened.administration(operator()).add_gateway(name, org, may_mint=mint)
+
+    _show_token("gateway", name, run(work()), as_json=as_json)
+
+
+@gateways.command("list")
+def list_gateways(*, config: Config = None, as_json: Json = False) -> None:
+    """List the gateways."""
+
+    async def work() -> Sequence[CallerRecord]:
+        async with installation(config) as opened:
+            return await opened.register.gateways()
+
+    _show_callers("gateways", run(work()), as_json=as_json)
+
+
+@gateways.command("disable")
+def disable_gateway(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    *,
+    yes: Yes = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take a gateway's rights away, for good; effective at once, on open connections too."""
+    confirm(f"Disable gateway {name} for good?", yes=yes)
+
+    async def work() -> None:
+        async with installation(config) as opened:
+            await opened.administration(operator()).disable_gateway(name)
+
+    run(work())
+    show({"gateway": name, "disabled": True}, as_json=as_json, lines=[f"Gateway {name} disabled."])
+
+
+@agents.command("add")
+def add_agent(
+    email: Annotated[str, typer.Argument(help="The agent's own mail address.")],
+    *,
+    org: Organization,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Add a registration agent and print the token, once."""
+    mailbox = parse_mailbox("EMAIL", email)
+
+    async def work() -> IssuedToken:
+        async with installation(config) as opened:
+            return await opened.administration(operator()).add_agent(mailbox, org)
+
+    _show_token("agent", str(mailbox), run(work()), as_json=as_json)
+
+
+@agents.command("list")
+def list_agents(*, config: Config = None, as_json: Json = False) -> None:
+    """List the registration agents."""
+
+    async def work() -> Sequence[CallerRecord]:
+        async with installation(config) as opened:
+            return await opened.register.agents()
+
+    _show_callers("agents", run(work()), as_json=as_json)
+
+
+@agents.command("disable")
+def disable_agent(
+    email: Annotated[str, typer.Argument(help="The agent's own mail address.")],
+    *,
+    org: Organization,
+    yes: Yes = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take a registration agent's rights away, for good."""
+    mailbox = parse_mailbox("EMAIL", email)
+    confirm(f"Disable agent {mailbox} of {org} for good?", yes=yes)
+
+    async def work() -> None:
+        async with installation(config) as opened:
+            await opened.administration(operator()).disable_agent(mailbox, org)
+
+    run(work())
+    show({"agent": str(mailbox), "disabled": True}, as_json=as_json, lines=[f"Agent {mailbox} disabled."])
+
+
+def _show_token(kind: str, name: str, token: IssuedToken, *, as_json: bool) -> None:
+    lines = [f"{kind.capitalize()} {name} added. Its token is shown this once, and stored nowhere:", token.text]
+    show({kind: name, "token": token.text}, as_json=as_json, lines=lines)
+
+
+def _show_callers(kind: str, callers: Sequence[CallerRecord], *, as_json: bool) -> None:
+    documents = [
+        {
+            "name": caller.name,
+            "organization": caller.organization,
+            "created_at": caller.created_at.isoformat(),
+            "disabled_at": caller.disabled_at.isoformat() if caller.disabled_at else None,
+            **({} if caller.may_mint is None else {"may_mint": caller.may_mint}),
+        }
+        for caller in callers
+    ]
+    lines = [
+        f"{caller.name}\t{caller.organization}\t{'disabled' if caller.disabled_at else 'active'}"
+        for caller in callers
+    ]
+    show({kind: documents}, as_json=as_json, lines=lines)

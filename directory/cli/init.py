@@ -1,0 +1,62 @@
+"""`pushpki init`: bring an installation into being: master key, database, root and issuing CA, TLS."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from directory.cli.opening import operator, run
+from directory.cli.output import Json, progress, show
+from directory.initialization import Blueprint, initialize
+from directory.settings import CaSettings, read_secret_file
+
+_DEFAULT_PUBLIC_URL = CaSettings.model_fields["public_url"].default
+
+
+def init(  # noqa: PLR0913 - each is one decision of the operator
+    *,
+    folder: Annotated[Path, typer.Option("--dir", help="The folder to create; it must not exist yet.")],
+    suffix: Annotated[str, typer.Option(help="The LDAP suffix, such as o=directory.")] = "o=directory",
+    name: Annotated[str, typer.Option(help="The organization in the names of root and issuing CA.")] = "pushpki",
+    public_url: Annotated[
+        str, typer.Option(help="http URL under which the world reaches this service for CRLs.")
+    ] = _DEFAULT_PUBLIC_URL,
+    database: Annotated[
+        str, typer.Option(help="Database URL: sqlite:///PATH or postgresql://USER@HOST/NAME.")
+    ] = "sqlite:///pushpki.sqlite3",
+    database_password_file: Annotated[Path | None, typer.Option(help="File with its password.")] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="File with a passphrase to protect the master key with.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Create an installation in a new folder; never touches an existing one."""
+    blueprint = Blueprint(
+        folder=folder.absolute(),
+        suffix=suffix,
+        authority=name,
+        public_url=public_url,
+        database_url=database,
+        database_password_file=database_password_file.absolute() if database_password_file else None,
+        passphrase_file=passphrase_file.absolute() if passphrase_file else None,
+        passphrase=read_secret_file("--passphrase-file", passphrase_file) if passphrase_file else None,
+    )
+    with progress.status("Making master key, root and issuing CA …") as status:
+        created = run(initialize(blueprint, actor=operator(), tell=status.update))
+    lines = [
+        f"Created {created.configuration}: configuration, master key, database, root, issuing CA, TLS.",
+        f"Root {created.root_fingerprint} (SHA-256)",
+        "Back the master key up now, apart from the database: without it every sealed key is lost.",
+    ]
+    if public_url == _DEFAULT_PUBLIC_URL:
+        lines.append(
+            f"Certificates will point to {public_url}, a placeholder; set [ca] public_url before real mail."
+        )
+    lines.append(f"Next: pushpki org add … --config {created.configuration}; then gateway add, agent add, serve.")
+    document = {
+        "configuration": str(created.configuration),
+        "root_fingerprint": created.root_fingerprint,
+        "issuer_id": created.issuer_id,
+        "suffix": suffix,
+    }
+    show(document, as_json=as_json, lines=lines)

@@ -1,0 +1,77 @@
+"""How does a command come by its installation? The option --config, the passphrase, the event loop."""
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from directory.errors import ConfigurationRefused
+from directory.settings import Settings, configuration_file, load_settings, read_secret_file
+from directory.wiring import Installation, open_installation
+
+Outcome = TypeVar("Outcome")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration file; else $PUSHPKI_CONFIG, else ./pushpki.toml."),
+]
+
+
+def operator() -> str:
+    """Name who runs the command, as the audit log will."""
+    return f"operator:{getpass.getuser()}"
+
+
+def read_settings(config: Path | None) -> Settings:
+    """Read the configuration that the option, the environment or the folder names.
+
+    Raises:
+        ConfigurationRefused: as `load_settings`.
+    """
+    return load_settings(configuration_file(config, os.environ))
+
+
+def passphrase_of(settings: Settings) -> bytes | None:
+    """Return the master key's passphrase from its file, or from whoever sits at the terminal.
+
+    Raises:
+        ConfigurationRefused: the file cannot be used.
+    """
+    path = settings.master_key.passphrase_file
+    return read_secret_file("master_key.passphrase_file", path) if path is not None else None
+
+
+@asynccontextmanager
+async def installation(config: Path | None) -> AsyncIterator[Installation]:
+    """Open the installation that the command is about.
+
+    Raises:
+        ConfigurationRefused, MasterKeyUnusable, StoreUnavailable, StoreOutdated, StoreNewer: as they say.
+    """
+    settings = read_settings(config)
+    async with open_installation(settings, passphrase_of(settings)) as opened:
+        yield opened
+
+
+def run(work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run a command's work on an event loop of its own."""
+    return asyncio.run(work)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone; a command without a terminal must say --yes.
+
+    Raises:
+        ConfigurationRefused: nobody is there to be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationRefused(key="--yes", reason=question, remedy="confirm it with --yes")
+    typer.confirm(question, abort=True)

@@ -1,0 +1,40 @@
+"""`pushpki verify` and `pushpki migrate`: is what is stored whole, and of this version?"""
+
+import asyncio
+
+from directory.cli.opening import Config, installation, read_settings, run
+from directory.cli.output import Json, progress, show
+from directory.verification import Violation
+from directory.wiring import migrate_database
+
+EXIT_VIOLATED = 1
+
+
+def verify(*, config: Config = None, as_json: Json = False) -> None:
+    """Check every invariant over the whole store; exit code 1 if one does not hold."""
+
+    async def work() -> list[Violation]:
+        async with installation(config) as opened:
+            return [violation async for violation in opened.verification().violations()]
+
+    with progress.status("Verifying …"):
+        violations = run(work())
+    documents = [
+        {"invariant": one.invariant, "subject": one.subject, "reason": one.reason} for one in violations
+    ]
+    lines = [f"{one.invariant}: {one.subject}: {one.reason}" for one in violations]
+    show(
+        {"violations": documents},
+        as_json=as_json,
+        lines=lines or ["Every invariant holds."],
+    )
+    if violations:
+        raise SystemExit(EXIT_VIOLATED)
+
+
+def migrate(*, config: Config = None, as_json: Json = False) -> None:
+    """Bring the database to the schema of this version."""
+    settings = read_settings(config)
+    with progress.status("Migrating …"):
+        revision = asyncio.run(migrate_database(settings))
+    show({"schema": revision}, as_json=as_json, lines=[f"The database has schema {revision}."])

@@ -1,0 +1,24 @@
+"""What did the operator configure? One reader, one frozen value, handed on narrowly."""
+
+from directory.settings.arguments import parse_domain, parse_mailbox
+from directory.settings.reading import (
+    CONFIGURATION_VARIABLE,
+    DEFAULT_FILE,
+    configuration_file,
+    load_settings,
+    read_secret_file,
+)
+from directory.settings.sections import CaSettings, ListenAddress, Settings
+
+__all__ = [
+    "CONFIGURATION_VARIABLE",
+    "DEFAULT_FILE",
+    "CaSettings",
+    "ListenAddress",
+    "Settings",
+    "configuration_file",
+    "load_settings",
+    "parse_domain",
+    "parse_mailbox",
+    "read_secret_file",
+]

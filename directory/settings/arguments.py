@@ -1,0 +1,29 @@
+"""What an operator types: addresses and domains, read by the one parser, refused by the name of their key."""
+
+from ca.address import Mailbox
+from ca.errors import AddressRefused
+from directory.errors import ConfigurationRefused
+
+
+def parse_mailbox(key: str, text: str) -> Mailbox:
+    """Parse an address that an operator gave.
+
+    Raises:
+        ConfigurationRefused: it is not one.
+    """
+    try:
+        return Mailbox.parse(text)
+    except AddressRefused as error:
+        raise ConfigurationRefused(key=key, reason=f"{text!r} is not an address: {error}") from error
+
+
+def parse_domain(key: str, text: str) -> str:
+    """Parse a mail domain that an operator gave; return it in the form addresses have theirs.
+
+    Raises:
+        ConfigurationRefused: it is not one.
+    """
+    try:
+        return Mailbox.parse(f"somebody@{text}").domain
+    except AddressRefused as error:
+        raise ConfigurationRefused(key=key, reason=f"{text!r} is not a mail domain: {error}") from error

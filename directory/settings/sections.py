@@ -1,0 +1,256 @@
+"""Which settings are there, what may they be, and what are they when nobody says? The whole configuration.
+
+The texts below each key are its documentation: `docs/configuration.md` is generated from them.
+"""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ca.keys import KeyAlgorithm
+from directory.access import AnonymousRead
+from directory.policy import RESERVED_DOMAINS, ROLE_LOCAL_PARTS
+
+ENVIRONMENT_PREFIX = "PUSHPKI_"
+
+
+class ListenAddress(BaseModel):
+    """A host and a port to listen on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host == "localhost" or ip_address(self.host).is_loopback
+
+
+def _listen_address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^:\[\]]+)):(\d{1,5})", value)
+    if match is None:
+        raise ValueError("give host:port, such as 127.0.0.1:8080 or [::1]:8080")
+    host, port = match[1] or match[2], int(match[3])
+    if host != "localhost":
+        ip_address(host)
+    if port > 65535:  # noqa: PLR2004 - the largest TCP port
+        raise ValueError("a port is at most 65535")
+    return ListenAddress(host=host, port=port)
+
+
+Listen = Annotated[ListenAddress, BeforeValidator(_listen_address)]
+
+
+def _lower_case(value: object) -> object:
+    return (
+        [item.lower() if isinstance(item, str) else item for item in value]
+        if isinstance(value, list)
+        else value
+    )
+
+
+Names = Annotated[frozenset[str], BeforeValidator(_lower_case)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
+
+
+class ServiceSettings(_Section):
+    """What this process is called, and what it says."""
+
+    node: str = Field(default="node-1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Names the node's chain in the audit log; different for every node of one database."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged. No level logs addresses, tokens or passwords."""
+
+
+class DatabaseSettings(_Section):
+    """Where everything durable is."""
+
+    url: str = "sqlite:///pushpki.sqlite3"
+    """`sqlite:///PATH`, or `postgresql://USER@HOST:PORT/NAME` with `?sslmode=verify-full` where needed."""
+    password_file: Path | None = None
+    """File, mode 0600, with the password of the PostgreSQL user. The URL never holds it."""
+
+
+class MasterKeySettings(_Section):
+    """What all secrets at rest are sealed under."""
+
+    file: Path = Path("master.key")
+    """The master key file, readable by its owner alone; may be a systemd credential."""
+    passphrase_file: Path | None = None
+    """File with the passphrase, where the master key has one."""
+
+
+class CaSettings(_Section):
+    """What is certified."""
+
+    public_url: str = Field(default="http://pki.example.com", pattern=r"^http://[^\s?#]+[^\s?#/]$")
+    """Where certificates say that CRLs and issuer certificates are fetched: http, as RFC 5280 section 8 asks.
+    The default is a placeholder."""
+    profile: Literal["encryption", "dual"] = "encryption"
+    """`encryption`: the key only decrypts. `dual`: it also signs, though the service has held it."""
+    key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_3072
+    """Of recipients: `rsa-2048`, `rsa-3072`, `rsa-4096`, or `p-256`, which several gateways cannot use."""
+    validity_days: int = Field(default=730, ge=1, le=825)
+    """Of recipients' certificates; at most 825 (CA/B S/MIME BR 6.3.2)."""
+    policy_oid: str = "1.3.6.1.4.1.32473.1.1"
+    """The certificate policy that is asserted; private, never one of CA/B. The default is the documentation
+    arc of RFC 5612: replace it by one of your own."""
+    key_pool_size: int = Field(default=64, ge=0, le=100_000)
+    """How many key pairs are kept ready."""
+    key_pool_threads: int = Field(default=0, ge=0, le=256)
+    """Threads that make keys, at low priority; 0: as many as there are processor cores."""
+
+
+class DirectorySettings(_Section):
+    """What is shown, and to whom."""
+
+    suffix: str = "o=directory"
+    """The LDAP naming context; recipients are below `ou=people`, gateways bind below `ou=gateways`."""
+    anonymous_read: AnonymousRead = AnonymousRead.LOOPBACK
+    """From where a caller without credentials may look known certificates up: `nobody`, `loopback`,
+    `everyone`. Such a caller never causes a mint."""
+    credentials_in_clear_from_loopback: bool = True
+    """Whether this machine's own programs may send credentials without TLS. From elsewhere nobody may."""
+
+
+class PolicySettings(_Section):
+    """Which addresses are never minted."""
+
+    reserved_local_parts: Names = ROLE_LOCAL_PARTS
+    """Local parts behind which no person is; the names of RFC 3183 are reserved besides, always."""
+    reserved_domains: Names = RESERVED_DOMAINS
+    """Domains, with all below them, that no mail from outside reaches."""
+
+
+class LimitSettings(_Section):
+    """How much may be minted; 0 switches a limit off."""
+
+    gateway_burst: int = Field(default=100, ge=0)
+    """Mints a gateway may cause at once, and as many again per hour, evenly."""
+    gateway_per_day: int = Field(default=1_000, ge=0)
+    """Mints per gateway and day."""
+    organization_per_day: int = Field(default=5_000, ge=0)
+    """Mints per organization and day."""
+    recipient_per_day: int = Field(default=3, ge=0)
+    """Mints per mailbox and day, `+tag` and dots taken away, over all organizations."""
+    domain_per_day: int = Field(default=500, ge=0)
+    """Mints per recipient domain and day, over all organizations."""
+
+
+class MintSettings(_Section):
+    """How long a gateway waits."""
+
+    patience_seconds: float = Field(default=1.8, gt=0, le=4)
+    """Until a gateway is told to come back; below the 5 s at which gateways give up."""
+    retry_after_seconds: int = Field(default=5, ge=1, le=3600)
+    """After how long it is asked to come back."""
+    delivery_days: float = Field(default=5, gt=0, le=30)
+    """How long a key mail is tried before a human is told (RFC 5321 section 4.5.4.1)."""
+
+
+class TlsSettings(_Section):
+    """The certificate of LDAPS and StartTLS and, where switched on, HTTPS."""
+
+    certificate: Path | None = None
+    """PEM, with its chain."""
+    key: Path | None = None
+    """PEM, unencrypted, readable by its owner alone."""
+
+
+class HttpSection(_Section):
+    """The HTTP front end."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=8080)
+    """Numeric address and port; port 0 finds a free one."""
+    tls: bool = False
+    """Whether it speaks HTTPS itself. Without, tokens are accepted from this machine only."""
+    allowed_hosts: Names = frozenset()
+    """Host names that requests may name, besides this machine's and that of `ca.public_url`."""
+
+
+class LdapSection(_Section):
+    """LDAP, with StartTLS."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=3890)
+    """Numeric address and port; port 0 finds a free one."""
+
+
+class LdapsSection(_Section):
+    """LDAP under TLS from the first byte."""
+
+    listen: Listen = ListenAddress(host="127.0.0.1", port=6360)
+    """Numeric address and port; port 0 finds a free one."""
+
+
+class DeliverySection(_Section):
+    """How key mails are sent, and how long keys are held."""
+
+    hold_days: float = Field(default=7, ge=0, le=365)
+    """How long the sealed private key is kept after the smart host has taken the key mail."""
+    in_flight: int = Field(default=64, ge=1, le=1024)
+    """Mails that one process works on at a time."""
+    connections_per_host: int = Field(default=8, ge=1, le=256)
+    """Connections to one smart host at a time."""
+    poll_seconds: float = Field(default=30, gt=0, le=3600)
+    """How often due mail is looked for that another process has queued."""
+    helo_name: str = Field(default="localhost", pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    """What EHLO says."""
+    ca_file: Path | None = None
+    """PEM certificates that smart hosts may chain to, besides the system's."""
+    allow_clear_beyond_loopback: bool = False
+    """Whether a smart host on another machine may be spoken to without TLS, where its URL says so."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=False,
+        extra="forbid",
+        frozen=True,
+    )
+
+    service: ServiceSettings = ServiceSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    master_key: MasterKeySettings = MasterKeySettings()
+    ca: CaSettings = CaSettings()
+    directory: DirectorySettings = DirectorySettings()
+    policy: PolicySettings = PolicySettings()
+    limits: LimitSettings = LimitSettings()
+    mint: MintSettings = MintSettings()
+    tls: TlsSettings = TlsSettings()
+    http: HttpSection = HttpSection()
+    ldap: LdapSection = LdapSection()
+    ldaps: LdapsSection = LdapsSection()
+    delivery: DeliverySection = DeliverySection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file; no other source."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
