@@ -88,10 +88,10 @@ class Mailbox:
     domain: str
 
     def __post_init__(self) -> None:
+        if len(self.local_part) + len("@") + len(self.domain) > _LONGEST_ADDRESS:
+            raise _refused(AddressRefusal.TOO_LONG)
         _check_local_part(self.local_part)
         _check_domain(self.domain)
-        if len(self.local_part) + 1 + len(self.domain) > _LONGEST_ADDRESS:
-            raise _refused(AddressRefusal.TOO_LONG)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -110,7 +110,6 @@ class Mailbox:
             raise _refused(AddressRefusal.DOMAIN_LITERAL)
         if not _SPECIALS.isdisjoint(domain):
             raise _refused(AddressRefusal.SYNTAX)
-        _check_local_part(local_part)
         return cls(local_part=local_part, domain=_a_labels(domain.translate(_ASCII_LOWER)))
 
     @property
@@ -183,12 +182,7 @@ def _check_local_part(local_part: str) -> None:
 
 
 def _check_domain(domain: str) -> None:
-    acceptable = (
-        len(domain) <= _LONGEST_ADDRESS
-        and _DOMAIN.fullmatch(domain) is not None
-        and _u_labels(domain) is not None
-    )
-    if not acceptable:
+    if _DOMAIN.fullmatch(domain) is None or _u_labels(domain) is None:
         raise _refused(AddressRefusal.DOMAIN)
 
 

@@ -126,7 +126,7 @@ class Sealer:
         return SealedSecret(
             master_key_id=self._active.key_id,
             wrapped_key=_wrap(data_key, self._active, identity),
-            ciphertext=_encrypt(data_key, secret, _associated_data(b"secret", identity)),
+            ciphertext=_encrypt(data_key, secret, _associated_data(identity, b"secret")),
         )
 
     def unseal(self, sealed: SealedSecret, identity: SecretIdentity) -> bytes:
@@ -137,7 +137,7 @@ class Sealer:
             MasterKeyUnknown: the keyring lacks the master key.
         """
         data_key = self._unwrap(sealed, identity)
-        return _decrypt(data_key, sealed.ciphertext, _associated_data(b"secret", identity), identity)
+        return _decrypt(data_key, sealed.ciphertext, _associated_data(identity, b"secret"), identity)
 
     def rewrap(self, sealed: SealedSecret, identity: SecretIdentity) -> SealedSecret:
         """Wrap the data key anew under the active master key; the ciphertext stays as it is.
@@ -159,12 +159,14 @@ class Sealer:
             raise MasterKeyUnknown(
                 kind=identity.kind, record_id=identity.record_id, master_key_id=sealed.master_key_id
             )
-        associated_data = _associated_data(b"data key", identity, master_key)
+        associated_data = _associated_data(identity, b"data key", master_key.key_id.encode())
         return _decrypt(master_key.material, sealed.wrapped_key, associated_data, identity)
 
 
 def _wrap(data_key: bytes, master_key: MasterKey, identity: SecretIdentity) -> bytes:
-    return _encrypt(master_key.material, data_key, _associated_data(b"data key", identity, master_key))
+    return _encrypt(
+        master_key.material, data_key, _associated_data(identity, b"data key", master_key.key_id.encode())
+    )
 
 
 def _encrypt(key: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
@@ -182,17 +184,19 @@ def _decrypt(key: bytes, blob: bytes, associated_data: bytes, identity: SecretId
         raise SealBroken(kind=identity.kind, record_id=identity.record_id) from error
 
 
-def _associated_data(layer: bytes, identity: SecretIdentity, master_key: MasterKey | None = None) -> bytes:
-    """Say what a blob is and whose, so that no two different things are ever said in the same octets.
+def _associated_data(identity: SecretIdentity, *layer: bytes) -> bytes:
+    """Say whose a blob is and which layer, so that no two different things are ever said in the same octets.
 
-    Each part is preceded by its length, so that no part can reach into the next; the two optional ones are
-    preceded by their presence.
+    Each part is preceded by its length, so that none can reach into the next.
     """
-    parts = [_PURPOSE, _FORMAT, layer, identity.kind.encode(), identity.record_id.encode()]
-    parts += _optional(identity.organization_id)
-    parts += _optional(None if master_key is None else master_key.key_id)
+    organization = [] if identity.organization_id is None else [identity.organization_id.encode()]
+    parts = [
+        _PURPOSE,
+        _FORMAT,
+        identity.kind.encode(),
+        identity.record_id.encode(),
+        b"of an organization" if organization else b"of the service",
+        *organization,
+        *layer,
+    ]
     return b"".join(len(part).to_bytes(_LENGTH_OCTETS, "big") + part for part in parts)
-
-
-def _optional(text: str | None) -> list[bytes]:
-    return [b"absent"] if text is None else [b"present", text.encode()]

@@ -161,7 +161,8 @@ def test_refuses_what_is_no_domain_name(domain: str) -> None:
         ("a", "Example.org", AddressRefusal.DOMAIN),
         ("a", "münchen.example", AddressRefusal.DOMAIN),
         ("a", "example.org\n", AddressRefusal.DOMAIN),
-        ("a", "example.org." * 6000, AddressRefusal.DOMAIN),
+        ("a", "example.org.", AddressRefusal.DOMAIN),
+        ("a", "example." * 8000 + "org", AddressRefusal.TOO_LONG),
         ("a" * 64, ".".join(["x" * 60] * 3) + ".examples", AddressRefusal.TOO_LONG),
     ],
 )

@@ -249,6 +249,23 @@ def test_drops_nothing_when_a_needed_key_is_not_there(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_is_on_the_disk_before_its_name_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[str, int]] = []
+    fsync = os.fsync
+
+    def recording_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        flushed.append((kind, len(load_master_keyring(path, None).retired)))
+
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    created(path)
+    assert flushed == [("file", 0), ("directory", 0)]
+    flushed.clear()
+    add_active_key(path, None, created=LATER)
+    assert flushed == [("file", 0), ("directory", 1)]
+
+
 def test_the_old_file_survives_a_full_disk(path: Path) -> None:
     keyring = created(path)
     octets = path.stat().st_size

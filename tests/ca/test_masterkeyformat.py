@@ -194,6 +194,7 @@ def test_refuses_another_version(version: object) -> None:
         pytest.param(lambda d: d.update(keys=["x"]), id="key no object"),
         pytest.param(lambda d: d["keys"].append(d["keys"][0]), id="key twice"),
         pytest.param(lambda d: d["keys"][0].update(id="../../etc"), id="name no hexadecimal number"),
+        pytest.param(lambda d: d["keys"][0].update(id=d["keys"][0]["id"] + "\n"), id="name with a line end"),
         pytest.param(lambda d: d["keys"][0].update(created="2026-01-01T00:00:00"), id="date without zone"),
         pytest.param(lambda d: d["keys"][0].update(created="yesterday"), id="no date"),
         pytest.param(lambda d: d["keys"][0].update(created=0), id="date a number"),
@@ -201,6 +202,9 @@ def test_refuses_another_version(version: object) -> None:
         pytest.param(lambda d: d["keys"][0].update(material="A" * 44), id="long key"),
         pytest.param(lambda d: d["keys"][0].update(material="!" * 44), id="key no base64"),
         pytest.param(lambda d: d["keys"][0].update(material="é"), id="key not ASCII"),
+        pytest.param(
+            lambda d: d["keys"][0].update(material=f"!{d['keys'][0]['material']}"), id="key and junk"
+        ),
         pytest.param(lambda d: d.update(passphrase={}), id="passphrase without cost"),
         pytest.param(lambda d: d.update(passphrase=False), id="passphrase a truth value"),
     ],

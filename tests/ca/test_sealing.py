@@ -76,11 +76,31 @@ def test_does_not_open_for_another_record_kind_or_organization(other: SecretIden
         SEALER.rewrap(SEALED, other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (identity(organization_id=None), identity(organization_id="")),
+        (identity(record_id="ab", organization_id="c"), identity(record_id="a", organization_id="bc")),
+        (
+            identity(record_id="a", organization_id="of the service"),
+            identity(record_id="aof an organization", organization_id=None),
+        ),
+        (
+            identity(record_id="1", kind=SecretKind.PASSWORD),
+            identity(record_id="password1", kind=SecretKind.PASSWORD),
+        ),
+    ],
+)
+def test_no_two_records_say_the_same(one: SecretIdentity, other: SecretIdentity) -> None:
+    assert _associated_data(one, b"secret") != _associated_data(other, b"secret")
+    with pytest.raises(SealBroken):
+        SEALER.unseal(SEALER.seal(SECRET, one), other)
+
+
 @given(identities, identities)
-def test_no_two_records_share_their_associated_data(one: SecretIdentity, other: SecretIdentity) -> None:
-    same = _associated_data(b"secret", one) == _associated_data(b"secret", other)
+def test_only_one_record_has_its_associated_data(one: SecretIdentity, other: SecretIdentity) -> None:
+    same = _associated_data(one, b"secret") == _associated_data(other, b"secret")
     assert same is (one == other)
-    assert _associated_data(b"secret", one) != _associated_data(b"data key", other, KEY)
 
 
 @given(st.sampled_from(["wrapped_key", "ciphertext"]), st.data())
