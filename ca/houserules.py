@@ -1,0 +1,92 @@
+"""Which of our own rules does a certificate break, that no public linter knows?
+
+A linter says whether a certificate is a good one; these say whether it is one of *ours*: a certificate that
+may sign although its profile is for encryption, or that claims a CA/B policy, is flawless to a linter.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from ca.errors import KeyRefused
+from ca.keys import algorithm_of
+from ca.profiles import (
+    LONGEST_VALIDITY,
+    Purpose,
+    basic_constraints,
+    extended_key_usage,
+    is_private_policy,
+    key_usage,
+)
+
+_Value = TypeVar("_Value", bound=x509.ExtensionType)
+
+
+def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
+    """Name the rules that the certificate, taken by itself, breaks for its purpose."""
+    extensions = certificate.extensions
+    try:
+        algorithm = algorithm_of(certificate.public_key())
+    except KeyRefused:
+        yield "pushpki.key_not_accepted"
+    else:
+        if _value(extensions, x509.KeyUsage) != key_usage(purpose, algorithm):
+            yield "pushpki.key_usage_not_of_the_purpose"
+    if _value(extensions, x509.ExtendedKeyUsage) != extended_key_usage(purpose):
+        yield "pushpki.extended_key_usage_not_of_the_purpose"
+    if _value(extensions, x509.BasicConstraints) != basic_constraints(purpose):
+        yield "pushpki.basic_constraints_not_of_the_purpose"
+    if certificate.not_valid_after_utc - certificate.not_valid_before_utc >= LONGEST_VALIDITY[purpose]:
+        yield "pushpki.validity_too_long"
+    if purpose.is_recipient:
+        if not _has_one_private_policy(extensions):
+            yield "pushpki.policy_not_one_private"
+        if not _names_one_mailbox(certificate):
+            yield "pushpki.subject_not_the_mailbox"
+
+
+def broken_between(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:
+    """Name the rules that the certificate breaks as one of this issuer's (RFC 5280 section 6.1.3).
+
+    A self-signed certificate is its own issuer.
+    """
+    if certificate.issuer != issuer.subject:
+        yield "pushpki.issuer_name_not_the_issuers"
+    authority = _value(certificate.extensions, x509.AuthorityKeyIdentifier)
+    subject = _value(issuer.extensions, x509.SubjectKeyIdentifier)
+    if authority is None or subject is None or authority.key_identifier != subject.digest:
+        yield "pushpki.authority_key_identifier_not_the_issuers"
+    if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
+        yield "pushpki.begins_before_the_issuer"
+    if certificate.not_valid_after_utc > issuer.not_valid_after_utc:
+        yield "pushpki.outlives_the_issuer"
+
+
+def _value(extensions: x509.Extensions, kind: type[_Value]) -> _Value | None:
+    return next((known.value for known in extensions if isinstance(known.value, kind)), None)
+
+
+def _has_one_private_policy(extensions: x509.Extensions) -> bool:
+    policies = _value(extensions, x509.CertificatePolicies)
+    return (
+        policies is not None
+        and len(list(policies)) == 1
+        and is_private_policy(next(iter(policies)).policy_identifier)
+    )
+
+
+def _names_one_mailbox(certificate: x509.Certificate) -> bool:
+    """Whether SAN, emailAddress and (unless too long for it) CN hold one and the same address."""
+    alternatives = _value(certificate.extensions, x509.SubjectAlternativeName)
+    if alternatives is None:
+        return False
+    names = list(alternatives)
+    if len(names) != 1 or not isinstance(names[0], x509.RFC822Name):
+        return False
+    attributes = {attribute.oid: attribute.value for attribute in certificate.subject}
+    named = {NameOID.EMAIL_ADDRESS: names[0].value}
+    if NameOID.COMMON_NAME in attributes:
+        named[NameOID.COMMON_NAME] = names[0].value
+    return attributes == named
