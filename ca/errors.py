@@ -6,6 +6,7 @@
     ├── KeyRefused            a key is too weak, of an unsupported kind, or not the certificate's
     ├── PasswordRuleRefused   a password rule below the strength the key package needs
     ├── LintFailed            a prepared certificate breaks a rule; nothing was signed
+    ├── SigningRefused        not linted by this issuer, signed before, or the signature is not what was asked
     ├── KeyPoolClosed         no key will come any more
     ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
     │   └── MasterKeyUnknown  the keyring lacks the master key that wrapped the secret
@@ -75,6 +76,16 @@ class LintFailed(CaError):
 
     def __str__(self) -> str:
         return "; ".join(self.findings)
+
+
+@dataclass(eq=False)
+class SigningRefused(CaError):
+    """Something else than one certificate that this issuer linted was to be signed, or was signed."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the certificate {self.reason}"
 
 
 class KeyPoolClosed(CaError):

@@ -1,0 +1,47 @@
+"""Who holds an issuer's private key, and how does one get signatures out of him?
+
+A token (PKCS#11) fits as well as a key in memory: cryptography's builders call `sign()` on whatever object
+implements its key interface, so a token's signer hands out a key object that forwards `sign()` to the token
+and refuses `private_bytes()`. Knows nothing of what is being signed.
+"""
+
+from typing import Protocol
+
+from ca.keys import PrivateKey, PublicKey, algorithm_of
+
+
+class Signer(Protocol):
+    """Holds one private key that signs certificates, CRLs and OCSP responses."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half, to compare with the issuer's certificate."""
+        ...
+
+    @property
+    def signing_key(self) -> PrivateKey:
+        """What cryptography's builders accept as the private key; it may forward to a token."""
+        ...
+
+
+class SoftwareSigner:
+    """A key in this process's memory."""
+
+    __slots__ = ("_private_key", "_public_key")
+
+    def __init__(self, private_key: PrivateKey) -> None:
+        self._private_key = private_key
+        self._public_key = private_key.public_key()
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return self._public_key
+
+    @property
+    def signing_key(self) -> PrivateKey:
+        """The private key itself."""
+        return self._private_key
+
+    def __repr__(self) -> str:
+        return f"<SoftwareSigner {algorithm_of(self._public_key)}>"

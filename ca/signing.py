@@ -1,0 +1,143 @@
+"""How does a certificate get signed, and what keeps an unlinted one from it?
+
+    PreparedCertificate ──lint──► LintedCertificate ──sign──► x509.Certificate
+
+A copy signed with a throw-away key goes to the linter first. The issuer's key touches only what passed, once,
+and the result is compared with what was linted. Knows nothing of profiles: what is being certified, and why,
+is settled in `ca.issuance` and `ca.hierarchy`.
+"""
+
+import threading
+import weakref
+from dataclasses import dataclass
+from datetime import datetime
+from typing import final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca import houserules
+from ca.errors import LintFailed, SigningRefused
+from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate
+from ca.linting import Linter
+from ca.profiles import Purpose
+from ca.signers import Signer
+
+SIGNATURE_HASH = hashes.SHA256()
+"""The hash under every signature of the authority, for RSA (PKCS#1 v1.5) as for P-256."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCertificate:
+    """All that is to be signed (RFC 5280 section 4.1.2), complete but not yet judged."""
+
+    purpose: Purpose
+    issuer_name: x509.Name
+    subject_name: x509.Name
+    public_key: PublicKey
+    serial_number: int
+    not_before: datetime
+    not_after: datetime
+    extensions: tuple[x509.Extension[x509.ExtensionType], ...]
+
+
+@final
+class _Passed:
+    """What `LintedCertificate` asks of its maker, so that only this module can make one."""
+
+
+@final
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, repr=False)
+class LintedCertificate:
+    """A prepared certificate that passed the linter: the only thing that can be signed, and only once."""
+
+    prepared: PreparedCertificate
+    tbs_certificate: bytes
+    """The very bytes that were linted and that alone may be signed."""
+    _witness: _Passed
+
+    def __repr__(self) -> str:
+        return f"<LintedCertificate {self.prepared.purpose} {self.prepared.serial_number:x}>"
+
+
+class SigningGate:
+    """One issuer's key behind its linter.
+
+    Safe to share among threads. The certificate is None while a root signs itself.
+    """
+
+    def __init__(self, signer: Signer, linter: Linter, certificate: x509.Certificate | None) -> None:
+        self._signer = signer
+        self._linter = linter
+        self._certificate = certificate
+        self._throwaway_key = _throwaway_key_like(signer.public_key)
+        self._signable: weakref.WeakSet[LintedCertificate] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def lint(self, prepared: PreparedCertificate) -> LintedCertificate:
+        """Judge a copy that is signed with a throw-away key; the issuer's key is not used.
+
+        Raises:
+            LintFailed: it breaks a rule, or cannot even be encoded.
+        """
+        try:
+            copy = _signed(prepared, self._throwaway_key)
+        except ValueError as error:  # a serial number of zero, an extension twice
+            raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
+        findings = [
+            str(finding)
+            for finding in self._linter.findings(copy.public_bytes(Encoding.DER), prepared.purpose)
+        ]
+        if not findings:
+            # A root is its own issuer. Reading the extensions is safe once the linter found no fault in them.
+            findings += houserules.broken_between(copy, self._certificate or copy)
+        if findings:
+            raise LintFailed(tuple(findings))
+        linted = LintedCertificate(prepared, copy.tbs_certificate_bytes, _Passed())
+        with self._lock:
+            self._signable.add(linted)
+        return linted
+
+    def sign(self, linted: LintedCertificate) -> x509.Certificate:
+        """Sign with the issuer's key what this very gate has linted.
+
+        Raises:
+            SigningRefused: linted elsewhere or signed before; or what the key returned is not a signature
+                of the issuer's over the bytes that were linted.
+        """
+        with self._lock:
+            if linted not in self._signable:
+                raise SigningRefused("was not linted for this issuer, or has been signed before")
+            self._signable.remove(linted)
+        certificate = _signed(linted.prepared, self._signer.signing_key)
+        if certificate.tbs_certificate_bytes != linted.tbs_certificate:
+            raise SigningRefused("is not what was linted")
+        try:
+            certificate.verify_directly_issued_by(self._certificate or certificate)
+        except InvalidSignature as error:  # a failing token, or a fault in the arithmetic
+            raise SigningRefused("came back with a signature that does not verify") from error
+        return certificate
+
+
+def _signed(prepared: PreparedCertificate, key: PrivateKey) -> x509.Certificate:
+    builder = (
+        x509.CertificateBuilder()
+        .issuer_name(prepared.issuer_name)
+        .subject_name(prepared.subject_name)
+        .public_key(prepared.public_key)
+        .serial_number(prepared.serial_number)
+        .not_valid_before(prepared.not_before)
+        .not_valid_after(prepared.not_after)
+    )
+    for extension in prepared.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(key, SIGNATURE_HASH)
+
+
+def _throwaway_key_like(public_key: PublicKey) -> PrivateKey:
+    # Of the same kind, because the signature algorithm is among the bytes that are linted. The size is not,
+    # and a small RSA key signs faster.
+    return generate(KeyAlgorithm.RSA_2048 if isinstance(public_key, rsa.RSAPublicKey) else KeyAlgorithm.P_256)

@@ -1,0 +1,26 @@
+"""What several folders share: keys and authorities that are dear to make, made once."""
+
+import pytest
+
+from ca.keys import KeyAlgorithm, PrivateKey, generate
+from ca.linting import Linter
+from tests.builders import Authority, an_authority
+
+
+@pytest.fixture(scope="session")
+def linter() -> Linter:
+    linter = Linter()
+    linter.warm()
+    return linter
+
+
+@pytest.fixture(scope="session")
+def authority(linter: Linter) -> Authority:
+    """A root and an issuing CA with RSA-2048 keys."""
+    return an_authority(linter)
+
+
+@pytest.fixture(scope="session")
+def recipient_key() -> PrivateKey:
+    """An RSA-2048 key, as `a_profile()` asks for."""
+    return generate(KeyAlgorithm.RSA_2048)
