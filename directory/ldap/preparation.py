@@ -1,0 +1,11 @@
+"""When do two spellings mean the same string? String preparation for matching (RFC 4518), in linear time."""
+
+
+def prepared(value: bytes) -> bytes:
+    """Return what a value is compared by: ASCII case folded, insignificant spaces removed.
+
+    White space at the ends goes, runs of it inside become one space (RFC 4518 sections 2.2 and 2.6.1). Beyond
+    ASCII nothing is folded or normalized, unlike section 2.4: U+212A KELVIN SIGN must not meet `k` in a mail
+    address, and normalization of hostile text is not linear. Every value in this directory is ASCII.
+    """
+    return b" ".join(value.split()).lower()

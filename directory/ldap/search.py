@@ -1,0 +1,109 @@
+"""How is a search answered? First what must be looked up; then, with that, the entries and the result."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ca.address import Mailbox
+from directory.callers import Asker
+from directory.ldap.codes import ResponseTag, ResultCode
+from directory.ldap.entries import Entry, person_entry
+from directory.ldap.errors import NameRefused
+from directory.ldap.filters import Equality, Filter
+from directory.ldap.matching import Truth, matches
+from directory.ldap.names import parse_name
+from directory.ldap.questions import Asked, Shape, asked_by
+from directory.ldap.requests import SearchRequest
+from directory.ldap.responses import SUCCESS, Result, write_entry, write_result
+from directory.ldap.results import Outcome, result_of_outcomes
+from directory.ldap.selection import Selection
+from directory.ldap.tree import NoSuchObject, OneRecipient, Recipients, Tree
+from directory.lookup import Found, Intent, Minted, Question
+
+_SIZE_LIMIT_EXCEEDED = Result(code=ResultCode.SIZE_LIMIT_EXCEEDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """A search that is being answered."""
+
+    tree: Tree
+    filter: Filter
+    selection: Selection
+    size_limit: int
+    fixed: tuple[Entry, ...] = ()
+    """Entries that match, whatever the answers."""
+    questions: tuple[Question, ...] = ()
+    base: OneRecipient | None = None
+    """The search is based at this recipient's entry, so that has to exist."""
+
+    def responses(self, message_id: int, outcomes: Sequence[Outcome]) -> bytes:
+        """Write the entries and the result, in one piece."""
+        certificates = [item.certificate for item in outcomes if isinstance(item, Found | Minted)]
+        result = result_of_outcomes(outcomes)
+        if self.base is not None and result is SUCCESS and not certificates:
+            result = Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=self.tree.people)
+        entries = list(self.fixed)
+        if self.base is None or self.base.covered:
+            entries += _matching(self.filter, map(self.tree.recipient_entry, certificates))
+        if 0 < self.size_limit < len(entries):
+            del entries[self.size_limit :]
+            result = _SIZE_LIMIT_EXCEEDED if result is SUCCESS else result
+        written = [write_entry(message_id, entry.written(self.selection)) for entry in entries]
+        return b"".join((*written, self.ending(message_id, result)))
+
+    def ending(self, message_id: int, result: Result) -> bytes:
+        """Write a SearchResultDone."""
+        return write_result(message_id, ResponseTag.SEARCH_DONE, result)
+
+
+def plan_search(tree: Tree, request: SearchRequest, asker: Asker) -> SearchPlan | Result:
+    """Decide what a search covers and which questions it asks; or return how it ends at once.
+
+    Raises:
+        RequestRefused: the filter asks for more addresses than one search may.
+    """
+    try:
+        extent = tree.extent(parse_name(request.base), request.scope)
+    except NameRefused as refused:
+        return Result(code=ResultCode.INVALID_DN_SYNTAX, diagnostic=refused.reason)
+    if isinstance(extent, NoSuchObject):
+        return Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=extent.matched_name)
+
+    selection = Selection.of(request.attributes, types_only=request.types_only)
+    plan = SearchPlan(tree=tree, filter=request.filter, selection=selection, size_limit=request.size_limit)
+    if isinstance(extent, OneRecipient):
+        question = Question(mailbox=extent.mailbox, asker=asker, intent=Intent.READ_ONLY)
+        return replace(plan, base=extent, questions=(question,))
+    questions: tuple[Question, ...] = ()
+    if extent.recipients is Recipients.ASKED:
+        asked = asked_by(request.filter)
+        intent = _intent(asked, selection, request.size_limit)
+        questions = tuple(
+            Question(mailbox=mailbox, asker=asker, intent=intent)
+            for mailbox in asked.mailboxes
+            if _could_match(request.filter, tree, mailbox)
+        )
+    return replace(plan, fixed=tuple(_matching(request.filter, extent.fixed)), questions=questions)
+
+
+def _intent(asked: Asked, selection: Selection, size_limit: int) -> Intent:
+    """Whether the search may cause mints: only if every certificate made for it would be in its answer."""
+    fits = size_limit == 0 or len(asked.mailboxes) <= size_limit
+    if asked.shape is Shape.EXACT and selection.wants_certificate and fits:
+        return Intent.MINT_IF_ABSENT
+    return Intent.READ_ONLY
+
+
+def _could_match(condition: Filter, tree: Tree, mailbox: Mailbox) -> bool:
+    """Whether the recipient's entry, found or made, would match.
+
+    Asked before the lookup, or `(&(mail=ADDRESS)(objectClass=device))` would make a certificate and then not
+    return it. An equality that asks for the address matches it by itself.
+    """
+    if isinstance(condition, Equality):
+        return True
+    return matches(condition, person_entry(tree.people, mailbox, b"")) is Truth.TRUE
+
+
+def _matching(condition: Filter, entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in entries if matches(condition, entry) is Truth.TRUE]

@@ -1,0 +1,51 @@
+"""How does this front end behave? Its limits, time-outs and switches, as one frozen value."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from directory.access import AnonymousRead
+
+
+class ClearCredentials(Enum):
+    """Whose credentials are accepted on a connection without TLS (RFC 4513 section 5.1.3)."""
+
+    NOBODY = "nobody"
+    LOOPBACK = "loopback"
+
+
+class StartTls(Enum):
+    """Whether a connection without TLS may go over to it."""
+
+    OFFERED = "offered"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdapSettings:
+    """The settings of the LDAP front end. Sizes are in octets, times in seconds."""
+
+    suffix: str = "o=directory"
+    """The naming context: everything is below it."""
+    anonymous_read: AnonymousRead = AnonymousRead.LOOPBACK
+    clear_credentials: ClearCredentials = ClearCredentials.LOOPBACK
+
+    anonymous_pdu_limit: int = 64 * 1024
+    authenticated_pdu_limit: int = 256 * 1024
+    operations_per_connection: int = 64
+    """Searches of one connection under way at once; more wait in the socket."""
+    connections: int = 2048
+    lookups: int = 512
+    """Lookups of all connections under way at once; more are answered with busy."""
+    failed_binds: int = 5
+    """Wrong credentials in a row on one connection, after which it is closed."""
+
+    answer_within: float = 4.5
+    """How long a search takes at most: gateways give up after 5 s, and some clients never."""
+    lookup_ceiling: float = 60
+    """How long a lookup whose answer nobody waits for any more may go on before it is cancelled."""
+    idle: float = 60
+    """How long a connection may stay without completing a message."""
+    handshake: float = 10
+    """How long a TLS handshake may take."""
+    write: float = 30
+    """How long a client may leave what it is sent unread."""
