@@ -3,8 +3,8 @@
     PreparedCertificate ──lint──► LintedCertificate ──sign──► x509.Certificate
 
 A copy signed with a throw-away key goes to the linter first. The issuer's key touches only what passed, once,
-and the result is compared with what was linted. Knows nothing of profiles: what is being certified, and why,
-is settled in `ca.issuance` and `ca.hierarchy`.
+and the result is compared with what was linted. What is being certified, and why, is settled in `ca.issuance`
+and `ca.hierarchy`; in here it is only bytes to be.
 """
 
 import threading
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca import houserules
 from ca.errors import LintFailed, SigningRefused
 from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate
-from ca.linting import Linter
+from ca.linting import Finding, Linter, Severity
 from ca.profiles import Purpose
 from ca.signers import Signer
 
@@ -87,15 +87,14 @@ class SigningGate:
             copy = _signed(prepared, self._throwaway_key)
         except ValueError as error:  # a serial number of zero, an extension twice
             raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
-        findings = [
-            str(finding)
-            for finding in self._linter.findings(copy.public_bytes(Encoding.DER), prepared.purpose)
-        ]
-        if not findings:
-            # A root is its own issuer. Reading the extensions is safe once the linter found no fault in them.
-            findings += houserules.broken_between(copy, self._certificate or copy)
+        findings = self._linter.findings(copy.public_bytes(Encoding.DER), prepared.purpose)
+        # Whether it fits its issuer can be read safely once nothing is wrong with it; a root is its own issuer.
+        findings = findings or tuple(
+            Finding(severity=Severity.ERROR, code=code)
+            for code in houserules.broken_between(copy, self._certificate or copy)
+        )
         if findings:
-            raise LintFailed(tuple(findings))
+            raise LintFailed(tuple(str(finding) for finding in findings))
         linted = LintedCertificate(prepared, copy.tbs_certificate_bytes, _Passed())
         with self._lock:
             self._signable.add(linted)

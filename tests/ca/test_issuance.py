@@ -180,7 +180,7 @@ def test_serial_numbers_are_positive_short_enough_and_never_the_same(
     ]
     assert len(set(serials)) == len(serials)
     assert all(0 < serial < 2**159 for serial in serials)
-    # Every bit of 64 and more is set about as often as not: 2000 throws, seven standard deviations.
+    # Each of the 159 bits is set about as often as not: 2000 throws, seven standard deviations.
     for bit in range(159):
         assert 840 < sum(serial >> bit & 1 for serial in serials) < 1160
 
