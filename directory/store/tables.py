@@ -6,11 +6,13 @@ nor can a process that has not heard of a rotation seal anything with it afterwa
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -32,6 +34,7 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "pk": "pk_%(table_name)s",
     }
 )
@@ -60,13 +63,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _secret(prefix: str, *, nullable: bool) -> tuple[Column[Any], Column[Any], Column[Any]]:
-    # Destroying a secret means setting all three to NULL, so even a "not null" one is nullable in the schema
-    # where it can be destroyed.
+def _secret(prefix: str) -> tuple[Column[Any], Column[Any], Column[Any], CheckConstraint]:
+    # To destroy a secret is to set all three to NULL; a secret half there is a mistake.
+    names = f"{prefix}_master_key_id", f"{prefix}_wrapped_key", f"{prefix}_ciphertext"
     return (
-        Column(f"{prefix}_master_key_id", String(32), ForeignKey("master_keys.id"), nullable=nullable),
-        Column(f"{prefix}_wrapped_key", LargeBinary, nullable=nullable),
-        Column(f"{prefix}_ciphertext", LargeBinary, nullable=nullable),
+        Column(names[0], String(32), ForeignKey("master_keys.id")),
+        Column(names[1], LargeBinary),
+        Column(names[2], LargeBinary),
+        CheckConstraint(
+            "({0} IS NULL) = ({1} IS NULL) AND ({1} IS NULL) = ({2} IS NULL)".format(*names),
+            name=f"{prefix}_whole",
+        ),
     )
 
 
@@ -88,7 +95,7 @@ organizations = Table(
     Column("smtp_port", Integer, nullable=False),
     Column("smtp_security", String(16), nullable=False),
     Column("smtp_username", String(254)),
-    *_secret("smtp_password", nullable=True),
+    *_secret("smtp_password"),
     Column("isolated", Boolean, nullable=False),
     Column("package_format", String(16), nullable=False),
     Column("password_style", String(16), nullable=False),
@@ -139,10 +146,19 @@ issuers = Table(
     Column("purpose", String(32), nullable=False),
     Column("subject", Text, nullable=False),
     Column("der", LargeBinary, nullable=False),
-    *_secret("key", nullable=True),
+    *_secret("key"),
     Column("active", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
+
+
+class EnrolmentEnd(StrEnum):
+    """Why an enrolment no longer holds its address."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    BOUNCED = "bounced"
+
 
 enrolments = Table(
     "enrolments",
@@ -154,10 +170,9 @@ enrolments = Table(
     Column("address", String(254), nullable=False),
     Column("address_key", String(254), nullable=False),
     Column("minted_at", UtcDateTime, nullable=False),
-    Column("not_after", UtcDateTime),
     # A live enrolment holds the address; it ends when its certificate is revoked, expired or undeliverable.
     Column("live", Boolean, nullable=False),
-    Column("ended_because", String(64)),
+    Column("ended_because", String(16)),  # EnrolmentEnd
     Index(
         "uq_enrolments_one_live_per_address",
         "scope",
@@ -189,7 +204,8 @@ certificates = Table(
     Column("withdrawn_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("revocation_reason", String(32)),
-    UniqueConstraint("issuer_id", "serial"),
+    # The serial number first: an operator who revokes by it need not know the issuer.
+    UniqueConstraint("serial", "issuer_id"),
     Index("ix_certificates_address_key_scope", "address_key", "scope"),
 )
 
@@ -198,7 +214,7 @@ held_keys = Table(
     metadata,
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
     Column("state", String(16), nullable=False),
-    *_secret("key", nullable=True),
+    *_secret("key"),
     Column("hold_until", UtcDateTime),
     Column("ended_at", UtcDateTime),
 )
@@ -208,7 +224,7 @@ relays = Table(
     metadata,
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
     Column("state", String(16), nullable=False),
-    *_secret("password", nullable=True),
+    *_secret("password"),
     Column("revealed_at", UtcDateTime),
     Column("revealed_by", String(32), ForeignKey("agents.id")),
     Column("closed_at", UtcDateTime),
@@ -225,12 +241,19 @@ deliveries = Table(
     Column("accepted_at", UtcDateTime),
 )
 
+
+class MailKind(StrEnum):
+    """What an outgoing mail is."""
+
+    KEY = "key"
+
+
 outgoing_mail = Table(
     "outgoing_mail",
     metadata,
     Column("id", String(32), primary_key=True),
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
-    Column("kind", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),  # MailKind
     Column("message_id", String(320), nullable=False, unique=True),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -264,7 +287,7 @@ audit_events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("actor", String(320), nullable=False),
-    Column("subject", String(320), nullable=False),
+    Column("subject", String(320), nullable=False, index=True),
     # No foreign key: the log outlives what it tells of.
     Column("organization_id", String(32)),
     Column("detail", Text, nullable=False),

@@ -1,0 +1,131 @@
+"""Where does the audit chain live, and who writes its next event? Rows locked so that no two are the next.
+
+An event is written in the transaction of the action it tells of. The lock on the node's head is the last one
+any transaction takes, so it is held briefly and nobody waits for anything else behind it.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from directory.audit import GENESIS_HASH, AuditEvent, AuditKind, ChainedEvent, ChainHead, chain
+from directory.store.database import Database
+from directory.store.rows import AnyRow
+from directory.store.statements import Together, Upsert, insert_row, parameter
+from directory.store.tables import audit_events, audit_heads
+
+_PAGE = 1000
+
+_READ_HEAD = (
+    select(audit_heads.c.sequence, audit_heads.c.hash)
+    .where(audit_heads.c.node == bindparam("node"))
+    .with_for_update()
+)
+_START_CHAIN = Upsert(audit_heads, lambda insert: insert.on_conflict_do_nothing())
+_PAGE_OF_EVENTS = (
+    select(audit_events)
+    .where(
+        audit_events.c.node == bindparam("node"),
+        audit_events.c.sequence > bindparam("after"),
+        audit_events.c.sequence <= bindparam("last"),
+    )
+    .order_by(audit_events.c.sequence)
+    .limit(_PAGE)
+)
+
+INSERT_EVENT = insert_row(audit_events, *audit_events.c.keys())
+"""Parameters: `event_parameters`."""
+MOVE_HEAD = (
+    update(audit_heads)
+    .where(audit_heads.c.node == bindparam(parameter(audit_heads, "node")))
+    .values(
+        sequence=bindparam(parameter(audit_heads, "sequence")),
+        hash=bindparam(parameter(audit_heads, "hash")),
+    )
+)
+"""Parameters: `event_parameters`."""
+
+_APPEND = Together(INSERT_EVENT, MOVE_HEAD)
+
+
+def append(connection: Connection, node: str, event: AuditEvent) -> None:
+    """Write the event behind the node's head, in the transaction under way."""
+    _APPEND.execute(connection, event_parameters(chain(locked_head(connection, node), event)))
+
+
+def locked_head(connection: Connection, node: str) -> ChainHead:
+    """Return the node's head, which nobody else can move until the transaction ends."""
+    row = connection.execute(_READ_HEAD, {"node": node}).one_or_none()
+    if row is None:
+        connection.execute(_START_CHAIN.on(connection), {"node": node, "sequence": 0, "hash": GENESIS_HASH})
+        row = connection.execute(_READ_HEAD, {"node": node}).one()
+    return ChainHead(node=node, sequence=row.sequence, hash=row.hash)
+
+
+def event_parameters(chained: ChainedEvent) -> dict[str, object]:
+    """Return what `INSERT_EVENT` and `MOVE_HEAD` take."""
+    event = chained.event
+    columns = {
+        "node": chained.node,
+        "sequence": chained.sequence,
+        "at": event.at,
+        "kind": event.kind.value,
+        "actor": event.actor,
+        "subject": event.subject,
+        "organization_id": event.organization_id,
+        "detail": json.dumps(dict(event.detail), sort_keys=True),
+        "previous_hash": chained.previous_hash,
+        "hash": chained.hash,
+    }
+    return {
+        **{parameter(audit_events, name): value for name, value in columns.items()},
+        **{parameter(audit_heads, name): columns[name] for name in ("node", "sequence", "hash")},
+    }
+
+
+async def read_chain(database: Database, node: str, last: int) -> AsyncIterator[ChainedEvent]:
+    """Yield a node's events up to the last wanted, in order, a page at a time."""
+    after = 0
+    while True:
+        rows = await database.read(partial(_page, node=node, after=after, last=last))
+        for row in rows:
+            yield _chained(row)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].sequence
+
+
+def _page(connection: Connection, *, node: str, after: int, last: int) -> list[AnyRow]:
+    return list(connection.execute(_PAGE_OF_EVENTS, {"node": node, "after": after, "last": last}))
+
+
+def _chained(row: AnyRow) -> ChainedEvent:
+    event = AuditEvent(
+        kind=AuditKind(row.kind),
+        at=row.at,
+        actor=row.actor,
+        subject=row.subject,
+        organization_id=row.organization_id,
+        detail=json.loads(row.detail),
+    )
+    return ChainedEvent(
+        node=row.node, sequence=row.sequence, event=event, previous_hash=row.previous_hash, hash=row.hash
+    )
+
+
+class SqlAuditLog:
+    """The audit log of one node, for what happens outside any other transaction."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def append(self, event: AuditEvent) -> None:
+        """Write an event.
+
+        Raises:
+            StoreUnavailable: it was not written.
+        """
+        await self._database.write(partial(append, node=self._node, event=event))

@@ -1,0 +1,85 @@
+"""Where does an enrolment stand, for the organization that caused it?"""
+
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, select
+
+from directory.delivery.outbox import DeliveryState
+from directory.errors import Unknown
+from directory.relay import RelayState
+from directory.status import EnrolmentStatus, KeyState
+from directory.store.database import Database
+from directory.store.rows import mailbox
+from directory.store.tables import certificates, deliveries, enrolments, held_keys, outgoing_mail, relays
+
+_LATEST_MAIL = (
+    select(outgoing_mail.c.id)
+    .where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"))
+    .order_by(outgoing_mail.c.created_at.desc(), outgoing_mail.c.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_STATUS = (
+    select(
+        enrolments.c.id,
+        enrolments.c.minted_at,
+        enrolments.c.live,
+        certificates.c.address,
+        certificates.c.serial,
+        certificates.c.not_after,
+        held_keys.c.state.label("key_state"),
+        deliveries.c.state.label("delivery_state"),
+        deliveries.c.accepted_at,
+        outgoing_mail.c.attempts,
+        outgoing_mail.c.last_failure,
+        relays.c.state.label("relay_state"),
+        relays.c.revealed_at,
+        relays.c.closed_at,
+    )
+    .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id)
+    .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
+    .join(relays, relays.c.enrolment_id == enrolments.c.id)
+    .join(outgoing_mail, outgoing_mail.c.id == _LATEST_MAIL)
+    .where(
+        enrolments.c.id == bindparam("enrolment_id"),
+        enrolments.c.organization_id == bindparam("organization_id"),
+    )
+)
+
+
+class SqlEnrolmentReader:
+    """Reads enrolments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def enrolment(self, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
+        """Return the organization's enrolment."""
+        return await self._database.read(
+            partial(_status, enrolment_id=enrolment_id, organization_id=organization_id)
+        )
+
+
+def _status(connection: Connection, *, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
+    row = connection.execute(
+        _STATUS, {"enrolment_id": enrolment_id, "organization_id": organization_id}
+    ).one_or_none()
+    if row is None:
+        raise Unknown(kind="enrolment", name=enrolment_id)
+    return EnrolmentStatus(
+        enrolment_id=row.id,
+        mailbox=mailbox(row.address),
+        serial=int(row.serial, 16),
+        minted_at=row.minted_at,
+        not_after=row.not_after,
+        live=row.live,
+        key=KeyState(row.key_state),
+        delivery=DeliveryState(row.delivery_state),
+        delivery_attempts=row.attempts,
+        last_failure=row.last_failure,
+        accepted_at=row.accepted_at,
+        relay=RelayState(row.relay_state),
+        revealed_at=row.revealed_at,
+        closed_at=row.closed_at,
+    )

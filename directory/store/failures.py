@@ -1,0 +1,49 @@
+"""What has the database just refused, and how much of that may be said? Driver errors become ours here.
+
+Whatever a driver throws ends in this room. Its text may quote the row it choked on (PostgreSQL's DETAIL shows
+addresses and sealed secrets), so only what cannot hold a value is repeated, and the original is not chained.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from directory.errors import StoreUnavailable
+
+# SQLSTATE classes that speak of the server or the session, never of a value: connection, transaction state,
+# authorization, catalog name, transaction rollback, resources, object state, operator intervention, system.
+_CLASSES_WITHOUT_VALUES = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Turn whatever a driver raises into `StoreUnavailable`; wrap nothing but driver calls in it.
+
+    Raises:
+        StoreUnavailable: the statement failed, no connection could be had, or nobody answered in time.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        # `from None`: a traceback would print the driver's text.
+        raise StoreUnavailable(reason=_reason(error.orig)) from None
+    except (PoolTimeoutError, TimeoutError):
+        raise StoreUnavailable(reason="no answer in time") from None
+    except OSError as error:
+        raise StoreUnavailable(reason=error.strerror or type(error).__name__) from error
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, sqlite3.Error):
+        return str(error)  # SQLite names tables and columns, and never quotes what was bound
+    # SQLAlchemy wraps asyncpg's errors once more, in the shape of the DB-API.
+    origin = getattr(error, "__cause__", None) or error
+    name = type(origin).__name__
+    state = getattr(origin, "sqlstate", None)
+    if state is None:
+        return name
+    message = getattr(origin, "message", "") if state[:2] in _CLASSES_WITHOUT_VALUES else ""
+    return f"{message or name} (SQLSTATE {state})"

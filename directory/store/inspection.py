@@ -1,0 +1,198 @@
+"""What is stored, all of it, in order? Read a page at a time, so that nobody's writes have to wait."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, func, select, union
+
+from directory.audit import GENESIS_HASH, AuditKind, ChainedEvent, ChainHead
+from directory.delivery.outbox import DeliveryState, MailState
+from directory.lookup import Origin
+from directory.relay import RelayState
+from directory.status import KeyState
+from directory.store import audit_log, issuers
+from directory.store.database import Database
+from directory.store.rows import AnyRow, sealed
+from directory.store.tables import (
+    audit_events,
+    audit_heads,
+    certificates,
+    deliveries,
+    enrolments,
+    held_keys,
+    outgoing_mail,
+    relays,
+)
+from directory.verification import InspectedEnrolment
+
+_PAGE = 200
+
+_MAIL_STATES = (
+    select(func.aggregate_strings(outgoing_mail.c.state, " "))
+    .where(outgoing_mail.c.enrolment_id == enrolments.c.id)
+    .correlate(enrolments)
+    .scalar_subquery()
+)
+_MINTED_EVENTS = (
+    select(func.count())
+    .where(
+        audit_events.c.subject == enrolments.c.id,
+        audit_events.c.kind == AuditKind.CERTIFICATE_MINTED.value,
+    )
+    .correlate(enrolments)
+    .scalar_subquery()
+)
+_PAGE_OF_ENROLMENTS = (
+    select(
+        enrolments.c.id,
+        enrolments.c.organization_id,
+        enrolments.c.scope,
+        enrolments.c.address,
+        enrolments.c.address_key,
+        enrolments.c.live,
+        certificates.c.der,
+        certificates.c.address.label("certificate_address"),
+        certificates.c.serial,
+        certificates.c.issuer_id,
+        certificates.c.withdrawn_at,
+        certificates.c.revoked_at,
+        held_keys.c.state.label("key_state"),
+        held_keys.c.key_master_key_id,
+        held_keys.c.key_wrapped_key,
+        held_keys.c.key_ciphertext,
+        relays.c.state.label("relay_state"),
+        relays.c.password_master_key_id,
+        relays.c.password_wrapped_key,
+        relays.c.password_ciphertext,
+        deliveries.c.state.label("delivery_state"),
+        _MAIL_STATES.label("mail_states"),
+        _MINTED_EVENTS.label("minted_event_count"),
+    )
+    .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id, isouter=True)
+    .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id, isouter=True)
+    .join(relays, relays.c.enrolment_id == enrolments.c.id, isouter=True)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id, isouter=True)
+    .where(enrolments.c.id > bindparam("after"))
+    .order_by(enrolments.c.id)
+    .limit(_PAGE)
+)
+_ORPHANS = (
+    select(certificates.c.id)
+    .where(certificates.c.origin == Origin.MINTED.value, certificates.c.enrolment_id.is_(None))
+    .order_by(certificates.c.id)
+)
+_DOUBLED = (
+    select(certificates.c.scope, certificates.c.address_key)
+    .where(
+        certificates.c.origin == Origin.MINTED.value,
+        certificates.c.not_after > bindparam("now"),
+        certificates.c.withdrawn_at.is_(None),
+        certificates.c.revoked_at.is_(None),
+    )
+    .group_by(certificates.c.scope, certificates.c.address_key)
+    .having(func.count() > 1)
+    .order_by(certificates.c.scope, certificates.c.address_key)
+)
+_NODES = union(select(audit_heads.c.node), select(audit_events.c.node)).subquery()
+_ENDS = (
+    select(
+        _NODES.c.node,
+        audit_heads.c.sequence,
+        audit_heads.c.hash,
+        select(func.max(audit_events.c.sequence))
+        .where(audit_events.c.node == _NODES.c.node)
+        .scalar_subquery()
+        .label("last"),
+    )
+    .join_from(_NODES, audit_heads, audit_heads.c.node == _NODES.c.node, isouter=True)
+    .order_by(_NODES.c.node)
+)
+
+
+class SqlStoreInspector:
+    """Reads everything, in order, without loading it all at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last_events: dict[str, int] = {}
+
+    async def enrolments(self) -> AsyncIterator[InspectedEnrolment]:
+        """Yield every enrolment."""
+        after = ""
+        while True:
+            page = await self._database.read(partial(_enrolments_after, after=after))
+            for enrolment in page:
+                yield enrolment
+            if len(page) < _PAGE:
+                return
+            after = page[-1].enrolment_id
+
+    async def issuer_certificates(self) -> dict[str, bytes]:
+        """Return the DER of every issuer by its identifier."""
+        stored = await self._database.read(issuers.certificates_by_id)
+        return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
+
+    async def orphaned_certificates(self) -> Sequence[str]:
+        """Return identifiers of certificates marked minted that belong to no enrolment."""
+        return await self._database.read(_orphans)
+
+    async def doubled_addresses(self, now: datetime) -> Sequence[str]:
+        """Return `scope address_key` of addresses with more than one live minted certificate."""
+        return await self._database.read(partial(_doubled, now=now))
+
+    async def audit_heads(self) -> Sequence[ChainHead]:
+        """Return the head of every node's chain; of one whose head was deleted, where it would begin."""
+        ends = await self._database.read(_ends)
+        # Events that are written from now on are not in these heads, and no fault of the chain.
+        self._last_events = {row.node: row.last or 0 for row in ends}
+        return [
+            ChainHead(node=row.node, sequence=row.sequence or 0, hash=row.hash or GENESIS_HASH)
+            for row in ends
+        ]
+
+    async def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent]:
+        """Yield a node's events in order of sequence, as they were when the heads were read."""
+        if node not in self._last_events:
+            await self.audit_heads()
+        async for event in audit_log.read_chain(self._database, node, self._last_events.get(node, 0)):
+            yield event
+
+
+def _enrolments_after(connection: Connection, *, after: str) -> list[InspectedEnrolment]:
+    return [_inspected(row) for row in connection.execute(_PAGE_OF_ENROLMENTS, {"after": after})]
+
+
+def _inspected(row: AnyRow) -> InspectedEnrolment:
+    return InspectedEnrolment(
+        enrolment_id=row.id,
+        organization_id=row.organization_id,
+        scope=row.scope,
+        address=row.address,
+        address_key=row.address_key,
+        live=row.live,
+        certificate=row.der,
+        certificate_address=row.certificate_address,
+        serial=row.serial,
+        issuer_id=row.issuer_id,
+        withdrawn_or_revoked=row.withdrawn_at is not None or row.revoked_at is not None,
+        key_state=KeyState(row.key_state) if row.key_state else None,
+        sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        relay_state=RelayState(row.relay_state) if row.relay_state else None,
+        sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
+        delivery_state=DeliveryState(row.delivery_state) if row.delivery_state else None,
+        mail_states=tuple(MailState(state) for state in (row.mail_states or "").split()),
+        minted_event_count=row.minted_event_count,
+    )
+
+
+def _orphans(connection: Connection) -> list[str]:
+    return list(connection.execute(_ORPHANS).scalars())
+
+
+def _doubled(connection: Connection, *, now: datetime) -> list[str]:
+    return [f"{row.scope} {row.address_key}" for row in connection.execute(_DOUBLED, {"now": now})]
+
+
+def _ends(connection: Connection) -> list[AnyRow]:
+    return list(connection.execute(_ENDS))

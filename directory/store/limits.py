@@ -1,0 +1,50 @@
+"""How are the limits charged so that no race overshoots them? Lock their rows, count, write."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, update
+
+from directory.limits import Limit
+from directory.store.statements import Upsert
+from directory.store.tables import limit_buckets
+
+# Makes the row if there is none and locks it in either case, so that a bucket's first two charges cannot both
+# find it full. Several rows are inserted in the order given: everybody takes the locks in the same one.
+_LOCK = Upsert(
+    limit_buckets,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=[limit_buckets.c.bucket], set_={"arrival": limit_buckets.c.arrival}
+    ).returning(limit_buckets.c.bucket, limit_buckets.c.arrival),
+)
+_CHARGE = (
+    update(limit_buckets)
+    .where(limit_buckets.c.bucket == bindparam("charged"))
+    .values(arrival=bindparam("moved_to"))
+)
+_FORGET = delete(limit_buckets).where(limit_buckets.c.arrival < bindparam("now"))
+
+
+def charge(connection: Connection, limits: Sequence[Limit], now: datetime) -> None:
+    """Charge every limit, in the transaction under way; it must be rolled back if one is used up.
+
+    Raises:
+        LimitReached: one of them is used up.
+    """
+    if not limits:
+        return
+    # `now` as arrival is a full bucket, as is any earlier moment.
+    full = [{"bucket": limit.bucket, "arrival": now} for limit in limits]
+    arrivals = {row.bucket: row.arrival for row in connection.execute(_LOCK.on(connection), full)}
+    connection.execute(
+        _CHARGE,
+        [
+            {"charged": limit.bucket, "moved_to": limit.charge(arrivals[limit.bucket], now)}
+            for limit in limits
+        ],
+    )
+
+
+def forget_full(connection: Connection, now: datetime) -> int:
+    """Delete the buckets that have filled up, which are as good as none; return how many."""
+    return connection.execute(_FORGET, {"now": now}).rowcount

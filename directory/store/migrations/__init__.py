@@ -1,0 +1,1 @@
+"""What changes a database from one version of the schema to the next."""

@@ -1,0 +1,253 @@
+"""The first schema.
+
+A revision says what was true when it was written, so it repeats the tables rather than import them.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, UniqueConstraint
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_Columns = tuple[Column[Any] | CheckConstraint, ...]
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def upgrade() -> None:
+    """Make every table."""
+    op.create_table("master_keys", _key("id"), _moment("created_at"))
+    _create_organizations()
+    _create_callers()
+    _create_issuers()
+    _create_enrolments()
+    _create_certificates()
+    _create_secrets_of_enrolments()
+    _create_deliveries()
+    op.create_table("limit_buckets", _key("bucket", 320), _moment("arrival"))
+    _create_audit()
+
+
+def _create_organizations() -> None:
+    op.create_table(
+        "organizations",
+        _key("id"),
+        _text("slug", 64, unique=True),
+        _text("name", 200),
+        _text("mail_from", 254),
+        _text("smtp_host", 253),
+        Column("smtp_port", sa.Integer, nullable=False),
+        _text("smtp_security", 16),
+        _text("smtp_username", 254, nullable=True),
+        *_secret("smtp_password"),
+        Column("isolated", sa.Boolean, nullable=False),
+        _text("package_format", 16),
+        _text("password_style", 16),
+        _text("contact", 500),
+        _moment("created_at"),
+        _moment("disabled_at", nullable=True),
+    )
+    op.create_table(
+        "organization_domains",
+        _key("domain", 253),
+        _reference("organizations", "organization_id", index=True),
+    )
+
+
+def _create_callers() -> None:
+    op.create_table(
+        "gateways",
+        _key("id"),
+        _reference("organizations", "organization_id", index=True),
+        _text("name", 64, unique=True),
+        Column("may_mint", sa.Boolean, nullable=False),
+        *_token(),
+    )
+    op.create_table(
+        "agents",
+        _key("id"),
+        _reference("organizations", "organization_id"),
+        _text("email", 254),
+        *_token(),
+        UniqueConstraint("organization_id", "email"),
+    )
+
+
+def _create_issuers() -> None:
+    op.create_table(
+        "issuers",
+        _key("id", 64),
+        Column("parent_id", sa.String(64), ForeignKey("issuers.id")),
+        _text("purpose", 32),
+        Column("subject", sa.Text, nullable=False),
+        Column("der", sa.LargeBinary, nullable=False),
+        *_secret("key"),
+        Column("active", sa.Boolean, nullable=False),
+        _moment("created_at"),
+    )
+
+
+def _create_enrolments() -> None:
+    op.create_table(
+        "enrolments",
+        _key("id"),
+        _reference("organizations", "organization_id", index=True),
+        _reference("gateways", "gateway_id"),
+        _text("scope", 32),
+        _text("address", 254),
+        _text("address_key", 254, index=True),
+        _moment("minted_at"),
+        Column("live", sa.Boolean, nullable=False),
+        _text("ended_because", 16, nullable=True),
+        Index(
+            "uq_enrolments_one_live_per_address",
+            "scope",
+            "address_key",
+            unique=True,
+            sqlite_where=sa.text("live"),
+            postgresql_where=sa.text("live"),
+        ),
+    )
+
+
+def _create_certificates() -> None:
+    op.create_table(
+        "certificates",
+        _key("id"),
+        Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), unique=True),
+        Column("issuer_id", sa.String(64), ForeignKey("issuers.id")),
+        _text("serial", 40),
+        _text("scope", 32),
+        _text("address", 254),
+        _text("address_key", 254),
+        _text("origin", 16),
+        Column("der", sa.LargeBinary, nullable=False),
+        _moment("not_before"),
+        _moment("not_after"),
+        _moment("published_at"),
+        _moment("withdrawn_at", nullable=True),
+        _moment("revoked_at", nullable=True),
+        _text("revocation_reason", 32, nullable=True),
+        UniqueConstraint("serial", "issuer_id"),
+        Index("ix_certificates_address_key_scope", "address_key", "scope"),
+    )
+
+
+def _create_secrets_of_enrolments() -> None:
+    op.create_table(
+        "held_keys",
+        Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
+        _text("state", 16),
+        *_secret("key"),
+        _moment("hold_until", nullable=True),
+        _moment("ended_at", nullable=True),
+    )
+    op.create_table(
+        "relays",
+        Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
+        _text("state", 16),
+        *_secret("password"),
+        _moment("revealed_at", nullable=True),
+        Column("revealed_by", sa.String(32), ForeignKey("agents.id")),
+        _moment("closed_at", nullable=True),
+        _text("outcome", 16, nullable=True),
+        Column("note", sa.Text, nullable=False),
+    )
+
+
+def _create_deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
+        _text("state", 16),
+        _text("package_format", 16),
+        _moment("accepted_at", nullable=True),
+    )
+    op.create_table(
+        "outgoing_mail",
+        _key("id"),
+        _reference("enrolments", "enrolment_id", index=True),
+        _text("kind", 32),
+        _text("message_id", 320, unique=True),
+        _text("state", 16),
+        _moment("created_at"),
+        _moment("due_at"),
+        _moment("give_up_at"),
+        Column("attempts", sa.Integer, nullable=False),
+        _text("claimed_by", 64, nullable=True),
+        _moment("claimed_until", nullable=True),
+        _text("last_failure", 500, nullable=True),
+        _moment("ended_at", nullable=True),
+        Index(
+            "ix_outgoing_mail_due",
+            "due_at",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
+    )
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit_events",
+        _key("node", 64),
+        Column("sequence", _BIG, primary_key=True, autoincrement=False),
+        _moment("at"),
+        _text("kind", 64),
+        _text("actor", 320),
+        _text("subject", 320, index=True),
+        _text("organization_id", 32, nullable=True),
+        Column("detail", sa.Text, nullable=False),
+        Column("previous_hash", sa.LargeBinary, nullable=False),
+        Column("hash", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "audit_heads",
+        _key("node", 64),
+        Column("sequence", _BIG, nullable=False),
+        Column("hash", sa.LargeBinary, nullable=False),
+    )
+
+
+def _key(name: str, length: int = 32) -> Column[Any]:
+    return Column(name, sa.String(length), primary_key=True)
+
+
+def _text(
+    name: str, length: int, *, nullable: bool = False, unique: bool | None = None, index: bool | None = None
+) -> Column[Any]:
+    return Column(name, sa.String(length), nullable=nullable, unique=unique, index=index)
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+def _reference(table: str, name: str, *, index: bool | None = None) -> Column[Any]:
+    return Column(name, sa.String(32), ForeignKey(f"{table}.id"), nullable=False, index=index)
+
+
+def _token() -> _Columns:
+    return (
+        _text("token_id", 32, unique=True),
+        Column("token_digest", sa.LargeBinary, nullable=False),
+        _moment("created_at"),
+        _moment("disabled_at", nullable=True),
+    )
+
+
+def _secret(prefix: str) -> _Columns:
+    names = f"{prefix}_master_key_id", f"{prefix}_wrapped_key", f"{prefix}_ciphertext"
+    return (
+        Column(names[0], sa.String(32), ForeignKey("master_keys.id")),
+        Column(names[1], sa.LargeBinary),
+        Column(names[2], sa.LargeBinary),
+        CheckConstraint(
+            "({0} IS NULL) = ({1} IS NULL) AND ({1} IS NULL) = ({2} IS NULL)".format(*names),
+            name=f"{prefix}_whole",
+        ),
+    )

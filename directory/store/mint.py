@@ -1,0 +1,208 @@
+"""How is a mint made durable, once per address? The unique index decides, whatever races.
+
+PostgreSQL: a second reserver of an address waits in its insert until the first one's transaction has ended.
+SQLite: there is one writer. Locks are taken in one order by everybody: the slot, the limits, the audit head.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, Table, bindparam, exists, text, update
+
+from directory.audit import chain
+from directory.callers import Gateway
+from directory.delivery.outbox import DeliveryState, MailState
+from directory.enrolment import EnrolmentRecord, MintTransaction, Reservation
+from directory.errors import SlotTaken
+from directory.lookup import PublishedCertificate
+from directory.relay import RelayState
+from directory.status import KeyState
+from directory.store import audit_log, limits
+from directory.store.database import Database, Transaction
+from directory.store.lookup import SqlDirectoryReader
+from directory.store.rows import sealed_columns
+from directory.store.statements import Together, Upsert, insert_row, parameter
+from directory.store.tables import (
+    EnrolmentEnd,
+    MailKind,
+    certificates,
+    deliveries,
+    enrolments,
+    held_keys,
+    outgoing_mail,
+    relays,
+)
+
+# The index is the arbiter. `DO NOTHING` waits for a competitor as a plain insert would, but a lost race is an
+# answer then instead of an error that spoils the transaction.
+_TAKE_SLOT = Upsert(
+    enrolments,
+    lambda insert: insert.on_conflict_do_nothing(
+        index_elements=[enrolments.c.scope, enrolments.c.address_key], index_where=text("live")
+    ).returning(enrolments.c.id),
+)
+_END_EXPIRED = (
+    update(enrolments)
+    .where(
+        enrolments.c.scope == bindparam("of_scope"),
+        enrolments.c.address_key == bindparam("of_address_key"),
+        enrolments.c.live,
+        exists().where(
+            certificates.c.enrolment_id == enrolments.c.id, certificates.c.not_after <= bindparam("now")
+        ),
+    )
+    .values(live=False, ended_because=EnrolmentEnd.EXPIRED.value)
+)
+
+_SEALED_KEY = ("key_master_key_id", "key_wrapped_key", "key_ciphertext")
+_SEALED_PASSWORD = ("password_master_key_id", "password_wrapped_key", "password_ciphertext")
+_RECORD = Together(
+    insert_row(
+        certificates,
+        *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
+        *("der", "not_before", "not_after", "published_at"),
+    ),
+    insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY),
+    insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "note"),
+    insert_row(deliveries, "enrolment_id", "state", "package_format"),
+    insert_row(
+        outgoing_mail,
+        *("id", "enrolment_id", "kind", "message_id", "state", "created_at", "due_at", "give_up_at"),
+        "attempts",
+    ),
+    audit_log.INSERT_EVENT,
+    audit_log.MOVE_HEAD,
+)
+
+
+class SqlMintStore:
+    """Where mints are committed."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+        self._reader = SqlDirectoryReader(database)
+
+    @asynccontextmanager
+    async def minting(self) -> AsyncIterator[MintTransaction]:
+        """Open a transaction; leaving it without an exception commits durably, with one rolls back."""
+        async with self._database.writing() as transaction:
+            yield _SqlMintTransaction(transaction, self._node)
+
+    async def best_certificate(
+        self, address_key: str, asker: Gateway, now: datetime
+    ) -> PublishedCertificate | None:
+        """Return the best live certificate the gateway may see."""
+        return await self._reader.best_certificate(address_key, asker, now)
+
+    async def forget_full_buckets(self, now: datetime) -> int:
+        """Delete the limits' buckets that have filled up again; return how many. For now and then."""
+        return await self._database.write(partial(limits.forget_full, now=now))
+
+
+class _SqlMintTransaction:
+    def __init__(self, transaction: Transaction, node: str) -> None:
+        self._transaction = transaction
+        self._node = node
+
+    async def reserve(self, reservation: Reservation) -> None:
+        """Take the address' one live slot and charge the limits; expired enrolments give their slot up."""
+        await self._transaction.run(partial(_reserve, reservation=reservation))
+
+    async def record(self, enrolment: EnrolmentRecord) -> None:
+        """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
+        await self._transaction.run(partial(_record, node=self._node, enrolment=enrolment))
+
+
+def _reserve(connection: Connection, *, reservation: Reservation) -> None:
+    if not _take_slot(connection, reservation):
+        # Whoever holds it may have expired; that is looked at only now, as it is rare.
+        expired = connection.execute(
+            _END_EXPIRED,
+            {
+                "of_scope": reservation.scope,
+                "of_address_key": reservation.mailbox.key,
+                "now": reservation.minted_at,
+            },
+        )
+        if expired.rowcount == 0 or not _take_slot(connection, reservation):
+            raise SlotTaken
+    limits.charge(connection, reservation.limits, reservation.minted_at)
+
+
+def _take_slot(connection: Connection, reservation: Reservation) -> bool:
+    taken = connection.execute(
+        _TAKE_SLOT.on(connection),
+        {
+            "id": reservation.enrolment_id,
+            "organization_id": reservation.organization_id,
+            "gateway_id": reservation.gateway_id,
+            "scope": reservation.scope,
+            "address": str(reservation.mailbox),
+            "address_key": reservation.mailbox.key,
+            "minted_at": reservation.minted_at,
+            "live": True,
+        },
+    )
+    return taken.one_or_none() is not None
+
+
+def _record(connection: Connection, *, node: str, enrolment: EnrolmentRecord) -> None:
+    chained = chain(audit_log.locked_head(connection, node), enrolment.event)
+    _RECORD.execute(connection, {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)})
+
+
+def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
+    reservation, certificate = enrolment.reservation, enrolment.certificate
+    enrolment_id, minted_at = reservation.enrolment_id, reservation.minted_at
+    written: dict[Table, dict[str, object]] = {
+        certificates: {
+            "id": secrets.token_hex(16),
+            "enrolment_id": enrolment_id,
+            "issuer_id": enrolment.issuer_id,
+            "serial": f"{certificate.serial:x}",
+            "scope": reservation.scope,
+            "address": str(certificate.mailbox),
+            "address_key": certificate.mailbox.key,
+            "origin": certificate.origin.value,
+            "der": certificate.der,
+            "not_before": certificate.not_before,
+            "not_after": certificate.not_after,
+            "published_at": minted_at,
+        },
+        held_keys: {
+            "enrolment_id": enrolment_id,
+            "state": KeyState.HELD.value,
+            **sealed_columns("key", enrolment.sealed_key),
+        },
+        relays: {
+            "enrolment_id": enrolment_id,
+            "state": RelayState.WAITING.value,
+            "note": "",
+            **sealed_columns("password", enrolment.sealed_password),
+        },
+        deliveries: {
+            "enrolment_id": enrolment_id,
+            "state": DeliveryState.QUEUED.value,
+            "package_format": enrolment.package_format.value,
+        },
+        outgoing_mail: {
+            "id": secrets.token_hex(16),
+            "enrolment_id": enrolment_id,
+            "kind": MailKind.KEY.value,
+            "message_id": enrolment.message_id,
+            "state": MailState.QUEUED.value,
+            "created_at": minted_at,
+            "due_at": minted_at,
+            "give_up_at": enrolment.give_up_at,
+            "attempts": 0,
+        },
+    }
+    return {
+        parameter(table, column): value
+        for table, columns in written.items()
+        for column, value in columns.items()
+    }

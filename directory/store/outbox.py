@@ -1,0 +1,271 @@
+"""Which mail is due, and how do workers share it out? Claims are leases, fenced by the count of attempts.
+
+A claim counts as an attempt. So a worker whose lease ran out while it hung, and whose mail another has
+claimed since, is told apart by its count: it can still report that the smart host took the mail, but not put
+the other's claim aside.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, case, exists, func, or_, select, update
+
+from ca.keypackage import KeyPackageFormat
+from directory.audit import AuditEvent
+from directory.delivery.outbox import DeliveryState, DueMail, MailState
+from directory.relay import RelayOutcome, RelayState
+from directory.store import audit_log, rows
+from directory.store.database import Database
+from directory.store.issuers import certificates_by_id, chain_of
+from directory.store.tables import (
+    EnrolmentEnd,
+    certificates,
+    deliveries,
+    enrolments,
+    held_keys,
+    organizations,
+    outgoing_mail,
+    relays,
+)
+
+LONGEST_FAILURE = 500
+
+# A mail whose key or password is gone cannot be composed; `pushpki verify` reports it. Claimed again and
+# again it would keep a worker busy for nothing.
+_WAITING = (
+    outgoing_mail.c.state == MailState.QUEUED.value,
+    exists().where(
+        held_keys.c.enrolment_id == outgoing_mail.c.enrolment_id, held_keys.c.key_wrapped_key.is_not(None)
+    ),
+    exists().where(
+        relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
+    ),
+)
+_DUE = (
+    select(outgoing_mail.c.id)
+    .where(
+        *_WAITING,
+        outgoing_mail.c.due_at <= bindparam("now"),
+        or_(outgoing_mail.c.claimed_until.is_(None), outgoing_mail.c.claimed_until <= bindparam("now")),
+    )
+    .order_by(outgoing_mail.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(of=outgoing_mail, skip_locked=True)
+)
+_CLAIM = (
+    update(outgoing_mail)
+    .where(outgoing_mail.c.id.in_(_DUE))
+    .values(
+        claimed_by=bindparam("worker"),
+        claimed_until=bindparam("lease_until"),
+        attempts=outgoing_mail.c.attempts + 1,
+    )
+    .returning(outgoing_mail.c.id)
+)
+_CLAIMED = (
+    select(
+        outgoing_mail.c.id.label("mail_id"),
+        outgoing_mail.c.enrolment_id,
+        outgoing_mail.c.message_id,
+        outgoing_mail.c.created_at,
+        outgoing_mail.c.give_up_at,
+        outgoing_mail.c.attempts,
+        certificates.c.address,
+        certificates.c.der,
+        certificates.c.issuer_id,
+        held_keys.c.key_master_key_id,
+        held_keys.c.key_wrapped_key,
+        held_keys.c.key_ciphertext,
+        relays.c.password_master_key_id,
+        relays.c.password_wrapped_key,
+        relays.c.password_ciphertext,
+        deliveries.c.package_format,
+        *rows.ORGANIZATION,
+    )
+    .join_from(outgoing_mail, enrolments)
+    .join(organizations, organizations.c.id == enrolments.c.organization_id)
+    .join(certificates, certificates.c.enrolment_id == enrolments.c.id)
+    .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
+    .join(relays, relays.c.enrolment_id == enrolments.c.id)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
+    .where(outgoing_mail.c.id.in_(bindparam("mail_ids", expanding=True)))
+    .order_by(outgoing_mail.c.due_at, outgoing_mail.c.id)
+)
+_NEXT_DUE = select(
+    func.min(
+        case(
+            (outgoing_mail.c.claimed_until > outgoing_mail.c.due_at, outgoing_mail.c.claimed_until),
+            else_=outgoing_mail.c.due_at,
+        )
+    )
+).where(*_WAITING)
+
+_STILL_QUEUED = (
+    outgoing_mail.c.id == bindparam("mail_id"),
+    outgoing_mail.c.state == MailState.QUEUED.value,
+)
+_STILL_OURS = (*_STILL_QUEUED, outgoing_mail.c.attempts == bindparam("our_attempt"))
+_ACCEPT_MAIL = (
+    update(outgoing_mail)
+    .where(*_STILL_QUEUED)
+    .values(state=MailState.ACCEPTED.value, ended_at=bindparam("moment"), last_failure=None)
+)
+_ACCEPT_DELIVERY = (
+    update(deliveries)
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .values(state=DeliveryState.ACCEPTED.value, accepted_at=bindparam("moment"))
+)
+_BEGIN_HOLD = (
+    update(held_keys)
+    .where(held_keys.c.enrolment_id == bindparam("of_enrolment"))
+    .values(hold_until=bindparam("held_until"))
+)
+_RETRY = (
+    update(outgoing_mail)
+    .where(*_STILL_OURS)
+    .values(
+        due_at=bindparam("new_due_at"),
+        last_failure=bindparam("failure"),
+        claimed_by=None,
+        claimed_until=None,
+    )
+)
+_GIVE_UP_MAIL = (
+    update(outgoing_mail)
+    .where(*_STILL_OURS)
+    .values(state=MailState.GIVEN_UP.value, ended_at=bindparam("moment"), last_failure=bindparam("failure"))
+)
+_BOUNCE_DELIVERY = (
+    update(deliveries)
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .values(state=DeliveryState.BOUNCED.value)
+)
+_FAIL_RELAY = (
+    update(relays)
+    .where(
+        relays.c.enrolment_id == bindparam("of_enrolment"),
+        relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value]),
+    )
+    .values(state=RelayState.FAILED.value, outcome=RelayOutcome.FAILED.value, closed_at=bindparam("moment"))
+)
+_WITHDRAW_CERTIFICATE = (
+    update(certificates)
+    .where(certificates.c.enrolment_id == bindparam("of_enrolment"), certificates.c.withdrawn_at.is_(None))
+    .values(withdrawn_at=bindparam("moment"))
+)
+# One that was revoked meanwhile stays so: a bounce must not clear what the operator said.
+_END_ENROLMENT = (
+    update(enrolments)
+    .where(enrolments.c.id == bindparam("of_enrolment"), enrolments.c.live)
+    .values(live=False, ended_because=EnrolmentEnd.BOUNCED.value)
+)
+
+
+class SqlOutbox:
+    """The rows of outgoing mail."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def claim_due(
+        self, *, worker: str, now: datetime, lease_until: datetime, most: int
+    ) -> list[DueMail]:
+        """Claim up to `most` due mails nobody else has claimed, the longest due first."""
+        claim = {"worker": worker, "now": now, "lease_until": lease_until, "most": most}
+        return await self._database.write(partial(_claim, claim=claim))
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next queued mail becomes due or its claim runs out; None if nothing is queued."""
+        return await self._database.read(_next_due)
+
+    async def record_accepted(
+        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
+    ) -> None:
+        """Record it once; a second worker that sent the same mail changes nothing."""
+
+        def accept(connection: Connection) -> None:
+            accepted = connection.execute(_ACCEPT_MAIL, {"mail_id": mail.mail_id, "moment": at})
+            if accepted.rowcount == 0:
+                return
+            connection.execute(_ACCEPT_DELIVERY, {"of_enrolment": mail.enrolment_id, "moment": at})
+            connection.execute(_BEGIN_HOLD, {"of_enrolment": mail.enrolment_id, "held_until": hold_until})
+            audit_log.append(connection, self._node, event)
+
+        await self._database.write(accept)
+
+    async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
+        """Release the claim, unless it ran out and somebody else has one now."""
+        retry = {**_fence(mail), "new_due_at": due_at, "failure": _storable(failure)}
+        await self._database.write(partial(_retry, retry=retry))
+
+    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+        """Record it, unless the claim ran out and somebody else has one now."""
+
+        def give_up(connection: Connection) -> None:
+            given_up = connection.execute(
+                _GIVE_UP_MAIL, {**_fence(mail), "moment": at, "failure": _storable(failure)}
+            )
+            if given_up.rowcount == 0:
+                return
+            where = {"of_enrolment": mail.enrolment_id}
+            connection.execute(_BOUNCE_DELIVERY, where)
+            connection.execute(_FAIL_RELAY, where | {"moment": at})
+            connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
+            connection.execute(_END_ENROLMENT, where)
+            audit_log.append(connection, self._node, event)
+
+        await self._database.write(give_up)
+
+
+def _claim(connection: Connection, *, claim: dict[str, object]) -> list[DueMail]:
+    mail_ids = connection.execute(_CLAIM, claim).scalars().all()
+    if not mail_ids:
+        return []
+    issuers = certificates_by_id(connection)
+    return [
+        _due_mail(row, chain_of(row.issuer_id, issuers))
+        for row in connection.execute(_CLAIMED, {"mail_ids": mail_ids})
+    ]
+
+
+def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
+    sealed_key = rows.sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext)
+    sealed_password = rows.sealed(
+        row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext
+    )
+    if sealed_key is None or sealed_password is None:
+        raise AssertionError("claimed a mail without its secrets, which `_WAITING` excludes")
+    return DueMail(
+        mail_id=row.mail_id,
+        enrolment_id=row.enrolment_id,
+        message_id=row.message_id,
+        created_at=row.created_at,
+        give_up_at=row.give_up_at,
+        attempts=row.attempts - 1,
+        mailbox=rows.mailbox(row.address),
+        certificate=row.der,
+        chain=chain,
+        sealed_key=sealed_key,
+        sealed_password=sealed_password,
+        package_format=KeyPackageFormat(row.package_format),
+        organization=rows.organization(row),
+    )
+
+
+def _next_due(connection: Connection) -> datetime | None:
+    due: datetime | None = connection.execute(_NEXT_DUE).scalar_one()
+    return due
+
+
+def _retry(connection: Connection, *, retry: dict[str, object]) -> None:
+    connection.execute(_RETRY, retry)
+
+
+def _fence(mail: DueMail) -> dict[str, object]:
+    return {"mail_id": mail.mail_id, "our_attempt": mail.attempts + 1}
+
+
+def _storable(failure: str) -> str:
+    # It holds what a foreign server said. PostgreSQL refuses NUL in a text, and the column has its length.
+    return failure.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:LONGEST_FAILURE]

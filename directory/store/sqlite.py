@@ -1,0 +1,204 @@
+"""How is an SQLite file read and written without losing a commit? One writer, a few readers, threads.
+
+SQLite has no server to wait for: a statement is a function call that takes microseconds or, at a commit, a
+few fsyncs. So each connection lives in a thread of its own and runs whole functions there; an asynchronous
+driver would hop between threads for every cursor, at five times the CPU of the read itself.
+
+Durability. `synchronous=FULL` alone is not enough. In rollback mode `journal_mode=DELETE` commits by
+unlinking the journal without syncing its folder: after a power cut the journal is back, and takes the
+committed transaction out again. TRUNCATE syncs the emptied journal. PERSIST would too, but leaves the pages
+as they were before in the file, and with them the wrapped key of a secret that has just been destroyed.
+Write-ahead logging is faster, but below 3.51.3 it can corrupt a file that several connections write and
+checkpoint, so it is used only where that is repaired (https://sqlite.org/wal.html#walresetbug).
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+
+from directory.store.database import Transaction, Work
+from directory.store.failures import as_unavailable
+
+Result = TypeVar("Result")
+
+_BUSY_SECONDS = 1.5
+"""How long SQLite waits for a lock that another process holds."""
+_PATIENCE_SECONDS = 1.8
+"""How long a caller waits for a thread; below the two seconds in which a lookup must be answered."""
+
+_REPAIRED = ((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (4,))
+"""Versions, from and up to but without, in which write-ahead logging cannot corrupt the file."""
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """Return the journal mode to use with this version of SQLite."""
+    return "wal" if any(first <= version < end for first, end in _REPAIRED) else "truncate"
+
+
+class SqliteDatabase:
+    """An SQLite file: one writer at a time, and readers beside it."""
+
+    def __init__(self, path: Path, *, readers: int = 2) -> None:
+        self._path = path
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._reader_threads = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
+        self._writer = _engine(partial(_connect_writer, path), connections=1)
+        self._readers = _engine(partial(_connect_reader, path), connections=readers)
+        event.listen(self._writer, "begin", _begin_immediate)
+        self._turn = asyncio.Lock()
+        self._mode_is_set = False
+
+    @property
+    def description(self) -> str:
+        """Which SQLite, and how it keeps its journal."""
+        mode = journal_mode(sqlite3.sqlite_version_info)
+        return f"SQLite {sqlite3.sqlite_version}, journal mode {mode}, synchronous full"
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run SQL that only reads, on whichever reader is free."""
+        with as_unavailable():
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if not self._mode_is_set:
+                    # Only the writer may change the mode, and only before others have the file open.
+                    await _in(self._writer_thread, self._set_mode)
+                return await _in(self._reader_threads, partial(_read, self._readers, work))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Transaction]:
+        """Open a transaction when it is its turn."""
+        with as_unavailable():
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._turn.acquire()
+        try:
+            transaction = _SqliteTransaction(self._writer, self._writer_thread)
+            try:
+                yield transaction
+            except BaseException:
+                await transaction.end(Connection.rollback)
+                raise
+            await transaction.end(Connection.commit)
+        finally:
+            self._turn.release()
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run SQL in a transaction of its own."""
+        async with self.writing() as transaction:
+            return await transaction.run(work)
+
+    async def restructure(self, work: Work[Result]) -> Result:
+        """Run changes of the schema; make the file, readable by nobody else, if there is none."""
+        with as_unavailable():
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        return await self.write(work)
+
+    async def close(self) -> None:
+        """Let what is running end, then close every connection."""
+        await _in(self._writer_thread, self._writer.dispose)
+        await _in(self._reader_threads, self._readers.dispose)
+        self._writer_thread.shutdown()
+        self._reader_threads.shutdown()
+
+    def _set_mode(self) -> None:
+        self._writer.connect().close()
+        self._mode_is_set = True
+
+
+class _SqliteTransaction:
+    """A transaction on the writer's thread. It begins with its first work, which saves a change of threads.
+
+    A cancelled caller leaves its work running in the thread. That is harmless: the thread does one thing
+    after the other, so the rollback comes after the work, and the next transaction after the rollback.
+    """
+
+    def __init__(self, engine: Engine, thread: Executor) -> None:
+        self._engine = engine
+        self._thread = thread
+        self._connection: Connection | None = None
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Run SQL in it."""
+        with as_unavailable():
+            return await _in(self._thread, partial(self._run, work))
+
+    async def end(self, how: Callable[[Connection], None]) -> None:
+        """Commit or roll back; once asked for, no cancellation keeps the thread from doing it."""
+        with as_unavailable():
+            await asyncio.shield(_in(self._thread, partial(self._end, how)))
+
+    def _run(self, work: Work[Result]) -> Result:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._connection.begin()
+        return work(self._connection)
+
+    def _end(self, how: Callable[[Connection], None]) -> None:
+        if self._connection is not None:
+            with self._connection as connection:  # closing rolls back what a failed commit left open
+                how(connection)
+
+
+def _in(threads: Executor, work: Callable[[], Result]) -> asyncio.Future[Result]:
+    return asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _read(engine: Engine, work: Work[Result]) -> Result:
+    with engine.connect() as connection:
+        return work(connection)
+
+
+def _engine(connect: Callable[[], sqlite3.Connection], *, connections: int) -> Engine:
+    return create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+
+
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    connection = _connect(path)
+    mode = journal_mode(sqlite3.sqlite_version_info)
+    (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    if found != mode:
+        connection.close()
+        raise sqlite3.OperationalError(f"the journal mode is {found}, it must be {mode}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+    return connection
+
+
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # `mode=rw` does not make a missing file: a directory that serves an empty database by mistake would mint
+    # every address anew. `isolation_level=None`: sqlite3 itself begins nothing; reads stay without BEGIN.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # The write lock comes first: a transaction that begins by reading may find at its first write that
+    # another process has written meanwhile, and can then only fail.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
