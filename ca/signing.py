@@ -88,7 +88,7 @@ class SigningGate:
         except ValueError as error:  # a serial number of zero, an extension twice
             raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
         findings = self._linter.findings(copy.public_bytes(Encoding.DER), prepared.purpose)
-        # Whether it fits its issuer can be read safely once nothing is wrong with it; a root is its own issuer.
+        # Whether it fits its issuer is safe to read once nothing else is wrong; a root is its own issuer.
         findings = findings or tuple(
             Finding(severity=Severity.ERROR, code=code)
             for code in houserules.broken_between(copy, self._certificate or copy)
