@@ -1,7 +1,6 @@
 """The command `pushpki`."""
 
 from ca.errors import CaError
-
 from directory.cli.app import app
 from directory.cli.failures import report
 from directory.errors import DirectoryError

@@ -2,9 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from ca.address import Mailbox
@@ -19,30 +16,18 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _LONGEST_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerRecord:
-    """A gateway or an agent, as listed: never with its token."""
+class OrganizationRegister(Protocol):
+    """Keeps organizations; each change is one durable transaction with its audit event."""
 
-    name: str
-    organization: str
-    created_at: datetime
-    disabled_at: datetime | None
-    may_mint: bool | None = None
-    """None for agents."""
-
-
-class Register(Protocol):
-    """Keeps organizations and callers; each change is one durable transaction with its audit event."""
-
-    async def add_organization(self, organization: Organization, *, at: datetime, event: AuditEvent) -> None:
-        """Add an organization.
+    async def add(self, organization: Organization, event: AuditEvent) -> None:
+        """Add an organization with its domains, as of the event.
 
         Raises:
             AlreadyExists: its slug or one of its domains is taken.
         """
         ...
 
-    async def organization(self, slug: str) -> Organization:
+    async def by_slug(self, slug: str) -> Organization:
         """Return the organization.
 
         Raises:
@@ -50,51 +35,41 @@ class Register(Protocol):
         """
         ...
 
-    async def organizations(self) -> Sequence[Organization]:
-        """Return all organizations by slug."""
-        ...
+
+class CallerRegister(Protocol):
+    """Keeps gateways and registration agents; each change is one transaction with its audit event."""
 
     async def add_gateway(
-        self, gateway: Gateway, token: IssuedToken, *, at: datetime, event: AuditEvent
+        self, gateway: Gateway, *, token_id: str, token_digest: bytes, event: AuditEvent
     ) -> None:
-        """Add a gateway.
+        """Add a gateway, as of the event.
 
         Raises:
             AlreadyExists: its name is taken.
         """
         ...
 
-    async def add_agent(self, agent: Agent, token: IssuedToken, *, at: datetime, event: AuditEvent) -> None:
-        """Add a registration agent.
+    async def add_agent(self, agent: Agent, *, token_id: str, token_digest: bytes, event: AuditEvent) -> None:
+        """Add a registration agent, as of the event.
 
         Raises:
             AlreadyExists: the organization has this agent already.
         """
         ...
 
-    async def gateways(self) -> Sequence[CallerRecord]:
-        """Return all gateways by name."""
-        ...
-
-    async def agents(self) -> Sequence[CallerRecord]:
-        """Return all agents by organization and name."""
-        ...
-
-    async def disable_gateway(self, name: str, *, at: datetime, event: AuditEvent) -> None:
-        """Take a gateway's rights away, for good.
+    async def disable_gateway(self, name: str, organization_id: str, event: AuditEvent) -> None:
+        """Take a gateway's rights away, as of the event, for good.
 
         Raises:
-            Unknown: there is no such gateway, or it is disabled already.
+            Unknown: the organization has no such gateway, or it is disabled already.
         """
         ...
 
-    async def disable_agent(
-        self, email: str, organization_id: str, *, at: datetime, event: AuditEvent
-    ) -> None:
-        """Take an agent's rights away, for good.
+    async def disable_agent(self, email: str, organization_id: str, event: AuditEvent) -> None:
+        """Take an agent's rights away, as of the event, for good.
 
         Raises:
-            Unknown: there is no such agent, or it is disabled already.
+            Unknown: the organization has no such agent, or he is disabled already.
         """
         ...
 
@@ -102,8 +77,11 @@ class Register(Protocol):
 class Administration:
     """An operator at work."""
 
-    def __init__(self, *, register: Register, clock: Clock, actor: str) -> None:
-        self._register = register
+    def __init__(
+        self, *, organizations: OrganizationRegister, callers: CallerRegister, clock: Clock, actor: str
+    ) -> None:
+        self._organizations = organizations
+        self._callers = callers
         self._clock = clock
         self._actor = actor
 
@@ -124,7 +102,7 @@ class Administration:
             organization.organization_id,
             slug=organization.slug,
         )
-        await self._register.add_organization(organization, at=event.at, event=event)
+        await self._organizations.add(organization, event)
 
     async def add_gateway(self, name: str, slug: str, *, may_mint: bool) -> IssuedToken:
         """Add a gateway to an organization; return its token, which is stored nowhere.
@@ -135,7 +113,7 @@ class Administration:
             AlreadyExists: the name is taken.
         """
         _check_name("name", name)
-        organization = await self._register.organization(slug)
+        organization = await self._organizations.by_slug(slug)
         gateway = Gateway(
             gateway_id=secrets.token_hex(16),
             name=name,
@@ -145,7 +123,9 @@ class Administration:
         )
         token = issue_token(TokenKind.GATEWAY)
         event = self._event(AuditKind.GATEWAY_ADDED, gateway.gateway_id, gateway.organization_id, name=name)
-        await self._register.add_gateway(gateway, token, at=event.at, event=event)
+        await self._callers.add_gateway(
+            gateway, token_id=token.token_id, token_digest=token.digest, event=event
+        )
         return token
 
     async def add_agent(self, email: Mailbox, slug: str) -> IssuedToken:
@@ -155,23 +135,24 @@ class Administration:
             Unknown: there is no such organization.
             AlreadyExists: the organization has this agent already.
         """
-        organization = await self._register.organization(slug)
+        organization = await self._organizations.by_slug(slug)
         agent = Agent(
             agent_id=secrets.token_hex(16), email=email.key, organization_id=organization.organization_id
         )
         token = issue_token(TokenKind.AGENT)
         event = self._event(AuditKind.AGENT_ADDED, agent.agent_id, agent.organization_id, email=agent.email)
-        await self._register.add_agent(agent, token, at=event.at, event=event)
+        await self._callers.add_agent(agent, token_id=token.token_id, token_digest=token.digest, event=event)
         return token
 
-    async def disable_gateway(self, name: str) -> None:
+    async def disable_gateway(self, name: str, slug: str) -> None:
         """Take a gateway's rights away; effective at its next question, also on open connections.
 
         Raises:
-            Unknown: there is no such gateway, or it is disabled already.
+            Unknown: there is no such organization or gateway, or the gateway is disabled already.
         """
-        event = self._event(AuditKind.GATEWAY_DISABLED, name, None, name=name)
-        await self._register.disable_gateway(name, at=event.at, event=event)
+        organization = await self._organizations.by_slug(slug)
+        event = self._event(AuditKind.GATEWAY_DISABLED, name, organization.organization_id, name=name)
+        await self._callers.disable_gateway(name, organization.organization_id, event)
 
     async def disable_agent(self, email: Mailbox, slug: str) -> None:
         """Take an agent's rights away.
@@ -179,11 +160,11 @@ class Administration:
         Raises:
             Unknown: there is no such organization or agent, or the agent is disabled already.
         """
-        organization = await self._register.organization(slug)
+        organization = await self._organizations.by_slug(slug)
         event = self._event(
             AuditKind.AGENT_DISABLED, email.key, organization.organization_id, email=email.key
         )
-        await self._register.disable_agent(email.key, organization.organization_id, at=event.at, event=event)
+        await self._callers.disable_agent(email.key, organization.organization_id, event)
 
     def _event(self, kind: AuditKind, subject: str, organization_id: str | None, **detail: str) -> AuditEvent:
         return AuditEvent(

@@ -34,7 +34,7 @@ from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
 
-PASSWORD_RULES = {style: PasswordRule(style=style) for style in PasswordStyle}
+PASSWORD_RULES = {style: PasswordRule.usual(style) for style in PasswordStyle}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class CertificateMaker:
 class Enroller:
     """Mints: at most one live certificate, key, password and key mail per address, whatever races."""
 
-    def __init__(  # noqa: PLR0913 - a composition root's list of parts, each named
+    def __init__(
         self,
         *,
         store: MintStore,

@@ -11,6 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from ca.hierarchy import AuthorityName, create_issuing, create_root, create_tls_server
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, generate
@@ -19,15 +23,11 @@ from ca.masterkey import create_master_key_file
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
 from ca.signers import SoftwareSigner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
 from directory.errors import ConfigurationRefused
 from directory.settings import load_settings
-from directory.wiring import Installation, migrate_database, open_installation
+from directory.wiring.installation import Installation, migrate_database, open_unchecked
 
 CONFIGURATION_NAME = "pushpki.toml"
 MASTER_KEY_NAME = "master.key"
@@ -94,12 +94,12 @@ async def initialize(
     settings = load_settings(workshop / CONFIGURATION_NAME)
     tell("Making the database …")
     await migrate_database(settings)
-    async with open_installation(settings, blueprint.passphrase, clock=clock) as installation:
-        if await installation.issuers.active_issuer() is not None:
+    async with open_unchecked(settings, blueprint.passphrase, clock=clock) as installation:
+        if await installation.issuers.all():
             raise ConfigurationRefused(
                 key="--database", reason="the database holds an installation already", remedy="give another"
             )
-        await installation.register_master_key()
+        await installation.register_master_key(actor)
         linter = Linter()
         linter.warm()
         tell("Making the root and the issuing CA …")
@@ -135,11 +135,11 @@ async def _make_hierarchy(
         root, issuing_profile, named("Issuing CA"), issuing_key.public_key(), now
     )
     issuing = Issuer(issuing_certificate, SoftwareSigner(issuing_key), publication, linter)
-    made: tuple[tuple[Issuer, PrivateKey, str | None], ...] = (
-        (root, root_key, None),
-        (issuing, issuing_key, root.key_id),
+    made: tuple[tuple[Issuer, PrivateKey, Purpose, str | None], ...] = (
+        (root, root_key, Purpose.ROOT_CA, None),
+        (issuing, issuing_key, Purpose.ISSUING_CA, root.key_id),
     )
-    for issuer, key, parent_id in made:
+    for issuer, key, purpose, parent_id in made:
         event = AuditEvent(
             kind=AuditKind.ISSUER_CREATED,
             at=now,
@@ -147,7 +147,7 @@ async def _make_hierarchy(
             subject=issuer.key_id,
             detail={"name": issuer.name.rfc4514_string()},
         )
-        await installation.add_issuer(issuer.certificate, key, parent_id=parent_id, event=event)
+        await installation.add_issuer(issuer, key, purpose=purpose, parent_id=parent_id, event=event)
     return root, issuing.key_id
 
 

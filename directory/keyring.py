@@ -29,6 +29,11 @@ class LiveSealer(Sealer):
         self._refresh()
         return super().active_key_id
 
+    def knows(self, key_id: str) -> bool:
+        """Whether the file holds the master key of this name."""
+        self._refresh()
+        return key_id in self._keys
+
     def seal(self, secret: bytes, identity: SecretIdentity) -> SealedSecret:
         """Encrypt under a fresh data key, and wrap that under the active master key."""
         self._refresh()

@@ -1,11 +1,10 @@
 """`pushpki gateway` and `pushpki agent`: who may ask, and who may see passwords."""
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from directory.administration import CallerRecord
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
 from directory.settings import parse_mailbox
@@ -37,12 +36,20 @@ def add_gateway(
 
 
 @gateways.command("list")
-def list_gateways(*, config: Config = None, as_json: Json = False) -> None:
-    """List the gateways."""
+def list_gateways(*, org: Organization, config: Config = None, as_json: Json = False) -> None:
+    """List an organization's gateways, disabled ones too."""
 
-    async def work() -> Sequence[CallerRecord]:
+    async def work() -> list[dict[str, object]]:
         async with installation(config) as opened:
-            return await opened.register.gateways()
+            organization = await opened.organizations.by_slug(org)
+            return [
+                {
+                    "name": listed.gateway.name,
+                    "may_mint": listed.gateway.may_mint,
+                    **_dates(listed.created_at, listed.disabled_at),
+                }
+                for listed in await opened.callers.gateways(organization.organization_id)
+            ]
 
     _show_callers("gateways", run(work()), as_json=as_json)
 
@@ -51,16 +58,17 @@ def list_gateways(*, config: Config = None, as_json: Json = False) -> None:
 def disable_gateway(
     name: Annotated[str, typer.Argument(help="Its name.")],
     *,
+    org: Organization,
     yes: Yes = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Take a gateway's rights away, for good; effective at once, on open connections too."""
-    confirm(f"Disable gateway {name} for good?", yes=yes)
+    confirm(f"Disable gateway {name} of {org} for good?", yes=yes)
 
     async def work() -> None:
         async with installation(config) as opened:
-            await opened.administration(operator()).disable_gateway(name)
+            await opened.administration(operator()).disable_gateway(name, org)
 
     run(work())
     show({"gateway": name, "disabled": True}, as_json=as_json, lines=[f"Gateway {name} disabled."])
@@ -85,12 +93,16 @@ def add_agent(
 
 
 @agents.command("list")
-def list_agents(*, config: Config = None, as_json: Json = False) -> None:
-    """List the registration agents."""
+def list_agents(*, org: Organization, config: Config = None, as_json: Json = False) -> None:
+    """List an organization's registration agents, disabled ones too."""
 
-    async def work() -> Sequence[CallerRecord]:
+    async def work() -> list[dict[str, object]]:
         async with installation(config) as opened:
-            return await opened.register.agents()
+            organization = await opened.organizations.by_slug(org)
+            return [
+                {"name": listed.agent.email, **_dates(listed.created_at, listed.disabled_at)}
+                for listed in await opened.callers.agents(organization.organization_id)
+            ]
 
     _show_callers("agents", run(work()), as_json=as_json)
 
@@ -117,23 +129,20 @@ def disable_agent(
 
 
 def _show_token(kind: str, name: str, token: IssuedToken, *, as_json: bool) -> None:
-    lines = [f"{kind.capitalize()} {name} added. Its token is shown this once, and stored nowhere:", token.text]
+    lines = [
+        f"{kind.capitalize()} {name} added. Its token is shown this once, and stored nowhere:",
+        token.text,
+    ]
     show({kind: name, "token": token.text}, as_json=as_json, lines=lines)
 
 
-def _show_callers(kind: str, callers: Sequence[CallerRecord], *, as_json: bool) -> None:
-    documents = [
-        {
-            "name": caller.name,
-            "organization": caller.organization,
-            "created_at": caller.created_at.isoformat(),
-            "disabled_at": caller.disabled_at.isoformat() if caller.disabled_at else None,
-            **({} if caller.may_mint is None else {"may_mint": caller.may_mint}),
-        }
-        for caller in callers
-    ]
-    lines = [
-        f"{caller.name}\t{caller.organization}\t{'disabled' if caller.disabled_at else 'active'}"
-        for caller in callers
-    ]
-    show({kind: documents}, as_json=as_json, lines=lines)
+def _dates(created_at: datetime, disabled_at: datetime | None) -> dict[str, object]:
+    return {
+        "created_at": created_at.isoformat(),
+        "disabled_at": disabled_at.isoformat() if disabled_at else None,
+    }
+
+
+def _show_callers(kind: str, callers: list[dict[str, object]], *, as_json: bool) -> None:
+    lines = [f"{caller['name']}\t{'disabled' if caller['disabled_at'] else 'active'}" for caller in callers]
+    show({kind: callers}, as_json=as_json, lines=lines)

@@ -1,7 +1,6 @@
 """THE table from errors to exit codes of the command, and the one place that catches them."""
 
 from ca.errors import CaError
-
 from directory.cli.output import fail
 from directory.errors import (
     AlreadyExists,

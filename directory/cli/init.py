@@ -13,11 +13,11 @@ from directory.settings import CaSettings, read_secret_file
 _DEFAULT_PUBLIC_URL = CaSettings.model_fields["public_url"].default
 
 
-def init(  # noqa: PLR0913 - each is one decision of the operator
+def init(
     *,
     folder: Annotated[Path, typer.Option("--dir", help="The folder to create; it must not exist yet.")],
     suffix: Annotated[str, typer.Option(help="The LDAP suffix, such as o=directory.")] = "o=directory",
-    name: Annotated[str, typer.Option(help="The organization in the names of root and issuing CA.")] = "pushpki",
+    name: Annotated[str, typer.Option(help="The organization in the names of the CAs.")] = "pushpki",
     public_url: Annotated[
         str, typer.Option(help="http URL under which the world reaches this service for CRLs.")
     ] = _DEFAULT_PUBLIC_URL,
@@ -52,7 +52,9 @@ def init(  # noqa: PLR0913 - each is one decision of the operator
         lines.append(
             f"Certificates will point to {public_url}, a placeholder; set [ca] public_url before real mail."
         )
-    lines.append(f"Next: pushpki org add … --config {created.configuration}; then gateway add, agent add, serve.")
+    lines.append(
+        f"Next: pushpki org add … --config {created.configuration}; then gateway add, agent add, serve."
+    )
     document = {
         "configuration": str(created.configuration),
         "root_fingerprint": created.root_fingerprint,

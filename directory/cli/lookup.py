@@ -11,6 +11,7 @@ from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, fail, show
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Question
 from directory.settings import parse_mailbox
+from directory.wiring import minting_lookup
 
 EXIT_ABSENT = 1
 EXIT_DEFERRED = 75
@@ -30,22 +31,22 @@ def lookup(
 
     async def work() -> Answer:
         async with installation(config) as opened:
-            if gateway is None:
-                asker: Asker = Anonymous(may_read=True)
-                return await opened.reading_lookup().answer(Question(mailbox=mailbox, asker=asker))
-            async with opened.minting_lookup() as minting:
-                asker = await opened.register.gateway(gateway)
-                return await minting.answer(Question(mailbox=mailbox, asker=asker))
+            asker: Asker = await opened.gateway(gateway) if gateway else Anonymous(may_read=True)
+            async with minting_lookup(opened) as answering:
+                return await answering.answer(Question(mailbox=mailbox, asker=asker))
 
-    match run(work()):
-        case Found(certificate=certificate):
-            enrolment_id = None
-        case Minted(certificate=certificate, enrolment_id=enrolment_id):
-            pass
+    answer = run(work())
+    match answer:
         case Absent(refusal=refusal):
             fail(f"no certificate for this address: {refusal}", EXIT_ABSENT)
         case Deferred(refusal=refusal, retry_after=retry_after):
             fail(f"not just now: {refusal}; try again in {retry_after}", EXIT_DEFERRED)
+        case Found() | Minted():
+            _show_answer(answer, as_json=as_json)
+
+
+def _show_answer(answer: Found | Minted, *, as_json: bool) -> None:
+    certificate = answer.certificate
     pem = x509.load_der_x509_certificate(certificate.der).public_bytes(Encoding.PEM).decode()
     document = {
         "address": str(certificate.mailbox),
@@ -53,6 +54,6 @@ def lookup(
         "serial": f"{certificate.serial:x}",
         "not_after": certificate.not_after.isoformat(),
         "origin": certificate.origin.value,
-        "enrolment_id": enrolment_id,
+        "enrolment_id": answer.enrolment_id if isinstance(answer, Minted) else None,
     }
     show(document, as_json=as_json, lines=[pem.rstrip("\n")])

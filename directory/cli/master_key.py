@@ -6,6 +6,7 @@ import typer
 
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, progress, show
+from directory.rotation import Rotated
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,7 +17,7 @@ def show_keys(*, config: Config = None, as_json: Json = False) -> None:
 
     async def work() -> tuple[str, list[str]]:
         async with installation(config) as opened:
-            return opened.sealer.active_key_id, await opened.master_key_ids()
+            return opened.sealer.active_key_id, list(await opened.master_keys.ids())
 
     active, known = run(work())
     lines = [f"{key_id}{' (active)' if key_id == active else ''}" for key_id in known]
@@ -36,11 +37,15 @@ def rotate(
     """
     confirm("Replace the master key? Back the new file up before the old backups are useless.", yes=yes)
 
-    async def work() -> tuple[str, int]:
+    async def work() -> Rotated:
         async with installation(config) as opened:
-            return await opened.rotate_master_key(operator())
+            return await opened.rotation(operator()).rotate()
 
     with progress.status("Wrapping every secret anew …"):
-        active, wrapped = run(work())
-    lines = [f"Master key {active} is in force; {wrapped} secrets were wrapped anew. Back the key file up now."]
-    show({"active": active, "rewrapped": wrapped}, as_json=as_json, lines=lines)
+        rotated = run(work())
+    lines = [
+        f"Master key {rotated.active_key_id} is in force; {rotated.rewrapped} secrets were wrapped anew.",
+        "Back the key file up now.",
+    ]
+    document = {"active": rotated.active_key_id, "rewrapped": rotated.rewrapped}
+    show(document, as_json=as_json, lines=lines)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
 from ca.sealing import SealedSecret
-
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_smart_host
@@ -21,20 +21,22 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("add")
-def add(  # noqa: PLR0913 - an organization has that many properties
+def add(
     slug: Annotated[str, typer.Argument(help="Its short name in commands.")],
     *,
     name: Annotated[str, typer.Option(help="Its name, as recipients know it.")],
     domain: Annotated[list[str], typer.Option(help="A mail domain of its own; repeat for more.")],
     mail_from: Annotated[str, typer.Option(help="The address its key mails come from.")],
     smtp: Annotated[str, typer.Option(help="Its smart host: smtp://[USER@]HOST[:PORT], or smtps://.")],
-    smtp_password_file: Annotated[Path | None, typer.Option(help="File with the smart host's password.")] = None,
+    smtp_password_file: Annotated[
+        Path | None, typer.Option(help="File with the smart host's password.")
+    ] = None,
     contact: Annotated[str, typer.Option(help="How recipients reach its registration agents.")] = "",
     package_format: Annotated[
         KeyPackageFormat, typer.Option(help="Of key packages: for unknown devices, or for modern ones.")
     ] = KeyPackageFormat.COMPATIBLE,
     password_style: Annotated[PasswordStyle, typer.Option(help="Of passwords.")] = PasswordStyle.CHARACTERS,
-    isolated: Annotated[bool, typer.Option(help="Share no minted certificate with other organizations.")] = False,
+    isolated: Annotated[bool, typer.Option(help="Share no minted certificate with others.")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +82,7 @@ def list_all(*, config: Config = None, as_json: Json = False) -> None:
 
     async def work() -> list[Organization]:
         async with installation(config) as opened:
-            return list(await opened.register.organizations())
+            return await opened.organizations.all()
 
     found = run(work())
     lines = [f"{one.slug}\t{one.name}\t{', '.join(sorted(one.domains))}\t{one.mail_from}" for one in found]

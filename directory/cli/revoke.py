@@ -15,7 +15,7 @@ from directory.settings import parse_mailbox
 def revoke(
     address: Annotated[str | None, typer.Argument(help="Revoke every certificate of this address.")] = None,
     *,
-    serial: Annotated[str | None, typer.Option(help="Revoke the certificate of this serial number, hex.")] = None,
+    serial: Annotated[str | None, typer.Option(help="Revoke the one with this serial number, hex.")] = None,
     reason: Annotated[
         RevocationReason, typer.Option(help="Why; only after 'superseded' may a lookup mint a new one.")
     ] = RevocationReason.UNSPECIFIED,

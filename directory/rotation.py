@@ -1,0 +1,95 @@
+"""How is the master key replaced while the service runs, and without losing a secret?
+
+    new key into the file ─► its name into the store ─► all secrets wrapped anew ─► the old key goes
+
+Each step may be interrupted: the next run finds where it stopped. The store refuses to forget a key that a
+secret still needs, and a secret under a key it does not know; so whatever a running service seals meanwhile,
+the old key outlives it. In the moment between the first two steps a mint may be refused, and is asked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ca.masterkey import add_active_key, drop_retired_keys, load_master_keyring
+from ca.sealing import MasterKeyring, Sealer
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+
+
+class MasterKeyRegister(Protocol):
+    """Knows master keys by name, and every secret sealed under one."""
+
+    async def ids(self) -> Sequence[str]:
+        """Return the registered keys, the oldest first."""
+        ...
+
+    async def register(self, key_id: str, event: AuditEvent) -> None:
+        """Let secrets be sealed under this key from now on."""
+        ...
+
+    async def rewrap(self, sealer: Sealer) -> int:
+        """Wrap every secret under the sealer's active key; return how many were not yet."""
+        ...
+
+    async def drop(self, key_id: str, event: AuditEvent) -> None:
+        """Forget a key that no secret needs any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    """What a rotation did."""
+
+    active_key_id: str
+    rewrapped: int
+    """How many secrets were wrapped anew."""
+
+
+class MasterKeyRotation:
+    """Replaces the master key."""
+
+    def __init__(
+        self, *, path: Path, passphrase: bytes | None, register: MasterKeyRegister, clock: Clock, actor: str
+    ) -> None:
+        self._path = path
+        self._passphrase = passphrase
+        self._register = register
+        self._clock = clock
+        self._actor = actor
+
+    async def rotate(self) -> Rotated:
+        """Replace the master key, or finish a replacement that was interrupted.
+
+        Raises:
+            MasterKeyUnusable: the file cannot be read or replaced.
+            SealBroken: a secret does not open; it and those after it keep the old key, which stays.
+            StoreUnavailable: the database does not answer.
+        """
+        keyring = await self._with_new_key()
+        active_id = keyring.active.key_id
+        if active_id not in await self._register.ids():
+            await self._register.register(active_id, self._event(active_id, "registered"))
+        rewrapped = await self._register.rewrap(Sealer(keyring))
+        for key_id in await self._register.ids():
+            if key_id != active_id:
+                await self._register.drop(key_id, self._event(key_id, "dropped"))
+        drop_retired_keys(self._path, self._passphrase, keep=await self._register.ids())
+        return Rotated(active_key_id=active_id, rewrapped=rewrapped)
+
+    async def _with_new_key(self) -> MasterKeyring:
+        keyring = load_master_keyring(self._path, self._passphrase)
+        unfinished = keyring.retired or keyring.active.key_id not in await self._register.ids()
+        if unfinished:
+            return keyring
+        return add_active_key(self._path, self._passphrase, created=self._clock.now())
+
+    def _event(self, key_id: str, what: str) -> AuditEvent:
+        return AuditEvent(
+            kind=AuditKind.MASTER_KEY_ROTATED,
+            at=self._clock.now(),
+            actor=self._actor,
+            subject=key_id,
+            detail={"what": what},
+        )

@@ -1,0 +1,210 @@
+"""What does a command work on? One installation: its settings, its database, its master key."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.errors import MasterKeyUnusable
+from ca.issuance import Issuer
+from ca.keys import PrivateKey, to_pkcs8
+from ca.profiles import Purpose
+from ca.sealing import SecretIdentity, SecretKind
+from directory.administration import Administration
+from directory.audit import AuditEvent, AuditKind
+from directory.callers import Gateway
+from directory.clock import Clock, SystemClock
+from directory.errors import Unknown
+from directory.keyring import LiveSealer
+from directory.revocation import Revocation
+from directory.rotation import MasterKeyRotation
+from directory.settings import Settings, read_secret_file
+from directory.store.audit_log import SqlAuditLog
+from directory.store.callers import SqlCallerStore
+from directory.store.database import Database
+from directory.store.inspection import SqlStoreInspector
+from directory.store.issuers import SqlIssuers, StoredIssuer
+from directory.store.master_keys import SqlMasterKeys
+from directory.store.opening import open_database
+from directory.store.organizations import SqlOrganizations
+from directory.store.revocations import SqlRevocationStore
+from directory.store.schema import migrate, require_current
+from directory.verification import Verification
+
+
+def ca_key_identity(issuer_id: str) -> SecretIdentity:
+    """Return what an issuer's sealed private key is bound to."""
+    return SecretIdentity(kind=SecretKind.CA_KEY, record_id=issuer_id, organization_id=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """An opened installation, and the use cases of an operator on it."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    sealer: LiveSealer
+    passphrase: bytes | None = field(repr=False)
+
+    @property
+    def node(self) -> str:
+        """The name of this node's audit chain."""
+        return self.settings.service.node
+
+    @property
+    def organizations(self) -> SqlOrganizations:
+        """The organizations."""
+        return SqlOrganizations(self.database, node=self.node)
+
+    @property
+    def callers(self) -> SqlCallerStore:
+        """The gateways and registration agents."""
+        return SqlCallerStore(self.database, node=self.node)
+
+    @property
+    def issuers(self) -> SqlIssuers:
+        """Root, issuing CAs and their sealed keys."""
+        return SqlIssuers(self.database, node=self.node)
+
+    @property
+    def master_keys(self) -> SqlMasterKeys:
+        """The master keys by name."""
+        return SqlMasterKeys(self.database, node=self.node)
+
+    @property
+    def audit_log(self) -> SqlAuditLog:
+        """The audit log."""
+        return SqlAuditLog(self.database, node=self.node)
+
+    def administration(self, actor: str) -> Administration:
+        """Return the use cases that add and take away."""
+        return Administration(
+            organizations=self.organizations, callers=self.callers, clock=self.clock, actor=actor
+        )
+
+    def revocation(self) -> Revocation:
+        """Return the use case that revokes."""
+        return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
+
+    def verification(self) -> Verification:
+        """Return the check of every invariant."""
+        return Verification(inspector=SqlStoreInspector(self.database), sealer=self.sealer, clock=self.clock)
+
+    def rotation(self, actor: str) -> MasterKeyRotation:
+        """Return the use case that replaces the master key."""
+        return MasterKeyRotation(
+            path=self.settings.master_key.file,
+            passphrase=self.passphrase,
+            register=self.master_keys,
+            clock=self.clock,
+            actor=actor,
+        )
+
+    async def gateway(self, name: str) -> Gateway:
+        """Return an enabled gateway by its name.
+
+        Raises:
+            Unknown: there is none.
+        """
+        for organization in await self.organizations.all():
+            for listed in await self.callers.gateways(organization.organization_id):
+                if listed.gateway.name == name and listed.disabled_at is None:
+                    return listed.gateway
+        raise Unknown(kind="gateway", name=name)
+
+    async def register_master_key(self, actor: str) -> None:
+        """Let secrets be sealed under the master key of a new installation."""
+        key_id = self.sealer.active_key_id
+        event = AuditEvent(
+            kind=AuditKind.SERVICE_INITIALIZED, at=self.clock.now(), actor=actor, subject=key_id
+        )
+        await self.master_keys.register(key_id, event)
+
+    async def add_issuer(
+        self, issuer: Issuer, key: PrivateKey, *, purpose: Purpose, parent_id: str | None, event: AuditEvent
+    ) -> None:
+        """Store an issuer with its private key, sealed.
+
+        Raises:
+            AlreadyExists: there is an issuer with this key.
+        """
+        stored = StoredIssuer(
+            issuer_id=issuer.key_id,
+            parent_id=parent_id,
+            purpose=purpose,
+            subject=issuer.name.rfc4514_string(),
+            certificate=issuer.certificate.public_bytes(Encoding.DER),
+            sealed_key=self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id)),
+            active=True,
+            created_at=event.at,
+        )
+        await self.issuers.add(stored, event)
+
+
+@asynccontextmanager
+async def open_installation(
+    settings: Settings, passphrase: bytes | None, *, clock: Clock | None = None
+) -> AsyncIterator[Installation]:
+    """Open an installation that is complete: its schema current, its master key the database's own.
+
+    Raises:
+        ConfigurationRefused: the database URL or password file cannot be used.
+        MasterKeyUnusable: the master key cannot be used, or belongs to another database.
+        StoreOutdated, StoreNewer: the schema is not this version's.
+        StoreUnavailable: the database does not answer.
+    """
+    async with open_unchecked(settings, passphrase, clock=clock) as installation:
+        await require_current(installation.database)
+        registered = await installation.master_keys.ids()
+        if not any(installation.sealer.knows(key_id) for key_id in registered):
+            raise MasterKeyUnusable(
+                path=settings.master_key.file, reason="is not the one this database was sealed under"
+            )
+        yield installation
+
+
+@asynccontextmanager
+async def open_unchecked(
+    settings: Settings, passphrase: bytes | None, *, clock: Clock | None = None
+) -> AsyncIterator[Installation]:
+    """Open an installation in the making.
+
+    Raises:
+        ConfigurationRefused: the database URL or password file cannot be used.
+        MasterKeyUnusable: the master key cannot be used.
+    """
+    sealer = LiveSealer(settings.master_key.file, passphrase)
+    database = _open(settings)
+    try:
+        yield Installation(
+            settings=settings,
+            clock=clock or SystemClock(),
+            database=database,
+            sealer=sealer,
+            passphrase=passphrase,
+        )
+    finally:
+        await database.close()
+
+
+async def migrate_database(settings: Settings) -> str:
+    """Bring the database to the schema of this version; return the schema's name.
+
+    Raises:
+        ConfigurationRefused: the database URL or password file cannot be used.
+        StoreNewer: the schema is of a newer version.
+        StoreUnavailable: the database does not answer; nothing was changed.
+    """
+    database = _open(settings)
+    try:
+        return await migrate(database)
+    finally:
+        await database.close()
+
+
+def _open(settings: Settings) -> Database:
+    file = settings.database.password_file
+    password = read_secret_file("database.password_file", file).decode() if file else None
+    return open_database(settings.database.url, password=password)
