@@ -97,6 +97,12 @@ def test_no_two_records_say_the_same(one: SecretIdentity, other: SecretIdentity)
         SEALER.unseal(SEALER.seal(SECRET, one), other)
 
 
+def test_an_organization_cannot_be_named_like_a_layer() -> None:
+    of_the_service, of_an_organization = identity(organization_id=None), identity(organization_id="data key")
+    one = _associated_data(of_the_service, b"data key", b"secret")
+    assert one != _associated_data(of_an_organization, b"secret")
+
+
 @given(identities, identities)
 def test_only_one_record_has_its_associated_data(one: SecretIdentity, other: SecretIdentity) -> None:
     same = _associated_data(one, b"secret") == _associated_data(other, b"secret")
