@@ -1,0 +1,111 @@
+"""Good values to deviate from: an authority of three levels, sealed secrets, a due key mail."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
+from ca.keys import PrivateKey, to_pkcs8
+from ca.sealing import MasterKey, MasterKeyring, Sealer
+from directory.delivery.outbox import DueMail
+from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.organization import Organization
+from tests.directory.builders import an_organization
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+PASSWORD = "CANAR-Y0CAN-ARYC4-N4RYC-AN4RY"
+ROOT_NAME = "Hospital Root CA"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A root, an issuing CA, and the key of everybody they certify."""
+
+    root: x509.Certificate
+    issuing: x509.Certificate
+    issuing_key: ec.EllipticCurvePrivateKey
+    recipient_key: rsa.RSAPrivateKey
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        return (self.issuing.public_bytes(Encoding.DER), self.root.public_bytes(Encoding.DER))
+
+    def certify(self, mailbox: Mailbox) -> x509.Certificate:
+        return _certificate(str(mailbox)[:64], self.recipient_key, "Issuing CA", self.issuing_key)
+
+
+@cache
+def an_authority() -> Authority:
+    root_key, issuing_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    return Authority(
+        root=_certificate(ROOT_NAME, root_key, ROOT_NAME, root_key),
+        issuing=_certificate("Issuing CA", issuing_key, ROOT_NAME, root_key),
+        issuing_key=issuing_key,
+        recipient_key=rsa.generate_private_key(65537, 2048),
+    )
+
+
+@cache
+def a_sealer() -> Sealer:
+    return Sealer(MasterKeyring(active=MasterKey(key_id="master-1", material=bytes(range(32)))))
+
+
+def a_due_mail(
+    *,
+    mail_id: str = "mail-1",
+    enrolment_id: str | None = None,
+    address: str = "anna@recipient.example.org",
+    created_at: datetime = NOW,
+    give_up_at: datetime | None = None,
+    attempts: int = 0,
+    organization: Organization | None = None,
+    private_key: PrivateKey | None = None,
+    package_format: KeyPackageFormat = KeyPackageFormat.COMPATIBLE,
+) -> DueMail:
+    authority = an_authority()
+    organization = organization or an_organization()
+    mailbox = Mailbox.parse(address)
+    enrolment_id = enrolment_id or f"enrolment-of-{mail_id}"
+    whose = (enrolment_id, organization.organization_id)
+    pkcs8 = to_pkcs8(private_key or authority.recipient_key)
+    return DueMail(
+        mail_id=mail_id,
+        enrolment_id=enrolment_id,
+        message_id=f"<{enrolment_id}.key@{organization.mail_from.domain}>",
+        created_at=created_at,
+        give_up_at=give_up_at or created_at + timedelta(days=5),
+        attempts=attempts,
+        mailbox=mailbox,
+        certificate=authority.certify(mailbox).public_bytes(Encoding.DER),
+        chain=authority.chain,
+        sealed_key=a_sealer().seal(pkcs8, recipient_key_identity(*whose)),
+        sealed_password=a_sealer().seal(PASSWORD.encode(), relay_password_identity(*whose)),
+        package_format=package_format,
+        organization=organization,
+    )
+
+
+def _certificate(
+    subject: str, key: PrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(days=730))
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
