@@ -1,0 +1,269 @@
+"""How is one mail handed to one smart host? A session: connect, protect, authenticate, submit; mail by mail.
+
+What went wrong is an answer (`replies`), not an exception. Knows nothing of what is in a mail, nor of who
+waits for a session.
+"""
+
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiosmtplib
+from aiosmtplib import SMTPResponse
+
+from ca.address import Mailbox
+from directory.access import is_loopback
+from directory.delivery.replies import (
+    SMTP_ERRORS,
+    Accepted,
+    Failure,
+    Outcome,
+    Permanent,
+    Phase,
+    Transient,
+    is_reply,
+    judge_error,
+    judge_reply,
+)
+from directory.delivery.settings import DeliverySettings, SmtpTimeouts
+from directory.delivery.text import one_line
+from directory.errors import ConfigurationRefused
+from directory.organization import SmartHost, SmtpSecurity
+
+_LONGEST_RESPONSE = 200
+_GOODBYE_SECONDS = 2.0
+_PRINTABLE = range(0x21, 0x7F)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One message for one recipient."""
+
+    envelope_id: str
+    """Comes back in delivery status notifications (RFC 3461 section 4.4)."""
+    sender: Mailbox
+    recipient: Mailbox
+    message: bytes = field(repr=False)
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what a smart host must prove: a certificate that chains to a trusted one and has its name.
+
+    Trusted are the system's certificates and those of `ca_file`.
+
+    Raises:
+        ConfigurationRefused: the file cannot be read or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except OSError as error:  # ssl.SSLError among them
+            reason = f"{ca_file} holds no certificates: {error.strerror}"
+            raise ConfigurationRefused(key="delivery.ca_file", reason=reason) from error
+    return context
+
+
+class _Failed(Exception):
+    """Ends a conversation early; never leaves this module."""
+
+    def __init__(self, verdict: Transient | Permanent) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+class SmtpSession:
+    """A connection to a smart host over which mails are submitted one after the other.
+
+    Everything the smart host said before TLS is forgotten when TLS begins (RFC 3207 section 4.2), including
+    what somebody on the way slipped in behind its reply to STARTTLS.
+    """
+
+    def __init__(self, client: aiosmtplib.SMTP, timeouts: SmtpTimeouts) -> None:
+        self._client = client
+        self._timeouts = timeouts
+        self._in_transaction = False
+
+    @classmethod
+    async def open(
+        cls, host: SmartHost, *, password: str | None, tls: ssl.SSLContext, settings: DeliverySettings
+    ) -> "SmtpSession | Transient":
+        """Connect, greet, protect and authenticate as the organization set it up, or say what failed.
+
+        The password is shown under TLS or to this machine only, and no mail goes to another machine in clear
+        unless the operator allowed it.
+        """
+        timeouts = settings.timeouts
+        client = aiosmtplib.SMTP(
+            hostname=host.host,
+            port=host.port,
+            local_hostname=settings.helo_name,
+            timeout=timeouts.command.total_seconds(),
+            use_tls=host.security is SmtpSecurity.IMPLICIT,
+            start_tls=False,  # aiosmtplib would do it within `connect`, where no phase is told from another
+            tls_context=tls,
+        )
+        session = cls(client, timeouts)
+        try:
+            async with _during(Phase.CONNECT):
+                await client.connect(timeout=timeouts.connect.total_seconds())
+            await session._introduce(host, password, settings)
+        except _Failed as failed:
+            client.close()
+            # The verdicts before MAIL are all transient.
+            return Transient(failure=failed.verdict.failure)
+        except BaseException:
+            client.close()
+            raise
+        return session
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another mail may be submitted: connected, and no transaction was left half done."""
+        return self._client.is_connected and not self._in_transaction
+
+    async def reset(self) -> bool:
+        """Ask for a clean slate (RSET); return whether the smart host granted it, and hang up if not."""
+        granted = False
+        try:
+            if self.is_usable:
+                with contextlib.suppress(*SMTP_ERRORS):
+                    granted = _is_positive(await self._client.execute_command(b"RSET"))
+        finally:
+            if not granted:
+                self._client.close()
+        return granted
+
+    async def submit(self, envelope: Envelope) -> Outcome:
+        """Hand over one message for one recipient; `Accepted` only if the smart host said so to the end.
+
+        If the session breaks after the final dot, the mail may have been accepted all the same: it will be
+        sent again, and arrive twice, under one Message-ID.
+        """
+        self._in_transaction = True
+        try:
+            async with _during(Phase.MAIL):
+                _require(Phase.MAIL, await self._command(b"MAIL FROM", envelope.sender, self._mail(envelope)))
+            async with _during(Phase.RCPT):
+                _require(Phase.RCPT, await self._command(b"RCPT TO", envelope.recipient, self._rcpt()))
+            async with _during(Phase.DATA):
+                timeout = self._timeouts.data.total_seconds()
+                response = await self._client.data(envelope.message, timeout=timeout)
+        except _Failed as failed:
+            # A reply, even a refusing one, leaves the session in step; anything else does not.
+            self._in_transaction = failed.verdict.failure.reply is None
+            return failed.verdict
+        self._in_transaction = False
+        return Accepted(response=one_line(f"{response.code} {response.message}", longest=_LONGEST_RESPONSE))
+
+    async def close(self) -> None:
+        """Say goodbye if that is possible, and hang up."""
+        try:
+            if self.is_usable:
+                with contextlib.suppress(*SMTP_ERRORS):
+                    await self._client.execute_command(b"QUIT", timeout=_GOODBYE_SECONDS)
+        finally:
+            self._client.close()
+
+    async def _introduce(self, host: SmartHost, password: str | None, settings: DeliverySettings) -> None:
+        async with _during(Phase.CONNECT):
+            peer_is_loopback = is_loopback(self._client.get_transport_info("peername")[0])
+        protected = host.security is not SmtpSecurity.CLEAR
+        if not protected and not peer_is_loopback and not settings.allow_clear_beyond_loopback:
+            raise _failed(Phase.TLS, "the smart host is on another machine and set up without TLS")
+        async with _during(Phase.EHLO):
+            name = self._name(settings.helo_name)
+            await self._client.ehlo(hostname=name)
+        if host.security is SmtpSecurity.STARTTLS:
+            await self._start_tls()
+            async with _during(Phase.EHLO):
+                await self._client.ehlo(hostname=name)
+        if host.username is not None:
+            if not protected and not peer_is_loopback:
+                raise _failed(Phase.AUTH, "a password is not sent in clear to another machine")
+            await self._authenticate(host.username, password)
+
+    async def _start_tls(self) -> None:
+        if not self._client.supports_extension("starttls"):
+            raise _failed(Phase.TLS, "the smart host does not offer STARTTLS")
+        async with _during(Phase.TLS):
+            await self._client.starttls(timeout=self._timeouts.connect.total_seconds())
+
+    async def _authenticate(self, username: str, password: str | None) -> None:
+        if password is None:
+            raise _failed(Phase.AUTH, "the organization has no password for its smart host")
+        # One try with one mechanism: trying a wrong password under every name locks accounts.
+        mechanisms = {
+            "plain": self._client.auth_plain,
+            "login": self._client.auth_login,
+            "cram-md5": self._client.auth_crammd5,
+        }
+        offered = self._client.server_auth_methods
+        chosen = next((mechanisms[name] for name in mechanisms if name in offered), None)
+        if chosen is None:
+            raise _failed(Phase.AUTH, "the smart host offers no authentication known here")
+        async with _during(Phase.AUTH):
+            await chosen(username, password)
+
+    async def _command(self, verb: bytes, mailbox: Mailbox, options: list[str]) -> SMTPResponse:
+        # Not `SMTP.mail` and `SMTP.rcpt`: they take the address through email.utils.parseaddr, which reads
+        # some addresses differently. A Mailbox is one atom-only address already, and a client that refuses
+        # control characters in commands stands behind it.
+        path = b"%s:<%s>" % (verb, str(mailbox).encode("ascii"))
+        return await self._client.execute_command(path, *(option.encode("ascii") for option in options))
+
+    def _mail(self, envelope: Envelope) -> list[str]:
+        options = []
+        if self._client.supports_extension("size"):
+            options.append(f"SIZE={len(envelope.message)}")
+        if self._client.supports_extension("dsn"):
+            # HDRS: a notification must not carry the key package back.
+            options += ["RET=HDRS", f"ENVID={_xtext(envelope.envelope_id)}"]
+        return options
+
+    def _rcpt(self) -> list[str]:
+        return ["NOTIFY=FAILURE,DELAY"] if self._client.supports_extension("dsn") else []
+
+    def _name(self, configured: str) -> str:
+        if "." in configured:
+            return configured
+        local = ipaddress.ip_address(self._client.get_transport_info("sockname")[0].partition("%")[0])
+        return f"[{local}]" if local.version == 4 else f"[IPv6:{local}]"  # noqa: PLR2004 - IPv4
+
+
+@asynccontextmanager
+async def _during(phase: Phase) -> AsyncIterator[None]:
+    """Turn whatever goes wrong in a phase of the conversation into a verdict on the mail."""
+    try:
+        yield
+    except SMTP_ERRORS as error:
+        raise _Failed(judge_error(phase, error)) from error
+
+
+def _require(phase: Phase, response: SMTPResponse) -> None:
+    if _is_positive(response):
+        return
+    if not is_reply(response.code):
+        raise _failed(phase, "the smart host does not speak SMTP")
+    raise _Failed(judge_reply(phase, response.code, response.message))
+
+
+def _is_positive(response: SMTPResponse) -> bool:
+    return response.code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1: completed
+
+
+def _failed(phase: Phase, reason: str) -> _Failed:
+    return _Failed(Transient(failure=Failure(phase=phase, reason=reason)))
+
+
+def _xtext(text: str) -> str:
+    """Encode as xtext (RFC 3461 section 4)."""
+    return "".join(
+        chr(octet) if octet in _PRINTABLE and octet not in b"+=" else f"+{octet:02X}"
+        for octet in text.encode()
+    )
