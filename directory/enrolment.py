@@ -17,6 +17,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
+from ca.errors import LintFailed
 from ca.issuance import Issuer, LintedCertificate
 from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
@@ -203,7 +204,11 @@ class Enroller:
         key = await self._next_key()
         if key is None:
             return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
-        linted = await asyncio.to_thread(self._prepare, mailbox, key, now)
+        try:
+            linted = await asyncio.to_thread(self._prepare, mailbox, key, now)
+        except LintFailed as error:
+            logger.warning("an address was refused by the linter: %s", ", ".join(error.findings))
+            return Absent(refusal=Refusal.NOT_CERTIFIABLE)
 
         # 2. The secrets, sealed to this enrolment and organization.
         enrolment_id = secrets.token_hex(16)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from publicsuffixlist import PublicSuffixList
+
 from ca.address import Mailbox
 from directory.callers import Gateway
 from directory.organization import Organization
@@ -16,9 +18,11 @@ class Refusal(StrEnum):
     OWN_DOMAIN = "policy.own_domain"
     RESERVED_LOCAL_PART = "policy.reserved_local_part"
     RESERVED_DOMAIN = "policy.reserved_domain"
+    UNKNOWN_DOMAIN = "policy.unknown_domain"
     REVOKED = "policy.revoked"
     BOUNCED = "policy.bounced"
     LIMIT_REACHED = "limit.reached"
+    NOT_CERTIFIABLE = "mint.not_certifiable"
     NO_KEY_READY = "mint.no_key_ready"
     TOO_SLOW = "mint.too_slow"
 
@@ -59,6 +63,11 @@ RESERVED_DOMAINS = frozenset(
 """RFC 2606, RFC 6761, RFC 6762, RFC 7686, RFC 9476: names that no mail from outside can reach."""
 
 
+_PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=False)
+"""The list that the linter goes by as well: below any other top level no certificate would be issued, and a
+misspelt one (`example.con`) reaches nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintContext:
     """What is known, as stored now, of the gateway, its organization and the address."""
@@ -81,17 +90,15 @@ class MintPolicy:
     def refusal(self, mailbox: Mailbox, context: MintContext) -> Refusal | None:
         """Return why the address must not be minted for this organization, or None."""
         local_part = mailbox.local_part.lower().partition("+")[0]
-        if local_part in DOMSEC_LOCAL_PARTS or local_part in self.reserved_local_parts:
-            return Refusal.RESERVED_LOCAL_PART
-        if _is_within(mailbox.domain, self.reserved_domains):
-            return Refusal.RESERVED_DOMAIN
-        if _is_within(mailbox.domain, context.organization.domains):
-            return Refusal.OWN_DOMAIN
-        if context.revoked:
-            return Refusal.REVOKED
-        if context.bounced:
-            return Refusal.BOUNCED
-        return None
+        reasons = (
+            (Refusal.RESERVED_LOCAL_PART, local_part in DOMSEC_LOCAL_PARTS | self.reserved_local_parts),
+            (Refusal.RESERVED_DOMAIN, _is_within(mailbox.domain, self.reserved_domains)),
+            (Refusal.UNKNOWN_DOMAIN, _PUBLIC_SUFFIXES.publicsuffix(mailbox.domain) is None),
+            (Refusal.OWN_DOMAIN, _is_within(mailbox.domain, context.organization.domains)),
+            (Refusal.REVOKED, context.revoked),
+            (Refusal.BOUNCED, context.bounced),
+        )
+        return next((refusal for refusal, holds in reasons if holds), None)
 
 
 def _is_within(domain: str, parents: Iterable[str]) -> bool:

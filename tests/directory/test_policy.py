@@ -21,6 +21,8 @@ from tests.directory.builders import a_mint_context
         ("nobody@other.example", Refusal.RESERVED_DOMAIN),
         ("nobody@a.b.test", Refusal.RESERVED_DOMAIN),
         ("nobody@printer.local", Refusal.RESERVED_DOMAIN),
+        ("alice@example.con", Refusal.UNKNOWN_DOMAIN),
+        ("alice@mail.example.co.uk", None),
         ("nurse@hospital.org", Refusal.OWN_DOMAIN),
         ("nurse@ward.hospital.org", Refusal.OWN_DOMAIN),
         ("nurse@nothospital.org", None),
