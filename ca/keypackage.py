@@ -38,7 +38,7 @@ class KeyPackageFormat(StrEnum):
     """PBES2 with AES-256 and PBKDF2-HMAC-SHA-256, SHA-256 MAC."""
 
 
-def build_key_package(  # noqa: PLR0913 - keyword-only: each is named where it is given
+def build_key_package(
     *,
     private_key: PrivateKey,
     certificate: x509.Certificate,

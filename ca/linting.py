@@ -1,7 +1,7 @@
 """Which rules does a certificate break? The judgement of pkilint, and of the few rules of our own.
 
-The one module that knows pkilint. It sees bytes and a purpose; whether the certificate may be signed with
-those findings is decided in `ca.signing`.
+It sees bytes and a purpose; whether the certificate may be signed with those findings is decided in
+`ca.signing`.
 """
 
 import logging
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum, unique
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,10 +17,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
-from pkilint import loader
-from pkilint.cabf import smime
-from pkilint.cabf.smime.smime_constants import Generation, ValidationLevel
-from pkilint.pkix import certificate, extension, name
 
 from ca import houserules
 from ca.profiles import Profile, ProfileConfig, Purpose
@@ -81,24 +76,10 @@ class Linter:
     """
 
     def __init__(self) -> None:
-        # The S/MIME container includes every validator of the RFC 5280 one (a test holds pkilint to it),
-        # so that one pass is enough.
-        self._recipient_rules: Any = certificate.create_pkix_certificate_validator_container(
-            smime.create_decoding_validators(),
-            smime.create_subscriber_validators(ValidationLevel.MAILBOX, Generation.STRICT),
-        )
-        self._general_rules: Any = certificate.create_pkix_certificate_validator_container(
-            certificate.create_decoding_validators(
-                name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS
-            ),
-            [
-                certificate.create_issuer_validator_container(),
-                certificate.create_validity_validator_container(),
-                certificate.create_subject_validator_container(),
-                certificate.create_extensions_validator_container(),
-                certificate.create_spki_validator_container(),
-            ],
-        )
+        from ca import rulebook  # noqa: PLC0415 - half a second, for those alone who lint
+
+        self._recipient_rules = rulebook.for_recipients()
+        self._general_rules = rulebook.for_others()
         # pkilint promises nothing about threads. It computes under the interpreter lock throughout, so
         # a lock of our own costs no throughput.
         self._lock = threading.Lock()
@@ -124,16 +105,11 @@ class Linter:
     def _judgement_of_pkilint(self, der: bytes, purpose: Purpose) -> list[Finding]:
         rules = self._recipient_rules if purpose.is_recipient else self._general_rules
         with self._lock:
-            results = rules.validate(loader.load_der_certificate(der).root)
+            judgement = list(rules.judge(der))
         return [
-            Finding(
-                severity=Severity(description.finding.severity),
-                code=description.finding.code,
-                message=description.message or "",
-            )
-            for result in results
-            for description in result.finding_descriptions
-            if description.finding.severity <= Severity.NOTICE
+            Finding(severity=Severity(severity), code=code, message=message)
+            for severity, code, message in judgement
+            if severity <= Severity.NOTICE
         ]
 
 

@@ -11,7 +11,7 @@ from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, fail, show
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Question
 from directory.settings import parse_mailbox
-from directory.wiring import minting_lookup
+from directory.wiring.minting import minting_lookup
 
 EXIT_ABSENT = 1
 EXIT_DEFERRED = 75

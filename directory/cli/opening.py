@@ -13,7 +13,7 @@ import typer
 
 from directory.errors import ConfigurationRefused
 from directory.settings import Settings, configuration_file, load_settings, read_secret_file
-from directory.wiring import Installation, open_installation
+from directory.wiring.installation import Installation, open_installation
 
 Outcome = TypeVar("Outcome")
 

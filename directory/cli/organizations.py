@@ -15,7 +15,7 @@ from directory.cli.smarthost import parse_smart_host
 from directory.errors import ConfigurationRefused
 from directory.organization import Organization, SmartHost, smtp_password_identity
 from directory.settings import parse_domain, parse_mailbox, read_secret_file
-from directory.wiring import Installation
+from directory.wiring.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -5,7 +5,7 @@ import asyncio
 from directory.cli.opening import Config, installation, read_settings, run
 from directory.cli.output import Json, progress, show
 from directory.verification import Violation
-from directory.wiring import migrate_database
+from directory.wiring.installation import migrate_database
 
 EXIT_VIOLATED = 1
 

@@ -120,7 +120,7 @@ def test_many_threads_get_the_answer_that_one_gets(
 
 def test_the_smime_rules_include_all_rules_of_rfc_5280(linter: Linter) -> None:
     """Why one pass is enough for a recipient's certificate."""
-    missing = Counter(kinds_of(linter._general_rules)) - Counter(kinds_of(linter._recipient_rules))
+    missing = Counter(kinds_of(linter._general_rules._container)) - Counter(kinds_of(linter._recipient_rules._container))
     assert not missing
 
 
@@ -129,7 +129,7 @@ def test_the_rules_are_those_of_mailbox_strict(linter: Linter) -> None:
         smime.create_decoding_validators(),
         smime.create_subscriber_validators(ValidationLevel.MAILBOX, Generation.STRICT),
     )
-    assert Counter(kinds_of(linter._recipient_rules)) == Counter(kinds_of(expected))
+    assert Counter(kinds_of(linter._recipient_rules._container)) == Counter(kinds_of(expected))
 
 
 def kinds_of(container: Any) -> list[type]:

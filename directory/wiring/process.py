@@ -1,0 +1,52 @@
+"""How does `serve` live and die as a process? Its log, its event loop, its signals."""
+
+import asyncio
+import logging.config
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from directory.http.logs import logging_config
+from directory.settings import Settings
+from directory.steps import StepListener, ignore_step
+from directory.wiring.installation import open_installation
+from directory.wiring.service import serving
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to standard error; nothing that is logged holds an address, a token or a password."""
+    level = settings.service.log_level.upper()
+    logging.config.dictConfig(logging_config(level) | {"root": {"level": level, "handlers": ["stderr"]}})
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run the service on the fastest event loop there is."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+async def serve_until_signalled(
+    settings: Settings,
+    passphrase: bytes | None,
+    announce: Callable[[dict[str, str]], None],
+    *,
+    on_step: StepListener = ignore_step,
+) -> None:
+    """Serve, announce each front end with its address, and stop in order when a signal comes.
+
+    Raises:
+        ConfigurationRefused, MasterKeyUnusable, StoreUnavailable and others: see `open_installation` and
+            `serving`; nothing was served then.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with (
+        open_installation(settings, passphrase) as installation,
+        serving(installation, on_step=on_step) as listening,
+    ):
+        announce(listening.as_document())
+        await stopped.wait()
