@@ -1,10 +1,13 @@
 """What several folders share: keys and authorities that are dear to make, made once."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.linting import Linter
 from tests.builders import Authority, an_authority
+from tests.databases import Databases
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,11 @@ def authority(linter: Linter) -> Authority:
 def recipient_key() -> PrivateKey:
     """An RSA-2048 key, as `a_profile()` asks for."""
     return generate(KeyAlgorithm.RSA_2048)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Fresh databases, SQLite and PostgreSQL."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()

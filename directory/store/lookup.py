@@ -49,8 +49,7 @@ _BEST = (
 )
 _BEST_FOR_ANYBODY = _BEST.where(certificates.c.scope == SHARED_SCOPE)
 _BEST_FOR_GATEWAY = (
-    _BEST.join(gateways, _THIS_GATEWAY)
-    .join(organizations, organizations.c.id == gateways.c.organization_id)
+    _BEST.select_from(certificates.join(gateways, _THIS_GATEWAY).join(organizations))
     .where(*_ENABLED)
     .where(
         or_(
