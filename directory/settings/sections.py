@@ -52,15 +52,15 @@ def _listen_address(value: object) -> object:
 Listen = Annotated[ListenAddress, BeforeValidator(_listen_address)]
 
 
-def _lower_case(value: object) -> object:
-    return (
-        [item.lower() if isinstance(item, str) else item for item in value]
-        if isinstance(value, list)
-        else value
-    )
+def _names(value: object) -> object:
+    if isinstance(value, str):  # from the environment
+        value = [name for item in value.split(",") if (name := item.strip())]
+    if isinstance(value, list):
+        return [item.lower() if isinstance(item, str) else item for item in value]
+    return value
 
 
-Names = Annotated[frozenset[str], BeforeValidator(_lower_case)]
+Names = Annotated[frozenset[str], BeforeValidator(_names)]
 
 
 class _Section(BaseModel):
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
         env_nested_delimiter="__",
-        env_ignore_empty=False,
+        enable_decoding=False,  # a variable's value is the text of its key, not JSON
         extra="forbid",
         frozen=True,
     )

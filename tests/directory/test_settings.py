@@ -90,6 +90,45 @@ def test_the_environment_wins_key_by_key(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "section", "key", "expected"),
+    [
+        ("PUSHPKI_LDAP__LISTEN", "[::1]:389", "ldap", "listen", ListenAddress(host="::1", port=389)),
+        ("PUSHPKI_HTTP__TLS", "true", "http", "tls", True),
+        (
+            "PUSHPKI_HTTP__ALLOWED_HOSTS",
+            "a.example.com, B.example.com",
+            "http",
+            "allowed_hosts",
+            {"a.example.com", "b.example.com"},
+        ),
+        ("PUSHPKI_POLICY__RESERVED_LOCAL_PARTS", "", "policy", "reserved_local_parts", set()),
+        ("PUSHPKI_CA__KEY_ALGORITHM", "p-256", "ca", "key_algorithm", KeyAlgorithm.P_256),
+        ("PUSHPKI_MINT__PATIENCE_SECONDS", "1.5", "mint", "patience_seconds", 1.5),
+    ],
+)
+def test_a_variable_holds_the_text_of_its_key(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    section: str,
+    key: str,
+    expected: object,
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    assert getattr(getattr(load_settings(written(tmp_path, "")), section), key) == expected
+
+
+def test_a_variable_with_a_refused_value_is_named_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSHPKI_HTTP__LISTEN", "nowhere")
+
+    assert refusal(written(tmp_path, "")).key == "http.listen"
+
+
+@pytest.mark.parametrize(
     ("text", "key"),
     [
         ('[http]\nlisen = "127.0.0.1:1"\n', "http.lisen"),
