@@ -1,0 +1,178 @@
+"""Which JSON does the HTTP interface read and write? Shapes only; nothing in here decides."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from directory.delivery.outbox import DeliveryState
+from directory.lookup import Origin
+from directory.relay import LONGEST_NOTE, RelayOutcome, RelayState
+from directory.status import KeyState
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment as RFC 3339 section 5.6 writes it: UTC, whole seconds, `Z`."""
+
+ENROLMENT_ID = "5f0c8c2a4d1e4b7f9a3d6e8b7c1a2f30"
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIE...\n-----END CERTIFICATE-----\n"
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class LookupRequest(_Shape):
+    """One question for one complete address."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "anna@clinic.example"}]})
+
+    email: str = Field(description="The recipient's complete address.")
+
+
+class LookupResponse(_Shape):
+    """The certificate of one address."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "address": "anna@clinic.example",
+                    "certificate": _CERTIFICATE,
+                    "serial": "3f9c62a1d07e4b58",
+                    "not_after": "2028-03-01T10:00:00Z",
+                    "origin": "minted",
+                    "enrolment_id": ENROLMENT_ID,
+                }
+            ]
+        }
+    )
+
+    address: str = Field(description="The address in the certificate.")
+    certificate: str = Field(description="PEM, RFC 7468 section 5.")
+    serial: str = Field(description="The serial number in hexadecimal, without leading zeros.")
+    not_after: Moment
+    origin: Origin = Field(description="`found`: there was one; `minted`: it was made for this question.")
+    enrolment_id: str | None = Field(description="The enrolment this question caused, if it caused one.")
+
+
+class EnrolmentResponse(_Shape):
+    """Where an enrolment stands."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "enrolment_id": ENROLMENT_ID,
+                    "address": "anna@clinic.example",
+                    "serial": "3f9c62a1d07e4b58",
+                    "minted_at": "2026-03-01T10:00:00Z",
+                    "not_after": "2028-03-01T10:00:00Z",
+                    "live": True,
+                    "key": "held",
+                    "delivery": "accepted",
+                    "delivery_attempts": 1,
+                    "last_failure": None,
+                    "accepted_at": "2026-03-01T10:00:02Z",
+                    "relay": "waiting",
+                    "revealed_at": None,
+                    "closed_at": None,
+                }
+            ]
+        }
+    )
+
+    enrolment_id: str
+    address: str
+    serial: str
+    minted_at: Moment
+    not_after: Moment
+    live: bool = Field(description="Whether its certificate is still the one that lookups are answered with.")
+    key: KeyState = Field(description="What has become of the service's copy of the private key.")
+    delivery: DeliveryState = Field(description="Where the key mail stands.")
+    delivery_attempts: int
+    last_failure: str | None = Field(description="What the last unsuccessful attempt ran into.")
+    accepted_at: Moment | None
+    relay: RelayState = Field(description="Where the password stands.")
+    revealed_at: Moment | None
+    closed_at: Moment | None
+
+
+class RevealResponse(_Shape):
+    """The password of a key package, shown once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"}]})
+
+    password: str = Field(
+        description="To be passed on by voice, exactly as shown; never by mail.", repr=False
+    )
+
+
+class RelayRequest(_Shape):
+    """What came of passing the password on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"outcome": "relayed", "note": "called back on the number in the patient record"}]
+        }
+    )
+
+    # Strict would want the enum's member itself, which JSON cannot hold.
+    outcome: Annotated[RelayOutcome, Field(strict=False)]
+    note: str = Field(default="", description=f"At most {LONGEST_NOTE} characters; no secret belongs here.")
+
+
+class RelayResponse(_Shape):
+    """Where the relay stands after that."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"enrolment_id": ENROLMENT_ID, "relay": "relayed"}]}
+    )
+
+    enrolment_id: str
+    relay: RelayState
+
+
+class AliveResponse(_Shape):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ReadinessResponse(_Shape):
+    """Whether the process can do its work."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ready", "checks": {"database": "passed", "key_pool": "passed"}}]
+        }
+    )
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Literal["passed", "failed"]]
+
+
+class FieldProblem(_Shape):
+    """One thing that is wrong with a field of the request."""
+
+    pointer: str = Field(description="The field, as JSON Pointer (RFC 6901); empty for the whole body.")
+    detail: str
+
+
+class ProblemDocument(_Shape):
+    """A problem document, RFC 9457."""
+
+    type: str = Field(description="Where this kind of problem is described; relative to this service.")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="What went wrong; stable, made for programs.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields at fault, where fields are.")
