@@ -1,0 +1,272 @@
+"""A house with two organizations behind the HTTP front end, in memory: good values, one deviation at a time.
+
+The use cases are the real ones; only what they keep things in is a dictionary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import httpx
+from cryptography.hazmat.primitives.serialization import Encoding
+from fastapi import FastAPI
+
+from ca.address import Mailbox
+from ca.keys import PublicKey
+from ca.sealing import MasterKey, MasterKeyring, Sealer
+from directory.audit import AuditEvent
+from directory.callers import Agent, AgentCredential, Asker, Authentication, Gateway, GatewayCredential
+from directory.delivery.outbox import DeliveryState
+from directory.enrolment import relay_password_identity
+from directory.errors import Unknown
+from directory.http.app import create_app
+from directory.http.services import HttpServices, HttpSettings, NamedCheck
+from directory.lookup import Answer, Lookup, Minted, Origin, PublishedCertificate
+from directory.policy import MintContext, MintPolicy
+from directory.relay import Relay, RelayDesk, RelayOutcome, RelayState
+from directory.status import EnrolmentStatus, KeyState
+from directory.tokens import TokenKind, issue_token
+from tests.builders import Authority, a_certificate
+from tests.directory.builders import a_gateway, an_agent, an_organization
+from tests.directory.clocks import StoppedClock
+
+ALICE = Mailbox.parse("alice@example.com")
+NOBODY_YET = Mailbox.parse("bob@example.net")
+ENROLMENT = "0123456789abcdef0123456789abcdef"
+PASSWORD = "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"
+
+GATEWAY = issue_token(TokenKind.GATEWAY)
+AGENT = issue_token(TokenKind.AGENT)
+READER = issue_token(TokenKind.GATEWAY)
+OTHER_GATEWAY = issue_token(TokenKind.GATEWAY)
+OTHER_AGENT = issue_token(TokenKind.AGENT)
+
+
+@dataclass
+class Shelf:
+    """The directory and the right to mint into it: `DirectoryReader` and `Minter`."""
+
+    fresh: PublishedCertificate
+    certificates: dict[str, PublishedCertificate] = field(default_factory=dict)
+    minted: list[Mailbox] = field(default_factory=list)
+    answer: Answer | None = None
+    """What a mint comes to, where it is not a certificate."""
+    failure: Exception | None = None
+    """What reading runs into."""
+
+    async def best_certificate(
+        self, address_key: str, _asker: Asker, _now: datetime
+    ) -> PublishedCertificate | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.certificates.get(address_key)
+
+    async def mint_context(self, _address_key: str, gateway: Gateway) -> MintContext | None:
+        return MintContext(
+            gateway=gateway, organization=an_organization(organization_id=gateway.organization_id)
+        )
+
+    async def mint(self, mailbox: Mailbox, _context: MintContext) -> Answer:
+        self.minted.append(mailbox)
+        return self.answer or Minted(certificate=replace(self.fresh, mailbox=mailbox), enrolment_id=ENROLMENT)
+
+
+@dataclass
+class Register:
+    """Callers by token: `CallerStore`."""
+
+    gateways: dict[str, GatewayCredential]
+    agents: dict[str, AgentCredential]
+
+    async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
+        return self.gateways.get(token_id)
+
+    async def agent_by_token(self, token_id: str) -> AgentCredential | None:
+        return self.agents.get(token_id)
+
+
+@dataclass
+class Drawer:
+    """Relays: `RelayStore`."""
+
+    relays: dict[str, Relay]
+    events: list[AuditEvent] = field(default_factory=list)
+
+    async def relay(self, enrolment_id: str, organization_id: str) -> Relay:
+        relay = self.relays.get(enrolment_id)
+        if relay is None or relay.organization_id != organization_id:
+            raise Unknown(kind="enrolment", name=enrolment_id)
+        return relay
+
+    async def mark_revealed(self, relay: Relay, agent: Agent, event: AuditEvent) -> None:
+        self.relays[relay.enrolment_id] = replace(
+            relay, state=RelayState.REVEALED, revealed_at=event.at, revealed_by=agent.agent_id
+        )
+        self.events.append(event)
+
+    async def record_outcome(
+        self, relay: Relay, *, state: RelayState, outcome: RelayOutcome, note: str, event: AuditEvent
+    ) -> None:
+        self.relays[relay.enrolment_id] = replace(relay, state=state, outcome=outcome, note=note)
+        self.events.append(event)
+
+
+@dataclass
+class Ledger:
+    """Enrolments as their organizations see them: `EnrolmentReader`."""
+
+    statuses: dict[tuple[str, str], EnrolmentStatus]
+
+    async def enrolment(self, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
+        status = self.statuses.get((enrolment_id, organization_id))
+        if status is None:
+            raise Unknown(kind="enrolment", name=enrolment_id)
+        return status
+
+
+@dataclass
+class Catalogue:
+    """The authority's own certificates: `IssuerCatalogue`."""
+
+    certificates: dict[str, bytes]
+
+    async def issuer_certificates(self) -> Mapping[str, bytes]:
+        return self.certificates
+
+
+@dataclass
+class Probe:
+    """What can be wrong with the process: `ReadinessProbe`."""
+
+    found: list[NamedCheck] = field(
+        default_factory=lambda: [NamedCheck(name="database"), NamedCheck(name="key_pool")]
+    )
+
+    async def checks(self) -> Sequence[NamedCheck]:
+        return self.found
+
+
+@dataclass
+class House:
+    """Everything, with each part at hand."""
+
+    shelf: Shelf
+    drawer: Drawer
+    catalogue: Catalogue
+    probe: Probe
+    clock: StoppedClock
+    services: HttpServices
+
+    def app(self, settings: HttpSettings | None = None) -> FastAPI:
+        return create_app(replace(self.services, settings=settings or self.services.settings))
+
+    def client(
+        self, settings: HttpSettings | None = None, *, peer: str = "127.0.0.1", scheme: str = "http"
+    ) -> httpx.AsyncClient:
+        """Return a client at the peer's address; failures of the application come back as answers."""
+        transport = httpx.ASGITransport(
+            app=self.app(settings), client=(peer, 50000), raise_app_exceptions=False
+        )
+        return httpx.AsyncClient(transport=transport, base_url=f"{scheme}://localhost")
+
+
+def a_published_certificate(
+    authority: Authority, public_key: PublicKey, mailbox: Mailbox = ALICE, origin: Origin = Origin.FOUND
+) -> PublishedCertificate:
+    certificate = a_certificate(authority, public_key, mailbox=mailbox)
+    return PublishedCertificate(
+        mailbox=mailbox,
+        der=certificate.public_bytes(Encoding.DER),
+        serial=certificate.serial_number,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        origin=origin,
+    )
+
+
+Certificates = tuple[PublishedCertificate, PublishedCertificate]
+
+
+def house_certificates(authority: Authority, public_key: PublicKey) -> Certificates:
+    """Return Alice's certificate, and the one that a mint gives."""
+    return (
+        a_published_certificate(authority, public_key),
+        a_published_certificate(authority, public_key, NOBODY_YET, Origin.MINTED),
+    )
+
+
+def a_house(authority: Authority, certificates: Certificates) -> House:
+    """Build a house: Alice has a certificate, one enrolment of the first organization awaits its relay."""
+    clock = StoppedClock()
+    sealer = Sealer(MasterKeyring(active=MasterKey(key_id="m1", material=bytes(range(32)))))
+    alice, fresh = certificates
+    shelf = Shelf(fresh=fresh, certificates={ALICE.key: alice})
+    lookup = Lookup(reader=shelf, policy=MintPolicy(), minter=shelf, clock=clock)
+    sealed = sealer.seal(PASSWORD.encode(), relay_password_identity(ENROLMENT, "org-1"))
+    drawer = Drawer(
+        relays={
+            ENROLMENT: Relay(
+                enrolment_id=ENROLMENT,
+                organization_id="org-1",
+                state=RelayState.WAITING,
+                sealed_password=sealed,
+            )
+        }
+    )
+    catalogue = Catalogue(
+        certificates={f"{4 - i:040x}": c.public_bytes(Encoding.DER) for i, c in enumerate(authority.chain)}
+    )
+    probe = Probe()
+    services = HttpServices(
+        answer=lookup.answer,
+        authentication=Authentication(_register()),
+        relay_desk=RelayDesk(store=drawer, sealer=sealer, clock=clock),
+        enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
+        issuers=catalogue,
+        readiness=probe,
+        clock=clock,
+        settings=HttpSettings(),
+    )
+    return House(shelf=shelf, drawer=drawer, catalogue=catalogue, probe=probe, clock=clock, services=services)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _register() -> Register:
+    gateways = {
+        GATEWAY: a_gateway(),
+        READER: a_gateway(gateway_id="gateway-2", name="reader", may_mint=False),
+        OTHER_GATEWAY: a_gateway(gateway_id="gateway-3", name="other", organization_id="org-2"),
+    }
+    agents = {AGENT: an_agent(), OTHER_AGENT: an_agent(agent_id="agent-2", organization_id="org-2")}
+    return Register(
+        gateways={
+            token.token_id: GatewayCredential(gateway=gateway, token_digest=token.digest)
+            for token, gateway in gateways.items()
+        },
+        agents={
+            token.token_id: AgentCredential(agent=agent, token_digest=token.digest)
+            for token, agent in agents.items()
+        },
+    )
+
+
+def _status(certificate: PublishedCertificate, now: datetime) -> EnrolmentStatus:
+    return EnrolmentStatus(
+        enrolment_id=ENROLMENT,
+        mailbox=certificate.mailbox,
+        serial=certificate.serial,
+        minted_at=now,
+        not_after=certificate.not_after,
+        live=True,
+        key=KeyState.HELD,
+        delivery=DeliveryState.ACCEPTED,
+        delivery_attempts=2,
+        last_failure="the smart host said 451",
+        accepted_at=now + timedelta(seconds=2),
+        relay=RelayState.WAITING,
+        revealed_at=None,
+        closed_at=None,
+    )
