@@ -1,0 +1,160 @@
+"""How do programs look addresses up, and agents' tools pass passwords on? The JSON interface.
+
+Every route names whom it is for; a record of another organization does not exist (`Unknown`).
+"""
+
+import re
+from typing import Annotated
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from fastapi import APIRouter, Depends
+
+from ca.address import Mailbox
+from directory.callers import Agent, Gateway
+from directory.errors import Unknown
+from directory.http.authentication import AgentNeeded, GatewayNeeded, MemberNeeded
+from directory.http.models import (
+    EnrolmentResponse,
+    LookupRequest,
+    LookupResponse,
+    RelayRequest,
+    RelayResponse,
+    RevealResponse,
+)
+from directory.http.openapi import CREDENTIALS, GATEWAY_TOO, JSON_BODY, LOOKUP, problems
+from directory.http.problem_kinds import HttpProblem
+from directory.http.problems import without_certificate
+from directory.http.services import HttpServices
+from directory.http.strict_json import StrictJsonRoute
+from directory.lookup import Found, Minted, PublishedCertificate, Question
+from directory.status import EnrolmentStatus
+
+_ENROLMENT_ID = re.compile(r"[0-9a-f]{32}")
+
+_ENROLMENT = (*CREDENTIALS, HttpProblem.RECORD_UNKNOWN)
+
+
+def api_router(services: HttpServices) -> APIRouter:
+    """Return the routes of the JSON interface."""
+    router = APIRouter(prefix="/api/v1", tags=["api"], route_class=StrictJsonRoute)
+    gateway_needed = GatewayNeeded(services.authentication, services.settings)
+    agent_needed = AgentNeeded(services.authentication, services.settings)
+    member_needed = MemberNeeded(services.authentication, services.settings)
+
+    @router.post(
+        "/lookup", responses=problems(*CREDENTIALS, *LOOKUP, *JSON_BODY, HttpProblem.GATEWAY_REQUIRED)
+    )
+    async def look_up(
+        body: LookupRequest, gateway: Annotated[Gateway, Depends(gateway_needed)]
+    ) -> LookupResponse:
+        """Look one address up; where nobody has a certificate and policy allows it, one is minted.
+
+        The address is in the body, where no proxy logs it.
+        """
+        question = Question(mailbox=Mailbox.parse(body.email), asker=gateway)
+        match await services.answer(question):
+            case Found(certificate=certificate):
+                return _certificate(certificate, enrolment_id=None)
+            case Minted(certificate=certificate, enrolment_id=enrolment_id):
+                return _certificate(certificate, enrolment_id=enrolment_id)
+            case refused:
+                raise without_certificate(refused)
+
+    async def read_enrolment(
+        enrolment_id: str, member: Annotated[Gateway | Agent, Depends(member_needed)]
+    ) -> EnrolmentResponse:
+        """Show where an enrolment of the caller's organization stands."""
+        return _enrolment(await services.enrolments.enrolment(_checked(enrolment_id), member.organization_id))
+
+    router.add_api_route(
+        "/enrolments/{enrolment_id}",
+        read_enrolment,
+        methods=["GET"],
+        responses=problems(*_ENROLMENT),
+        openapi_extra=dict(GATEWAY_TOO),
+    )
+    router.add_api_route(
+        "/enrolments/{enrolment_id}", read_enrolment, methods=["HEAD"], include_in_schema=False
+    )
+
+    @router.post(
+        "/enrolments/{enrolment_id}/password/reveal",
+        responses=problems(
+            *_ENROLMENT,
+            HttpProblem.AGENT_REQUIRED,
+            HttpProblem.RELAY_ALREADY_REVEALED,
+            HttpProblem.RELAY_CLOSED,
+            HttpProblem.RELAY_REFUSED,
+        ),
+    )
+    async def reveal_password(
+        enrolment_id: str, agent: Annotated[Agent, Depends(agent_needed)]
+    ) -> RevealResponse:
+        """Show the password of the key package, once, to the registration agent who will pass it on."""
+        password = await services.relay_desk.reveal(_checked(enrolment_id), agent)
+        return RevealResponse(password=password.reveal())
+
+    @router.post(
+        "/enrolments/{enrolment_id}/relay",
+        responses=problems(
+            *_ENROLMENT,
+            *JSON_BODY,
+            HttpProblem.AGENT_REQUIRED,
+            HttpProblem.RELAY_CLOSED,
+            HttpProblem.RELAY_NOT_REVEALED,
+            HttpProblem.RELAY_NOTE_TOO_LONG,
+            HttpProblem.RELAY_NOTE_NOT_TEXT,
+            HttpProblem.RELAY_REFUSED,
+        ),
+    )
+    async def record_relay(
+        enrolment_id: str, body: RelayRequest, agent: Annotated[Agent, Depends(agent_needed)]
+    ) -> RelayResponse:
+        """Record what came of passing the password on."""
+        state = await services.relay_desk.record(_checked(enrolment_id), agent, body.outcome, body.note)
+        return RelayResponse(enrolment_id=enrolment_id, relay=state)
+
+    return router
+
+
+def _checked(enrolment_id: str) -> str:
+    """Return the identifier if it has the form of one; the store is not asked about anything else.
+
+    Raises:
+        Unknown: it has not.
+    """
+    if _ENROLMENT_ID.fullmatch(enrolment_id) is None:
+        raise Unknown(kind="enrolment", name="")
+    return enrolment_id
+
+
+def _certificate(certificate: PublishedCertificate, *, enrolment_id: str | None) -> LookupResponse:
+    pem = x509.load_der_x509_certificate(certificate.der).public_bytes(Encoding.PEM)
+    return LookupResponse(
+        address=str(certificate.mailbox),
+        certificate=pem.decode("ascii"),
+        serial=f"{certificate.serial:x}",
+        not_after=certificate.not_after,
+        origin=certificate.origin,
+        enrolment_id=enrolment_id,
+    )
+
+
+def _enrolment(status: EnrolmentStatus) -> EnrolmentResponse:
+    return EnrolmentResponse(
+        enrolment_id=status.enrolment_id,
+        address=str(status.mailbox),
+        serial=f"{status.serial:x}",
+        minted_at=status.minted_at,
+        not_after=status.not_after,
+        live=status.live,
+        key=status.key,
+        delivery=status.delivery,
+        delivery_attempts=status.delivery_attempts,
+        last_failure=status.last_failure,
+        accepted_at=status.accepted_at,
+        relay=status.relay,
+        revealed_at=status.revealed_at,
+        closed_at=status.closed_at,
+    )
