@@ -1,0 +1,163 @@
+"""Who may use which route: every route, every kind of caller. A route without a row fails."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from tests.builders import Authority
+from tests.directory.http.house import (
+    AGENT,
+    ENROLMENT,
+    GATEWAY,
+    OTHER_AGENT,
+    OTHER_GATEWAY,
+    Certificates,
+    House,
+    a_house,
+    bearer,
+)
+
+CALLERS = {
+    "nobody": {},
+    "bad token": bearer("ppgw_0011223344556677_00"),
+    "gateway": bearer(GATEWAY.text),
+    "agent": bearer(AGENT.text),
+    "other gateway": bearer(OTHER_GATEWAY.text),
+    "other agent": bearer(OTHER_AGENT.text),
+}
+
+EVERYBODY = ("200",) * 6
+ASKERS = ("200", "auth.invalid_token", "200", "auth.gateway_required", "200", "auth.gateway_required")
+GATEWAYS = (
+    "auth.required",
+    "auth.invalid_token",
+    "200",
+    "auth.gateway_required",
+    "200",
+    "auth.gateway_required",
+)
+MEMBERS = ("auth.required", "auth.invalid_token", "200", "200", "record.unknown", "record.unknown")
+AGENTS = (
+    "auth.required",
+    "auth.invalid_token",
+    "auth.agent_required",
+    "200",
+    "auth.agent_required",
+    "record.unknown",
+)
+
+MATRIX = {
+    "GET /certificates": ASKERS,
+    "GET /search.cgi": ASKERS,
+    "POST /api/v1/lookup": GATEWAYS,
+    "GET /api/v1/enrolments/{enrolment_id}": MEMBERS,
+    "POST /api/v1/enrolments/{enrolment_id}/password/reveal": AGENTS,
+    "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,
+    "GET /ca/chain.pem": EVERYBODY,
+    "GET /ca/{issuer_id}.cer": EVERYBODY,
+    "GET /ca/{issuer_id}.pem": EVERYBODY,
+    "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "GET /docs": EVERYBODY,
+    "GET /openapi.json": EVERYBODY,
+    "GET /problems/{code}": EVERYBODY,
+}
+
+BODIES = {
+    "POST /api/v1/lookup": {"email": "alice@example.com"},
+    "POST /api/v1/enrolments/{enrolment_id}/relay": {"outcome": "no_answer"},
+}
+QUERIES = {"/certificates": "?email=alice%40example.com", "/search.cgi": "?email=alice%40example.com"}
+
+
+def routes_of(app: FastAPI) -> set[str]:
+    return {
+        f"{method} {context.path}"
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+    }
+
+
+def test_every_route_has_a_row(house: House) -> None:
+    assert {route for route in routes_of(house.app()) if not route.startswith("HEAD ")} == set(MATRIX)
+
+
+def test_whatever_can_be_read_answers_head_as_well(house: House) -> None:
+    routes = routes_of(house.app())
+
+    assert {r.removeprefix("GET") for r in routes if r.startswith("GET ")} == {
+        r.removeprefix("HEAD") for r in routes if r.startswith("HEAD ")
+    }
+
+
+def url_of(path: str, house: House) -> str:
+    issuer_id = next(iter(house.catalogue.certificates))
+    filled = path.format(enrolment_id=ENROLMENT, issuer_id=issuer_id, code="http.internal")
+    return filled + QUERIES.get(path, "")
+
+
+@pytest.fixture(scope="module")
+def described(authority: Authority, certificates: Certificates) -> dict[str, Any]:
+    """What the OpenAPI document says about paths."""
+    paths: dict[str, Any] = a_house(authority, certificates).app().openapi()["paths"]
+    return paths
+
+
+async def ask(client: httpx.AsyncClient, route: str, house: House, headers: dict[str, str]) -> httpx.Response:
+    method, _, path = route.partition(" ")
+    body = BODIES.get(route)
+    return await client.request(
+        method,
+        url_of(path, house),
+        headers=headers | ({"Content-Type": "application/json"} if body else {}),
+        content=json.dumps(body).encode() if body else None,
+    )
+
+
+@pytest.mark.parametrize("route", MATRIX)
+async def test_every_caller_gets_what_the_matrix_says(
+    house: House, client: httpx.AsyncClient, described: dict[str, Any], route: str
+) -> None:
+    for (caller, headers), expected in zip(CALLERS.items(), MATRIX[route], strict=True):
+        response = await ask(client, route, house, headers)
+
+        if expected == "200":
+            assert response.status_code == 200, caller
+        else:
+            method, _, path = route.partition(" ")
+            documented = described[path][method.lower()]["responses"][str(response.status_code)]
+            assert response.json()["code"] == expected, caller
+            assert expected in documented["content"]["application/problem+json"]["examples"]
+
+
+@pytest.mark.parametrize("route", [route for route in MATRIX if route.startswith("GET ")])
+async def test_head_is_for_nobody_that_get_is_not_for(
+    house: House, client: httpx.AsyncClient, route: str
+) -> None:
+    for headers in CALLERS.values():
+        got = await ask(client, route, house, headers)
+        probed = await ask(client, route.replace("GET", "HEAD"), house, headers)
+
+        assert got.status_code == probed.status_code
+
+
+@pytest.mark.parametrize("route", [route for route, row in MATRIX.items() if row is not EVERYBODY])
+async def test_no_token_is_taken_in_clear_from_afar(house: House, route: str) -> None:
+    async with house.client(peer="192.0.2.7") as client:
+        response = await ask(client, route, house, CALLERS["gateway"])
+
+    assert (response.status_code, response.json()["code"]) == (403, "http.tls_required")
+
+
+@pytest.mark.parametrize("route", MATRIX)
+async def test_no_other_method_does_anything(house: House, client: httpx.AsyncClient, route: str) -> None:
+    allowed, _, path = route.partition(" ")
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO"):
+        response = await client.request(method, url_of(path, house), headers=CALLERS["agent"])
+
+        assert response.status_code == 405
+        assert response.headers["Allow"] == ("GET, HEAD" if allowed == "GET" else "POST")
