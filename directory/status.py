@@ -1,5 +1,6 @@
 """Where does an enrolment stand? What its organization may see of it; no secret among it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -47,4 +48,8 @@ class EnrolmentReader(Protocol):
         Raises:
             Unknown: there is none, or it is another organization's.
         """
+        ...
+
+    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
+        """Return the organization's live enrolments whose relay is not closed, the oldest first."""
         ...
