@@ -163,11 +163,12 @@ def _invalid(error: RequestValidationError) -> Report:
     findings = error.errors()
     if any(finding["type"] == "json_invalid" for finding in findings):
         return _report(HttpProblem.JSON_MALFORMED)
-    fields = tuple(
+    # Each once: a thousand unknown fields are one thing that is wrong.
+    fields = dict.fromkeys(
         FieldProblem(pointer=_pointer(finding["type"], finding["loc"]), detail=finding["msg"])
         for finding in findings
     )
-    return Report(problem=PROBLEMS[HttpProblem.FIELDS_INVALID], fields=fields)
+    return Report(problem=PROBLEMS[HttpProblem.FIELDS_INVALID], fields=tuple(fields))
 
 
 def _pointer(kind: str, location: Iterable[str | int]) -> str:

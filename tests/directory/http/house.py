@@ -33,7 +33,7 @@ from tests.directory.clocks import StoppedClock
 ALICE = Mailbox.parse("alice@example.com")
 NOBODY_YET = Mailbox.parse("bob@example.net")
 ENROLMENT = "0123456789abcdef0123456789abcdef"
-PASSWORD = "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"
+PASSWORD = "Q4W8Z-7H2KD-93MXV-N5TRB-6C0GP"
 
 GATEWAY = issue_token(TokenKind.GATEWAY)
 AGENT = issue_token(TokenKind.AGENT)
@@ -91,6 +91,8 @@ class Drawer:
 
     relays: dict[str, Relay]
     events: list[AuditEvent] = field(default_factory=list)
+    failure: Exception | None = None
+    """What writing runs into."""
 
     async def relay(self, enrolment_id: str, organization_id: str) -> Relay:
         relay = self.relays.get(enrolment_id)
@@ -99,6 +101,8 @@ class Drawer:
         return relay
 
     async def mark_revealed(self, relay: Relay, agent: Agent, event: AuditEvent) -> None:
+        if self.failure is not None:
+            raise self.failure
         self.relays[relay.enrolment_id] = replace(
             relay, state=RelayState.REVEALED, revealed_at=event.at, revealed_by=agent.agent_id
         )
@@ -122,6 +126,11 @@ class Ledger:
         if status is None:
             raise Unknown(kind="enrolment", name=enrolment_id)
         return status
+
+    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
+        own = [status for (_, owner), status in self.statuses.items() if owner == organization_id]
+        waiting = [status for status in own if status.live and status.closed_at is None]
+        return sorted(waiting, key=lambda status: status.minted_at)[:most]
 
 
 @dataclass
