@@ -1,9 +1,36 @@
+import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.routing import iter_route_contexts
 
 from directory.http.problem_kinds import PROBLEMS
+from directory.http.problems import Report
+from tests.directory.http.house import House
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "http-api.md"
+
+
+def test_the_reference_names_every_route_and_no_other(house: House) -> None:
+    routes = {
+        f"{method} {context.path}"
+        for context in iter_route_contexts(house.app().routes)
+        for method in (context.methods or set()) - {"HEAD"}
+    }
+
+    named = set(re.findall(r"`((?:GET|POST) /[^`]*)`", REFERENCE.read_text(encoding="utf-8")))
+
+    assert named == routes
+
+
+def test_the_problem_in_the_reference_is_the_one_that_is_sent() -> None:
+    shown = re.findall(r"```json\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)[-1]
+
+    assert json.loads(shown) == Report(problem=PROBLEMS["policy.own_domain"]).document.model_dump(
+        exclude_defaults=True
+    )
 
 
 async def test_the_page_shows_every_operation_and_every_problem(client: httpx.AsyncClient) -> None:
