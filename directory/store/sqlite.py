@@ -17,17 +17,19 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from directory.store.commit_gate import CommitGate
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
 
 Result = TypeVar("Result")
+_Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 _BUSY_SECONDS = 1.5
 """How long SQLite waits for a lock that another process holds."""
@@ -50,9 +52,10 @@ class SqliteDatabase:
         self._path = path
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._reader_threads = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
-        self._writer = _engine(partial(_connect_writer, path), connections=1)
+        self._writer = _engine(self._connect_writer, connections=1)
         self._readers = _engine(partial(_connect_reader, path), connections=readers)
         event.listen(self._writer, "begin", _begin_immediate)
+        self._reading, self._committing = _manners(CommitGate(patience=_BUSY_SECONDS))
         self._turn = asyncio.Lock()
         self._mode_is_set = False
 
@@ -69,7 +72,7 @@ class SqliteDatabase:
                 if not self._mode_is_set:
                     # Only the writer may change the mode, and only before others have the file open.
                     await _in(self._writer_thread, self._set_mode)
-                return await _in(self._reader_threads, partial(_read, self._readers, work))
+                return await _in(self._reader_threads, partial(self._read, work))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
@@ -78,7 +81,7 @@ class SqliteDatabase:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._turn.acquire()
         try:
-            transaction = _SqliteTransaction(self._writer, self._writer_thread)
+            transaction = _SqliteTransaction(self._writer, self._writer_thread, self._committing)
             try:
                 yield transaction
             except BaseException:
@@ -106,9 +109,27 @@ class SqliteDatabase:
         self._writer_thread.shutdown()
         self._reader_threads.shutdown()
 
+    def _read(self, work: Work[Result]) -> Result:
+        with self._readers.connect() as connection, self._reading():
+            return work(connection)
+
     def _set_mode(self) -> None:
-        self._writer.connect().close()
+        # On the writer's thread. If a transaction is under way there, its connection has set the mode.
+        if not self._mode_is_set:
+            self._writer.connect().close()
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = _connect(self._path)
+        mode = journal_mode(sqlite3.sqlite_version_info)
+        (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+        if found != mode:
+            connection.close()
+            raise sqlite3.OperationalError(f"the journal mode is {found}, it must be {mode}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         self._mode_is_set = True
+        return connection
 
 
 class _SqliteTransaction:
@@ -118,9 +139,10 @@ class _SqliteTransaction:
     after the other, so the rollback comes after the work, and the next transaction after the rollback.
     """
 
-    def __init__(self, engine: Engine, thread: Executor) -> None:
+    def __init__(self, engine: Engine, thread: Executor, committing: _Manner) -> None:
         self._engine = engine
         self._thread = thread
+        self._committing = committing
         self._connection: Connection | None = None
 
     async def run(self, work: Work[Result]) -> Result:
@@ -141,17 +163,20 @@ class _SqliteTransaction:
 
     def _end(self, how: Callable[[Connection], None]) -> None:
         if self._connection is not None:
-            with self._connection as connection:  # closing rolls back what a failed commit left open
+            # Closing rolls back what a failed commit left open.
+            with self._connection as connection, self._committing():
                 how(connection)
+
+
+def _manners(gate: CommitGate) -> tuple[_Manner, _Manner]:
+    """Return how to read and how to commit: in write-ahead mode neither hinders the other."""
+    if journal_mode(sqlite3.sqlite_version_info) == "wal":
+        return nullcontext, nullcontext
+    return gate.reading, gate.committing
 
 
 def _in(threads: Executor, work: Callable[[], Result]) -> asyncio.Future[Result]:
     return asyncio.get_running_loop().run_in_executor(threads, work)
-
-
-def _read(engine: Engine, work: Work[Result]) -> Result:
-    with engine.connect() as connection:
-        return work(connection)
 
 
 def _engine(connect: Callable[[], sqlite3.Connection], *, connections: int) -> Engine:
@@ -163,19 +188,6 @@ def _engine(connect: Callable[[], sqlite3.Connection], *, connections: int) -> E
         max_overflow=0,
         hide_parameters=True,
     )
-
-
-def _connect_writer(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
-    mode = journal_mode(sqlite3.sqlite_version_info)
-    (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
-    if found != mode:
-        connection.close()
-        raise sqlite3.OperationalError(f"the journal mode is {found}, it must be {mode}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-    return connection
 
 
 def _connect_reader(path: Path) -> sqlite3.Connection:

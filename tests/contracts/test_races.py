@@ -1,0 +1,171 @@
+"""Many at once, on one event loop and through several connections as if they were several processes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from enum import Enum, auto
+
+import pytest
+
+from ca.address import Mailbox
+from directory.audit import broken_links
+from directory.enrolment import Reservation
+from directory.errors import LimitReached, SlotTaken, StoreUnavailable
+from directory.limits import Limit, MintRates, Rate
+from directory.store.database import Database
+from directory.store.inspection import SqlStoreInspector
+from directory.store.lookup import SqlDirectoryReader
+from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, mint
+from tests.directory.builders import a_gateway
+
+AT_ONCE = 64
+PROCESSES = 8
+DAY = timedelta(days=1)
+
+
+class Outcome(Enum):
+    MINTED = auto()
+    SLOT_TAKEN = auto()
+    LIMIT_REACHED = auto()
+
+
+@pytest.fixture
+async def processes(store: Store) -> AsyncIterator[list[Database]]:
+    """The databases that the participants of a race use: on SQLite there is one process."""
+    async with AsyncExitStack() as stack:
+        if store.is_postgresql:
+            yield [await stack.enter_async_context(store.opened_again()) for _ in range(PROCESSES)]
+        else:
+            yield [store.database]
+
+
+async def outcome_of(database: Database, reservation: Reservation) -> Outcome:
+    while True:
+        try:
+            await mint(database, reservation)
+        except SlotTaken:
+            return Outcome.SLOT_TAKEN
+        except LimitReached:
+            return Outcome.LIMIT_REACHED
+        except StoreUnavailable:
+            continue  # on a machine this busy somebody waited too long; he asks again, as a gateway would
+        return Outcome.MINTED
+
+
+async def race(processes: list[Database], reservation: Callable[[int], Reservation]) -> list[Outcome]:
+    return await asyncio.gather(
+        *(outcome_of(processes[n % len(processes)], reservation(n)) for n in range(AT_ONCE))
+    )
+
+
+def of_somebody(number: int, limits: tuple[Limit, ...] = ()) -> Reservation:
+    mailbox = Mailbox.parse(f"person-{number}@example.org")
+    return a_reservation(f"enrolment-{number}", mailbox=mailbox, limits=limits)
+
+
+async def test_64_mints_of_one_address_make_one_enrolment(store: Store, processes: list[Database]) -> None:
+    outcomes = await race(processes, lambda number: a_reservation(f"enrolment-{number}"))
+
+    assert outcomes.count(Outcome.MINTED) == 1
+    assert outcomes.count(Outcome.SLOT_TAKEN) == AT_ONCE - 1
+    for table in ("enrolments", "certificates", "held_keys", "relays", "deliveries", "outgoing_mail"):
+        assert await store.count(table) == 1
+
+
+async def test_whoever_loses_the_race_is_served_the_winners_certificate(
+    store: Store, processes: list[Database]
+) -> None:
+    await race(processes, lambda number: a_reservation(f"enrolment-{number}"))
+
+    served = [
+        await SqlDirectoryReader(database).best_certificate(ANNA.key, a_gateway(), NOW)
+        for database in processes
+    ]
+
+    ((der,),) = await store.rows("SELECT der FROM certificates")
+    assert {certificate.der for certificate in served if certificate} == {der}
+
+
+async def test_64_mints_over_an_expired_enrolment_make_one(store: Store, processes: list[Database]) -> None:
+    await mint(store.database, a_reservation("expired"))
+
+    outcomes = await race(
+        processes, lambda number: a_reservation(f"enrolment-{number}", minted_at=NOW + YEAR)
+    )
+
+    assert outcomes.count(Outcome.MINTED) == 1
+    assert await store.rows("SELECT count(*) FROM enrolments WHERE live") == [(1,)]
+
+
+async def test_a_limit_is_never_overshot(store: Store, processes: list[Database]) -> None:
+    burst = 10
+    limits = (Limit(name="gateway_day", bucket="gateway_day:gateway-1", rate=Rate(burst=burst, period=DAY)),)
+
+    outcomes = await race(processes, lambda number: of_somebody(number, limits))
+
+    assert outcomes.count(Outcome.MINTED) == burst
+    assert outcomes.count(Outcome.LIMIT_REACHED) == AT_ONCE - burst
+    assert await store.count("certificates") == burst
+
+
+async def test_mints_that_share_some_limits_never_lock_each_other_out(
+    store: Store, processes: list[Database]
+) -> None:
+    rate = Rate(burst=1000, period=DAY)
+    rates = MintRates(
+        gateway_hour=rate, gateway_day=rate, organization_day=rate, recipient_day=rate, domain_day=rate
+    )
+
+    def reservation(number: int) -> Reservation:
+        mailbox = Mailbox.parse(f"person+{number}@example-{number % 3}.org")
+        limits = rates.limits_for(
+            gateway_id=f"gateway-{number % 2}", organization_id="org-1", mailbox=mailbox
+        )
+        return a_reservation(f"enrolment-{number}", mailbox=mailbox, limits=limits)
+
+    outcomes = await asyncio.gather(
+        *(mint(processes[n % len(processes)], reservation(n)) for n in range(AT_ONCE // 2))
+    )
+
+    assert len(outcomes) == AT_ONCE // 2
+    assert await store.count("limit_buckets") == 2 + 2 + 1 + 3 + 3
+
+
+async def test_the_audit_chain_of_a_node_has_no_gap(store: Store, processes: list[Database]) -> None:
+    await race(processes, of_somebody)
+
+    inspector = SqlStoreInspector(store.database)
+    (head,) = [head for head in await inspector.audit_heads() if head.node == "node-1"]
+    events = [event async for event in inspector.audit_chain("node-1")]
+    assert head.sequence == len(events) == AT_ONCE
+    assert broken_links(events, head) == []
+
+
+async def test_a_chain_is_sound_for_whoever_reads_it_while_it_grows(store: Store) -> None:
+    inspector = SqlStoreInspector(store.database)
+    await mint(store.database, of_somebody(0))
+    (head,) = [head for head in await inspector.audit_heads() if head.node == "node-1"]
+
+    await mint(store.database, of_somebody(1))
+
+    assert broken_links([event async for event in inspector.audit_chain("node-1")], head) == []
+
+
+async def test_readers_and_writers_get_along(store: Store) -> None:
+    reader = SqlDirectoryReader(store.database)
+    done = asyncio.Event()
+
+    async def read() -> int:
+        count = 0
+        while not done.is_set():
+            await reader.best_certificate(ANNA.key, a_gateway(), NOW)
+            count += 1
+        return count
+
+    readers = [asyncio.create_task(read()) for _ in range(8)]
+    for number in range(16):
+        await mint(store.database, of_somebody(number))
+    done.set()
+
+    assert all(count > 0 for count in await asyncio.gather(*readers))
