@@ -149,9 +149,8 @@ class Reader:
         return start, stop
 
 
-def element(tag: int, *contents: bytes) -> bytes:
+def element(tag: int, content: bytes) -> bytes:
     """Write one element; the length has as few octets as possible."""
-    content = contents[0] if len(contents) == 1 else b"".join(contents)
     length = len(content)
     if length < _LONG_FORM:
         return bytes((tag, length)) + content
@@ -165,16 +164,11 @@ def integer(value: int, tag: int = INTEGER) -> bytes:
     return element(tag, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))
 
 
-def boolean(*, value: bool, tag: int = BOOLEAN) -> bytes:
-    """Write a truth value; TRUE is FF."""
-    return element(tag, b"\xff" if value else b"\x00")
-
-
 def octet_string(content: bytes | str, tag: int = OCTET_STRING) -> bytes:
     """Write octets, or a text in UTF-8."""
     return element(tag, content.encode() if isinstance(content, str) else content)
 
 
 def sequence(*members: bytes, tag: int = SEQUENCE) -> bytes:
-    """Write a sequence of elements already written."""
-    return element(tag, *members)
+    """Write a sequence, or a set, of elements already written."""
+    return element(tag, b"".join(members))

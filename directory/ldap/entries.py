@@ -1,9 +1,9 @@
-"""What is an entry, and how does it look on the wire? Attributes and their values, written once.
+"""What is an entry, and how does it look on the wire? A name, attributes and their values.
 
-An entry's octets are prepared when it is made; an answer only joins those that were selected. Knows nothing
-of who asks, nor where in the tree an entry stands.
+Knows nothing of who asks, nor where in the tree an entry stands.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from directory.ldap.attributes import (
     USER_CERTIFICATE,
     AttributeType,
 )
-from directory.ldap.ber import SET, element, octet_string, sequence
+from directory.ldap.ber import SET, octet_string, sequence
 from directory.ldap.codes import ResponseTag
 from directory.ldap.names import name_below
 from directory.ldap.object_classes import (
@@ -33,37 +33,11 @@ from directory.ldap.selection import Selection
 
 SUBSCHEMA_NAME: Final = "cn=Subschema"
 
+Values = tuple[bytes, ...]
+
 _DESCRIPTIONS: Final = {item: octet_string(item.description) for item in ALL_ATTRIBUTE_TYPES}
-_NO_VALUES: Final = element(SET, b"")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
-    """One attribute of an entry: its values, and its PartialAttribute as octets."""
-
-    type: AttributeType
-    values: tuple[bytes, ...]
-    written: bytes
-
-    @classmethod
-    def of(cls, attribute: AttributeType, *values: str | bytes) -> "Attribute":
-        """Make an attribute of its values, in the order in which clients shall see them."""
-        octets = tuple(value.encode() if isinstance(value, str) else value for value in values)
-        members = element(SET, *map(octet_string, octets))
-        return cls(type=attribute, values=octets, written=sequence(_DESCRIPTIONS[attribute], members))
-
-    @property
-    def written_without_values(self) -> bytes:
-        """The PartialAttribute for a search that wants types only."""
-        return sequence(_DESCRIPTIONS[self.type], _NO_VALUES)
-
-
-def object_classes(*classes: ObjectClass) -> Attribute:
-    """Make the objectClass attribute."""
-    return Attribute.of(OBJECT_CLASS, *(item.name for item in classes))
-
-
-_SUBSCHEMA: Final = Attribute.of(SUBSCHEMA_SUBENTRY, SUBSCHEMA_NAME)
+_NO_VALUES: Final = sequence(tag=SET)
+_IN_EVERY_ENTRY: Final = {SUBSCHEMA_SUBENTRY: (SUBSCHEMA_NAME.encode(),)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,31 +45,38 @@ class Entry:
     """One entry. Every entry tells where its schema is (RFC 4512 section 4.2)."""
 
     name: str
-    attributes: tuple[Attribute, ...]
+    attributes: Mapping[AttributeType, Values]
 
     @classmethod
-    def of(cls, name: str, *attributes: Attribute) -> "Entry":
-        """Make an entry."""
-        return cls(name=name, attributes=(*attributes, _SUBSCHEMA))
+    def of(cls, name: str, attributes: Mapping[AttributeType, Values]) -> "Entry":
+        """Make an entry of its name and its attributes."""
+        return cls(name=name, attributes={**attributes, **_IN_EVERY_ENTRY})
 
-    def values(self, attribute: AttributeType) -> tuple[bytes, ...]:
+    def values(self, attribute: AttributeType) -> Values:
         """Return the attribute's values; none if the entry does not have it."""
-        for present in self.attributes:
-            if present.type is attribute:
-                return present.values
-        return ()
+        return self.attributes.get(attribute, ())
 
     def written(self, selection: Selection) -> bytes:
         """Write the entry's SearchResultEntry, without its envelope (RFC 4511 section 4.5.2)."""
-        selected = [item for item in self.attributes if selection.includes(item.type)]
-        if selection.types_only:
-            attributes = sequence(*(item.written_without_values for item in selected))
-        else:
-            attributes = sequence(*(item.written for item in selected))
-        return element(ResponseTag.SEARCH_ENTRY, octet_string(self.name), attributes)
+        written = [
+            sequence(_DESCRIPTIONS[attribute], _NO_VALUES if selection.types_only else _write(values))
+            for attribute, values in self.attributes.items()
+            if selection.includes(attribute)
+        ]
+        return sequence(octet_string(self.name), sequence(*written), tag=ResponseTag.SEARCH_ENTRY)
 
 
-_PERSON_CLASSES: Final = object_classes(TOP, PERSON, ORGANIZATIONAL_PERSON, INET_ORG_PERSON, PKI_USER)
+def texts(*values: str) -> Values:
+    """Encode values of an attribute, in the order in which clients shall see them."""
+    return tuple(value.encode() for value in values)
+
+
+def class_names(*classes: ObjectClass) -> Values:
+    """Return the values of objectClass."""
+    return texts(*(item.name for item in classes))
+
+
+_PERSON_CLASSES: Final = class_names(TOP, PERSON, ORGANIZATIONAL_PERSON, INET_ORG_PERSON, PKI_USER)
 
 
 def person_entry(people: str, mailbox: Mailbox, certificate: bytes) -> Entry:
@@ -106,11 +87,18 @@ def person_entry(people: str, mailbox: Mailbox, certificate: bytes) -> Entry:
     read only the first value of an attribute see the right one.
     """
     address = str(mailbox)
+    names = (address.encode(),)
     return Entry.of(
         name_below(people, MAIL, address),
-        _PERSON_CLASSES,
-        Attribute.of(CN, address),
-        Attribute.of(SN, address),
-        Attribute.of(MAIL, address),
-        Attribute.of(USER_CERTIFICATE, certificate),
+        {
+            OBJECT_CLASS: _PERSON_CLASSES,
+            CN: names,
+            SN: names,
+            MAIL: names,
+            USER_CERTIFICATE: (certificate,),
+        },
     )
+
+
+def _write(values: Values) -> bytes:
+    return sequence(*map(octet_string, values), tag=SET)

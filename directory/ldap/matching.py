@@ -67,12 +67,13 @@ def has_value(entry: Entry, description: str, value: bytes, extra: tuple[bytes, 
     attribute = attribute_type(description)
     if attribute is None:
         return Truth.UNDEFINED
+    held = entry.values(attribute) + extra
+    if not held:
+        return Truth.FALSE
     asserted = _comparable(attribute, value)
     if asserted is None:
         return Truth.UNDEFINED
-    return _truth(
-        any(_comparable(attribute, held) == asserted for held in (*entry.values(attribute), *extra))
-    )
+    return _truth(any(_comparable(attribute, item) == asserted for item in held))
 
 
 def _is_present(entry: Entry, condition: Present) -> Truth:

@@ -42,7 +42,7 @@ def write_extended(message_id: int, result: Result, *, name: str = "", value: by
         members.append(octet_string(name, _RESPONSE_NAME))
     if value is not None:
         members.append(octet_string(value, _RESPONSE_VALUE))
-    return sequence(integer(message_id), element(ResponseTag.EXTENDED, *members))
+    return sequence(integer(message_id), sequence(*members, tag=ResponseTag.EXTENDED))
 
 
 def write_notice_of_disconnection(result: Result) -> bytes:

@@ -1,7 +1,7 @@
 """How is a search answered? First what must be looked up; then, with that, the entries and the result."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ca.address import Mailbox
 from directory.callers import Asker
@@ -16,7 +16,7 @@ from directory.ldap.requests import SearchRequest
 from directory.ldap.responses import SUCCESS, Result, write_entry, write_result
 from directory.ldap.results import Outcome, result_of_outcomes
 from directory.ldap.selection import Selection
-from directory.ldap.tree import NoSuchObject, OneRecipient, Recipients, Tree
+from directory.ldap.tree import Covered, NoSuchObject, OneRecipient, Recipients, Tree
 from directory.lookup import Found, Intent, Minted, Question
 
 _SIZE_LIMIT_EXCEEDED = Result(code=ResultCode.SIZE_LIMIT_EXCEEDED)
@@ -30,10 +30,10 @@ class SearchPlan:
     filter: Filter
     selection: Selection
     size_limit: int
-    fixed: tuple[Entry, ...] = ()
+    fixed: tuple[Entry, ...]
     """Entries that match, whatever the answers."""
-    questions: tuple[Question, ...] = ()
-    base: OneRecipient | None = None
+    questions: tuple[Question, ...]
+    base: OneRecipient | None
     """The search is based at this recipient's entry, so that has to exist."""
 
     def responses(self, message_id: int, outcomes: Sequence[Outcome]) -> bytes:
@@ -70,20 +70,36 @@ def plan_search(tree: Tree, request: SearchRequest, asker: Asker) -> SearchPlan 
         return Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=extent.matched_name)
 
     selection = Selection.of(request.attributes, types_only=request.types_only)
-    plan = SearchPlan(tree=tree, filter=request.filter, selection=selection, size_limit=request.size_limit)
-    if isinstance(extent, OneRecipient):
-        question = Question(mailbox=extent.mailbox, asker=asker, intent=Intent.READ_ONLY)
-        return replace(plan, base=extent, questions=(question,))
+    fixed: tuple[Entry, ...] = ()
     questions: tuple[Question, ...] = ()
-    if extent.recipients is Recipients.ASKED:
-        asked = asked_by(request.filter)
-        intent = _intent(asked, selection, request.size_limit)
-        questions = tuple(
-            Question(mailbox=mailbox, asker=asker, intent=intent)
-            for mailbox in asked.mailboxes
-            if _could_match(request.filter, tree, mailbox)
-        )
-    return replace(plan, fixed=tuple(_matching(request.filter, extent.fixed)), questions=questions)
+    match extent:
+        case OneRecipient():
+            questions = (Question(mailbox=extent.mailbox, asker=asker, intent=Intent.READ_ONLY),)
+        case Covered():
+            fixed = tuple(_matching(request.filter, extent.fixed))
+            if extent.recipients is Recipients.ASKED:
+                questions = _questions(tree, request, selection, asker)
+    return SearchPlan(
+        tree=tree,
+        filter=request.filter,
+        selection=selection,
+        size_limit=request.size_limit,
+        fixed=fixed,
+        questions=questions,
+        base=extent if isinstance(extent, OneRecipient) else None,
+    )
+
+
+def _questions(
+    tree: Tree, request: SearchRequest, selection: Selection, asker: Asker
+) -> tuple[Question, ...]:
+    asked = asked_by(request.filter)
+    intent = _intent(asked, selection, request.size_limit)
+    return tuple(
+        Question(mailbox=mailbox, asker=asker, intent=intent)
+        for mailbox in asked.mailboxes
+        if _could_match(request.filter, tree, mailbox)
+    )
 
 
 def _intent(asked: Asked, selection: Selection, size_limit: int) -> Intent:

@@ -25,6 +25,7 @@ from directory.ldap.attributes import (
     MAIL,
     MATCHING_RULES,
     NAMING_CONTEXTS,
+    OBJECT_CLASS,
     OBJECT_CLASSES,
     OU,
     SUPPORTED_CONTROL,
@@ -42,7 +43,7 @@ from directory.ldap.codes import (
     WHO_AM_I,
     SearchScope,
 )
-from directory.ldap.entries import SUBSCHEMA_NAME, Attribute, Entry, object_classes, person_entry
+from directory.ldap.entries import SUBSCHEMA_NAME, Entry, class_names, person_entry, texts
 from directory.ldap.errors import NameRefused
 from directory.ldap.names import ROOT, DistinguishedName, name_below, parse_name
 from directory.ldap.object_classes import (
@@ -173,25 +174,29 @@ def _root_entry(suffix: str, start_tls: StartTls) -> Entry:
     extensions = (START_TLS, WHO_AM_I) if start_tls is StartTls.OFFERED else (WHO_AM_I,)
     return Entry.of(
         str(ROOT),
-        object_classes(TOP),
-        Attribute.of(NAMING_CONTEXTS, suffix),
-        Attribute.of(SUPPORTED_LDAP_VERSION, "3"),
-        Attribute.of(SUPPORTED_EXTENSION, *extensions),
-        Attribute.of(SUPPORTED_CONTROL, MANAGE_DSA_IT),
-        Attribute.of(SUPPORTED_FEATURES, ALL_OPERATIONAL_ATTRIBUTES, TRUE_FALSE_FILTERS),
-        Attribute.of(VENDOR_NAME, _VENDOR),
+        {
+            OBJECT_CLASS: class_names(TOP),
+            NAMING_CONTEXTS: texts(suffix),
+            SUPPORTED_LDAP_VERSION: texts("3"),
+            SUPPORTED_EXTENSION: texts(*extensions),
+            SUPPORTED_CONTROL: texts(MANAGE_DSA_IT),
+            SUPPORTED_FEATURES: texts(ALL_OPERATIONAL_ATTRIBUTES, TRUE_FALSE_FILTERS),
+            VENDOR_NAME: texts(_VENDOR),
+        },
     )
 
 
 def _subschema_entry() -> Entry:
     return Entry.of(
         SUBSCHEMA_NAME,
-        object_classes(TOP, SUBSCHEMA),
-        Attribute.of(CN, "Subschema"),
-        Attribute.of(OBJECT_CLASSES, *subschema.object_class_descriptions()),
-        Attribute.of(ATTRIBUTE_TYPES, *subschema.attribute_type_descriptions()),
-        Attribute.of(MATCHING_RULES, *subschema.matching_rule_descriptions()),
-        Attribute.of(LDAP_SYNTAXES, *subschema.syntax_descriptions()),
+        {
+            OBJECT_CLASS: class_names(TOP, SUBSCHEMA),
+            CN: texts("Subschema"),
+            OBJECT_CLASSES: texts(*subschema.object_class_descriptions()),
+            ATTRIBUTE_TYPES: texts(*subschema.attribute_type_descriptions()),
+            MATCHING_RULES: texts(*subschema.matching_rule_descriptions()),
+            LDAP_SYNTAXES: texts(*subschema.syntax_descriptions()),
+        },
     )
 
 
@@ -204,12 +209,12 @@ def _context_entry(suffix: str) -> Entry:
         raise ConfigurationRefused(
             key=_SUFFIX, reason="not the name of an organization, a unit or a domain", remedy=_REMEDY
         )
-    classes = object_classes(TOP, *_CONTEXT_CLASSES[first.attribute])
-    return Entry.of(suffix, classes, Attribute.of(first.attribute, first.value))
+    classes = class_names(TOP, *_CONTEXT_CLASSES[first.attribute])
+    return Entry.of(suffix, {OBJECT_CLASS: classes, first.attribute: texts(first.value)})
 
 
 def _unit_entry(name: str, unit: str) -> Entry:
-    return Entry.of(name, object_classes(TOP, ORGANIZATIONAL_UNIT), Attribute.of(OU, unit))
+    return Entry.of(name, {OBJECT_CLASS: class_names(TOP, ORGANIZATIONAL_UNIT), OU: texts(unit)})
 
 
 _CONTEXT_CLASSES: Final = {
