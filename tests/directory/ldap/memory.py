@@ -1,0 +1,91 @@
+"""A directory in memory behind the front end's two ports, and answers to give by hand."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+
+from ca.address import Mailbox
+from directory.callers import Anonymous, Gateway
+from directory.lookup import (
+    Absent,
+    Answer,
+    Deferred,
+    Found,
+    Intent,
+    Minted,
+    Origin,
+    PublishedCertificate,
+    Question,
+)
+from directory.policy import Refusal
+from tests.builders import NOW
+from tests.directory.builders import a_gateway
+
+TOKEN = "ppgw_0011223344556677_" + "ab" * 20
+BIND_NAME = "cn=gw,ou=gateways,o=directory"
+
+
+def der_of(address: str) -> bytes:
+    """Return octets that stand for the address's certificate; the front end does not look inside."""
+    return hashlib.sha512(address.lower().encode()).digest() * 16
+
+
+def a_published_certificate(address: str, origin: Origin = Origin.FOUND) -> PublishedCertificate:
+    return PublishedCertificate(
+        mailbox=Mailbox.parse(address),
+        der=der_of(address),
+        serial=1,
+        not_before=NOW,
+        not_after=NOW + timedelta(days=730),
+        origin=origin,
+    )
+
+
+def found(address: str = "alice@example.com") -> Found:
+    return Found(certificate=a_published_certificate(address))
+
+
+def minted(address: str = "alice@example.com") -> Minted:
+    return Minted(certificate=a_published_certificate(address, Origin.MINTED), enrolment_id="enrolment-1")
+
+
+def absent(refusal: Refusal = Refusal.NOT_FOUND) -> Absent:
+    return Absent(refusal=refusal)
+
+
+def deferred(refusal: Refusal = Refusal.LIMIT_REACHED) -> Deferred:
+    return Deferred(refusal=refusal, retry_after=timedelta(seconds=5))
+
+
+class Directory:
+    """Knows Alice, or others, and mints for a gateway whatever else it asks for."""
+
+    def __init__(self, known: Iterable[str] = ("alice@example.com",), gateway: Gateway | None = None) -> None:
+        self._gateway = gateway or a_gateway()
+        self._published = {Mailbox.parse(text).key: a_published_certificate(text) for text in known}
+        self.questions: list[Question] = []
+        self.mints: list[str] = []
+
+    def answer_now(self, question: Question) -> Answer:
+        self.questions.append(question)
+        if isinstance(question.asker, Anonymous) and not question.asker.may_read:
+            return absent()
+        key = question.mailbox.key
+        certificate = self._published.get(key)
+        if certificate is not None:
+            return Found(certificate=certificate)
+        if question.intent is Intent.READ_ONLY or not isinstance(question.asker, Gateway):
+            return absent()
+        self.mints.append(key)
+        made = minted(str(question.mailbox))
+        self._published[key] = made.certificate
+        return made
+
+    async def answer(self, question: Question) -> Answer:
+        return self.answer_now(question)
+
+    def authenticate(self, name: str, token: str) -> Gateway | None:
+        return self._gateway if (name.lower(), token) == (self._gateway.name, TOKEN) else None
+
+    async def named_gateway(self, name: str, token: str) -> Gateway | None:
+        return self.authenticate(name, token)

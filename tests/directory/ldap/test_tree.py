@@ -1,0 +1,162 @@
+"""The tree: what every base and scope covers, and which names are not there."""
+
+import pytest
+
+from directory.errors import ConfigurationRefused
+from directory.ldap.codes import START_TLS, SearchScope
+from directory.ldap.names import parse_name
+from directory.ldap.responses import write_entry
+from directory.ldap.selection import Selection
+from directory.ldap.settings import StartTls
+from directory.ldap.tree import Covered, NoSuchObject, OneRecipient, Recipients, Tree
+from tests.directory.ldap.wire import ReadEntry, responses
+
+BASE, ONE, SUBTREE = SearchScope
+SUFFIX = "dc=example,dc=com"
+PEOPLE = f"ou=people,{SUFFIX}"
+GATEWAYS = f"ou=gateways,{SUFFIX}"
+NONE, ASKED = Recipients.NONE, Recipients.ASKED
+
+
+def tree(suffix: str = SUFFIX, start_tls: StartTls = StartTls.OFFERED) -> Tree:
+    return Tree(suffix, start_tls)
+
+
+@pytest.mark.parametrize(
+    ("base", "scope", "names", "recipients"),
+    [
+        ("", BASE, [""], NONE),
+        ("", ONE, [SUFFIX, PEOPLE, GATEWAYS], ASKED),
+        ("", SUBTREE, [SUFFIX, PEOPLE, GATEWAYS], ASKED),
+        ("cn=Subschema", BASE, ["cn=Subschema"], NONE),
+        ("CN=subschema", SUBTREE, ["cn=Subschema"], NONE),
+        ("cn=Subschema", ONE, [], NONE),
+        (SUFFIX, BASE, [SUFFIX], NONE),
+        (SUFFIX, ONE, [PEOPLE, GATEWAYS], NONE),
+        (SUFFIX, SUBTREE, [SUFFIX, PEOPLE, GATEWAYS], ASKED),
+        ("DC=Example, DC=COM", SUBTREE, [SUFFIX, PEOPLE, GATEWAYS], ASKED),
+        (PEOPLE, BASE, [PEOPLE], NONE),
+        (PEOPLE, ONE, [], ASKED),
+        (PEOPLE, SUBTREE, [PEOPLE], ASKED),
+        (GATEWAYS, BASE, [GATEWAYS], NONE),
+        (GATEWAYS, ONE, [], NONE),
+        (GATEWAYS, SUBTREE, [GATEWAYS], NONE),
+    ],
+)
+def test_what_a_base_and_a_scope_cover(
+    base: str, scope: SearchScope, names: list[str], recipients: Recipients
+) -> None:
+    extent = tree().extent(parse_name(base), scope)
+
+    assert isinstance(extent, Covered)
+    assert [entry.name for entry in extent.fixed] == names
+    assert extent.recipients is recipients
+
+
+@pytest.mark.parametrize(("scope", "covered"), [(BASE, True), (ONE, False), (SUBTREE, True)])
+@pytest.mark.parametrize(
+    "name",
+    [r"mail=alice\+x@example.com", "MAIL = Alice\\2bx@example.com", r"rfc822Mailbox=alice\+x@example.com"],
+)
+def test_a_recipients_name_is_a_base_too(name: str, scope: SearchScope, *, covered: bool) -> None:
+    extent = tree().extent(parse_name(f"{name},{PEOPLE}"), scope)
+
+    assert isinstance(extent, OneRecipient)
+    assert extent.mailbox.key == "alice+x@example.com"
+    assert extent.covered is covered
+
+
+@pytest.mark.parametrize(
+    ("base", "matched"),
+    [
+        ("o=nowhere", ""),
+        ("dc=com", ""),
+        (f"ou=staff,{SUFFIX}", SUFFIX),
+        (f"mail=no-address,{PEOPLE}", PEOPLE),
+        (f"cn=alice@example.com,{PEOPLE}", PEOPLE),
+        (f"mail=a@example.com+cn=a,{PEOPLE}", PEOPLE),
+        (f"cn=x,mail=a@example.com,{PEOPLE}", PEOPLE),
+        (f"cn=gw,{GATEWAYS}", GATEWAYS),
+        (f"mail=a@example.com,{SUFFIX}", SUFFIX),
+        ("cn=x,cn=Subschema", "cn=Subschema"),
+    ],
+)
+def test_other_names_are_not_there_as_far_as_they_match(base: str, matched: str) -> None:
+    extent = tree().extent(parse_name(base), SUBTREE)
+
+    assert isinstance(extent, NoSuchObject)
+    assert parse_name(extent.matched_name) == parse_name(matched)
+
+
+@pytest.mark.parametrize(
+    ("name", "gateway"),
+    [
+        (f"cn=gw,{GATEWAYS}", "gw"),
+        ("CN=GW,OU=Gateways,DC=example,DC=com", "GW"),
+        (f"2.5.4.3=gw,{GATEWAYS}", "gw"),
+        (GATEWAYS, None),
+        (f"cn=gw,{PEOPLE}", None),
+        (f"cn=gw+sn=x,{GATEWAYS}", None),
+        (f"uid=gw,{GATEWAYS}", None),
+        (f"cn=gw,cn=gw,{GATEWAYS}", None),
+        ("", None),
+    ],
+)
+def test_tells_which_gateway_binds_under_a_name(name: str, gateway: str | None) -> None:
+    assert tree().gateway_named(parse_name(name)) == gateway
+
+
+def test_a_gateways_name_is_found_again() -> None:
+    subject = tree()
+
+    assert subject.gateway_named(parse_name(subject.gateway_name("mail relay, 2"))) == "mail relay, 2"
+
+
+def root(start_tls: StartTls) -> ReadEntry:
+    extent = tree(start_tls=start_tls).extent(parse_name(""), BASE)
+    assert isinstance(extent, Covered)
+    (entry,) = extent.fixed
+    (read,) = responses(write_entry(1, entry.written(Selection.of(("*", "+"), types_only=False))))
+    assert isinstance(read, ReadEntry)
+    return read
+
+
+def test_the_root_dse_says_what_clients_look_for() -> None:
+    attributes = root(StartTls.OFFERED).attributes
+
+    assert attributes["objectClass"] == [b"top"]
+    assert attributes["namingContexts"] == [SUFFIX.encode()]
+    assert attributes["supportedLDAPVersion"] == [b"3"]
+    assert attributes["subschemaSubentry"] == [b"cn=Subschema"]
+    assert b"1.3.6.1.4.1.4203.1.5.1" in attributes["supportedFeatures"]
+    assert START_TLS.encode() in attributes["supportedExtension"]
+    assert attributes["supportedControl"] == [b"2.16.840.1.113730.3.4.2"]
+
+
+def test_the_root_dse_does_not_promise_start_tls_without_a_certificate() -> None:
+    assert START_TLS.encode() not in root(StartTls.UNAVAILABLE).attributes["supportedExtension"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "classes"),
+    [
+        ("o=directory", [b"top", b"organization"]),
+        ("ou=pki,o=directory", [b"top", b"organizationalUnit"]),
+        ("dc=example,dc=com", [b"top", b"domain", b"dcObject"]),
+    ],
+)
+def test_the_naming_context_is_an_organization_a_unit_or_a_domain(suffix: str, classes: list[bytes]) -> None:
+    extent = tree(suffix).extent(parse_name(suffix), BASE)
+
+    assert isinstance(extent, Covered)
+    (read,) = responses(write_entry(1, extent.fixed[0].written(Selection.of((), types_only=False))))
+    assert isinstance(read, ReadEntry)
+    assert read.attributes["objectClass"] == classes
+
+
+@pytest.mark.parametrize("suffix", ["", "directory", "cn=directory", "o=a+ou=b", "uid=x,o=y"])
+def test_other_suffixes_are_refused(suffix: str) -> None:
+    with pytest.raises(ConfigurationRefused) as refused:
+        tree(suffix)
+
+    assert refused.value.key == "directory.suffix"
