@@ -22,7 +22,6 @@ from directory.tokens import read_token
 GATEWAY_SCHEME = "gatewayToken"
 AGENT_SCHEME = "agentToken"
 
-_REALM = 'Bearer realm="pushpki"'
 _CREDENTIALS = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 """RFC 6750 section 2.1; the scheme's name in any case, RFC 9110 section 11.1."""
 
@@ -50,21 +49,24 @@ class _CallerNeeded(SecurityBase):
             return None
         self._check_channel(request)
         if len(sent) > 1:
-            raise _malformed()
+            raise refuse(HttpProblem.CREDENTIALS_MALFORMED, _challenge("invalid_request"))
         if sent[0].partition(" ")[0].lower() != "bearer":
-            raise _required()
+            raise refuse(HttpProblem.TOKEN_REQUIRED, _challenge())
         credentials = _CREDENTIALS.fullmatch(sent[0])
         if credentials is None:
-            raise _malformed()
+            raise refuse(HttpProblem.CREDENTIALS_MALFORMED, _challenge("invalid_request"))
         return credentials[1]
 
     def _required_token(self, request: Request) -> str:
         token = self._token(request)
         if token is None:
-            # Do not invite a token that could not be accepted this way.
-            self._check_channel(request)
-            raise _required()
+            raise self._uninvited(request)
         return token
+
+    def _uninvited(self, request: Request) -> ProblemRaised:
+        """Ask for a token; but not for one that could not be accepted over this channel."""
+        self._check_channel(request)
+        return refuse(HttpProblem.TOKEN_REQUIRED, _challenge())
 
     def _check_channel(self, request: Request) -> None:
         peer = self._peer(request)
@@ -72,14 +74,24 @@ class _CallerNeeded(SecurityBase):
         if peer.channel is Channel.CLEAR and not clear_is_fine:
             raise refuse(HttpProblem.TLS_REQUIRED)
 
-    async def _gateway_only(self, request: Request, token: str) -> Gateway:
+    async def _member(self, request: Request, token: str) -> Gateway | Agent:
+        """Return whose token it is, and leave the name for the access log."""
         gateway = await self._authentication.gateway(token)
-        if gateway is None:
-            raise _wrong_kind_or_invalid(
-                HttpProblem.GATEWAY_REQUIRED, other=await self._authentication.agent(token)
-            )
-        _note(request, f"gateway:{gateway.name}")
-        return gateway
+        if gateway is not None:
+            request.state.caller = f"gateway:{gateway.name}"
+            return gateway
+        agent = await self._authentication.agent(token)
+        if agent is not None:
+            # By identifier: an agent's name is an address.
+            request.state.caller = f"agent:{agent.agent_id}"
+            return agent
+        raise refuse(HttpProblem.TOKEN_INVALID, _challenge("invalid_token"))
+
+    async def _gateway(self, request: Request, token: str) -> Gateway:
+        member = await self._member(request, token)
+        if not isinstance(member, Gateway):
+            raise refuse(HttpProblem.GATEWAY_REQUIRED, _challenge("insufficient_scope"))
+        return member
 
 
 class GatewayNeeded(_CallerNeeded):
@@ -89,7 +101,7 @@ class GatewayNeeded(_CallerNeeded):
 
     async def __call__(self, request: Request) -> Gateway:
         """Return the gateway that asks."""
-        return await self._gateway_only(request, self._required_token(request))
+        return await self._gateway(request, self._required_token(request))
 
 
 class AgentNeeded(_CallerNeeded):
@@ -99,14 +111,10 @@ class AgentNeeded(_CallerNeeded):
 
     async def __call__(self, request: Request) -> Agent:
         """Return the agent who asks."""
-        token = self._required_token(request)
-        agent = await self._authentication.agent(token)
-        if agent is None:
-            raise _wrong_kind_or_invalid(
-                HttpProblem.AGENT_REQUIRED, other=await self._authentication.gateway(token)
-            )
-        _note(request, f"agent:{agent.agent_id}")
-        return agent
+        member = await self._member(request, self._required_token(request))
+        if not isinstance(member, Agent):
+            raise refuse(HttpProblem.AGENT_REQUIRED, _challenge("insufficient_scope"))
+        return member
 
 
 class MemberNeeded(_CallerNeeded):
@@ -116,16 +124,7 @@ class MemberNeeded(_CallerNeeded):
 
     async def __call__(self, request: Request) -> Gateway | Agent:
         """Return the gateway or agent who asks."""
-        token = self._required_token(request)
-        gateway = await self._authentication.gateway(token)
-        if gateway is not None:
-            _note(request, f"gateway:{gateway.name}")
-            return gateway
-        agent = await self._authentication.agent(token)
-        if agent is None:
-            raise _invalid()
-        _note(request, f"agent:{agent.agent_id}")
-        return agent
+        return await self._member(request, self._required_token(request))
 
 
 class AskerWelcome(_CallerNeeded):
@@ -137,12 +136,11 @@ class AskerWelcome(_CallerNeeded):
         """Return who asks; a token that is not valid does not become an anonymous caller."""
         token = self._token(request)
         if token is not None:
-            return await self._gateway_only(request, token)
+            return await self._gateway(request, token)
         if self._peer(request).may_read_anonymously(self._settings.anonymous_read):
             return Anonymous(may_read=True)
         # The same for every address, so that nothing is learned from it.
-        self._check_channel(request)
-        raise _required()
+        raise self._uninvited(request)
 
 
 def _has_token_in_query(request: Request) -> bool:
@@ -151,26 +149,7 @@ def _has_token_in_query(request: Request) -> bool:
     return any(name == "access_token" or read_token(value) is not None for name, value in pairs)
 
 
-def _note(request: Request, caller: str) -> None:
-    """Leave the caller's name for the access log; an agent's identifier, since his name is an address."""
-    request.state.caller = caller
-
-
-def _required() -> ProblemRaised:
-    return refuse(HttpProblem.TOKEN_REQUIRED, {"WWW-Authenticate": _REALM})
-
-
-def _malformed() -> ProblemRaised:
-    return refuse(
-        HttpProblem.CREDENTIALS_MALFORMED, {"WWW-Authenticate": f'{_REALM}, error="invalid_request"'}
-    )
-
-
-def _invalid() -> ProblemRaised:
-    return refuse(HttpProblem.TOKEN_INVALID, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
-
-
-def _wrong_kind_or_invalid(problem: HttpProblem, *, other: Gateway | Agent | None) -> ProblemRaised:
-    if other is None:
-        return _invalid()
-    return refuse(problem, {"WWW-Authenticate": f'{_REALM}, error="insufficient_scope"'})
+def _challenge(error: str | None = None) -> dict[str, str]:
+    """Return the challenge of RFC 6750 section 3; without an error where no token was sent (section 3.1)."""
+    realm = 'Bearer realm="pushpki"'
+    return {"WWW-Authenticate": realm if error is None else f'{realm}, error="{error}"'}

@@ -25,9 +25,12 @@ async def test_the_access_log_names_route_result_and_caller(
     with caplog.at_level(logging.INFO, ACCESS_LOGGER):
         await client.get("/certificates?email=alice%40example.com", headers=bearer(GATEWAY.text))
         await client.get(f"/api/v1/enrolments/{ENROLMENT}", headers=bearer(AGENT.text))
+        await client.post("/api/v1/lookup", json={"email": "alice@example.com"}, headers=bearer(AGENT.text))
         await client.get("/healthz")
 
-    first, second, third = logged(caplog)
+    first, second, refused, third = logged(caplog)
+    assert refused.startswith("POST /api/v1/lookup 403 ")
+    assert refused.endswith(" ms agent:agent-1")
     assert first.startswith("GET /certificates 200 ")
     assert first.endswith(" ms gateway:gw")
     assert second.startswith("GET /api/v1/enrolments/{enrolment_id} 200 ")
