@@ -40,7 +40,7 @@ class DueMail:
     created_at: datetime
     give_up_at: datetime
     attempts: int
-    """How often it has been tried before."""
+    """How often it has been claimed before."""
     mailbox: Mailbox
     certificate: bytes
     chain: tuple[bytes, ...]
@@ -54,9 +54,11 @@ class DueMail:
 class Outbox(Protocol):
     """The rows of outgoing mail. A claim is a lease: if its holder dies, the mail is due again at its end.
 
-    Each call is one durable transaction. A record of a mail that has ended already, because its lease ran
-    out and another worker was faster, changes nothing and writes no event. Every call may raise
-    `StoreUnavailable`; then nothing was changed.
+    Each call is one durable transaction, or raises `StoreUnavailable` and changed nothing.
+
+    A worker that hung may come back with a record after its lease ran out and another has claimed the mail.
+    That the smart host took the mail is true all the same and counts, unless an end was recorded before; any
+    other record of his changes nothing and writes no event.
     """
 
     async def claim_due(
@@ -65,7 +67,7 @@ class Outbox(Protocol):
         """Claim up to `most` due mails nobody else has claimed, the longest due first.
 
         Due is a queued mail whose `due_at` is not after `now`, and whose claim, if it has one, ended not
-        after `now`. Whatever races, each goes to one worker only.
+        after `now`. Whatever races, each goes to one worker only. A claim counts as an attempt.
         """
         ...
 
@@ -87,7 +89,7 @@ class Outbox(Protocol):
         ...
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
-        """Not accepted this time; count the attempt, release the claim, try again at `due_at`."""
+        """Not accepted this time; release the claim, try again at `due_at`."""
         ...
 
     async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
