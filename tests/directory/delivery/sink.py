@@ -92,6 +92,7 @@ class SmtpSink:
     """Every AUTH PLAIN response, decoded, and whether it came under TLS."""
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
+    _current: dict[StreamWriter, Transaction] = field(default_factory=dict)
 
     @property
     def accepted(self) -> list[Transaction]:
@@ -113,13 +114,18 @@ class SmtpSink:
                 await self._converse(reader, writer)
         finally:
             self._open.discard(task)
+            self._current.pop(writer, None)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    async def left(self) -> None:
+        """Return when every client has hung up."""
+        await asyncio.gather(*self._open)
+
     async def close(self) -> None:
         self._closing.set()
-        await asyncio.gather(*self._open)
+        await self.left()
 
     async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
         await self._act(Stage.GREETING, writer)
@@ -141,10 +147,11 @@ class SmtpSink:
                 self.credentials.append((_decoded(line), _under_tls(writer)))
                 await self._act(Stage.AUTH, writer)
             case b"MAIL":
-                self.transactions.append(Transaction(mail=line, under_tls=_under_tls(writer)))
+                self._current[writer] = Transaction(mail=line, under_tls=_under_tls(writer))
+                self.transactions.append(self._current[writer])
                 await self._act(Stage.MAIL, writer)
             case b"RCPT":
-                self.transactions[-1].recipients.append(line)
+                self._current[writer].recipients.append(line)
                 await self._act(Stage.RCPT, writer)
             case b"DATA":
                 if (await self._act(Stage.DATA, writer)).startswith(b"354"):
@@ -155,15 +162,13 @@ class SmtpSink:
                 await _say(writer, b"221 bye" if verb == b"QUIT" else b"500 what?")
 
     async def _greet(self, writer: StreamWriter) -> None:
-        if Stage.EHLO in self.script or Stage.EHLO in self.always:
-            await self._act(Stage.EHLO, writer)
-            return
         under_tls = self.extensions_under_tls if _under_tls(writer) else None
         offered = [b"sink", *(self.extensions if under_tls is None else under_tls)]
-        await _say(writer, b"\r\n".join(b"250-" + line for line in offered[:-1]) + b"\r\n250 " + offered[-1])
+        usual = b"".join(b"250-%s\r\n" % line for line in offered[:-1]) + b"250 " + offered[-1]
+        await self._do(self._next(Stage.EHLO) or usual, writer)
 
     async def _take(self, reader: StreamReader, writer: StreamWriter) -> None:
-        transaction = self.transactions[-1]
+        transaction = self._current[writer]
         lines: list[bytes] = []
         while (line := await self._line(reader)) != b".":
             lines.append(line)

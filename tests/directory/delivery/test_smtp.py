@@ -1,11 +1,14 @@
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from ca.address import Mailbox
 from directory.delivery.replies import Accepted, Outcome, Permanent, Phase, Transient
@@ -336,6 +339,50 @@ async def test_a_missing_password_is_transient() -> None:
         outcome = await submit(with_login(sink.smart_host()))
     assert isinstance(outcome, Transient)
     assert outcome.failure.phase is Phase.AUTH
+
+
+class Kept:
+    """Keeps what aiosmtpd, a server that nobody here wrote, makes of what it is sent."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Any] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - its name
+        self.envelopes.append(envelope)
+        return "250 kept"
+
+
+async def test_gets_on_with_somebody_elses_server(trust: ssl.SSLContext) -> None:
+    kept = Kept()
+
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, login: Any) -> AuthResult:
+        right = (login.login, login.password) == (b"keys", b"hunter2")
+        return AuthResult(success=right, handled=False)
+
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(
+            kept,
+            hostname="sink",
+            tls_context=server_context(),
+            require_starttls=True,
+            auth_required=True,
+            authenticator=authenticate,
+        ),
+        "127.0.0.1",
+        0,
+    )
+    port = server.sockets[0].getsockname()[1]
+    host = SmartHost(host="127.0.0.1", port=port, security=SmtpSecurity.STARTTLS, username="keys")
+    refused = await submit(host, trust=trust, password="wrong")
+    accepted = await submit(host, trust=trust, password="hunter2")
+    server.close()
+    await server.wait_closed()
+    assert isinstance(refused, Transient)
+    assert refused.failure.code == "auth.535"
+    assert accepted == Accepted(response="250 kept")
+    [envelope] = kept.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("keys@hospital.org", ["anna@example.org"])
+    assert envelope.original_content == MESSAGE
 
 
 async def test_introduces_itself_by_its_configured_name() -> None:
