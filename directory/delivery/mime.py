@@ -63,8 +63,7 @@ class Message:
         if _MESSAGE_ID.fullmatch(self.message_id) is None:
             raise ValueError("not a Message-ID")
         headers = (
-            # The address gets a line of its own, so that no line is longer than name or address make it.
-            b"From: %s\r\n <%s>" % (_phrase(self.sender_name), str(self.sender).encode("ascii")),
+            b"From: %s" % _named_mailbox(self.sender_name, self.sender),
             b"To: %s" % str(self.recipient).encode("ascii"),
             b"Subject: %s" % _unstructured(self.subject),
             b"Date: %s" % format_datetime(self.date).encode("ascii"),
@@ -81,6 +80,13 @@ class Message:
         )
         body = _multipart(b"mixed", MIXED_BOUNDARY, alternative, _attachment(self.attachment))
         return _CRLF.join((*headers, body))
+
+
+def _named_mailbox(name: str, mailbox: Mailbox) -> bytes:
+    """Write `"Name" <address>` (RFC 5322 section 3.4), on two lines where one would be long."""
+    phrase, address = _phrase(name), str(mailbox).encode("ascii")
+    fold = b"" if len(phrase) + len(address) <= _LONGEST_PLAIN else _CRLF
+    return b"%s%s <%s>" % (phrase, fold, address)
 
 
 def _phrase(text: str) -> bytes:

@@ -90,6 +90,7 @@ class DeliverySettings:
     def lease(self) -> timedelta:
         """How long a claim lasts: longer than any attempt with its record can take.
 
-        Were it shorter, a second worker would send the mail again while the first is still at it.
+        Were it shorter, a second worker would send the mail again while the first is still at it. An attempt
+        that is cut off just as a reply comes may last for one more command.
         """
-        return self.longest_attempt + 2 * self.recording
+        return self.longest_attempt + self.timeouts.data + 2 * self.recording

@@ -20,7 +20,7 @@ def test_the_reply_to_the_final_dot_is_awaited_for_ten_minutes() -> None:
 @pytest.mark.parametrize("attempt", [timedelta(seconds=1), timedelta(minutes=15), timedelta(days=1)])
 def test_a_lease_outlives_the_longest_attempt_and_its_record(attempt: timedelta) -> None:
     settings = DeliverySettings(longest_attempt=attempt)
-    assert settings.lease > settings.longest_attempt + settings.recording
+    assert settings.lease > settings.longest_attempt + settings.timeouts.data + settings.recording
 
 
 def test_a_smart_host_rests_for_less_than_the_shortest_pause() -> None:

@@ -1,0 +1,273 @@
+"""Who sees to it that every key mail is sent? The worker: claims what is due, hands it over, records it.
+
+A mail is recorded as accepted only after the smart host said so; until then it stays due. So a crash at any
+moment, a lost database, a dead smart host or a fault of ours costs time, at worst a second copy of the same
+mail, never the mail.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from ca.sealing import Sealer
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.delivery.keymail import KeyMailComposer
+from directory.delivery.outbox import DueMail, Outbox
+from directory.delivery.packing import pack
+from directory.delivery.replies import Accepted, Failure, Outcome, Permanent, Phase, Transient
+from directory.delivery.retry import Uniform
+from directory.delivery.settings import DeliverySettings
+from directory.delivery.smarthosts import SmartHosts
+from directory.delivery.smtp import Envelope
+from directory.errors import StoreUnavailable
+from directory.steps import Step, StepListener, ignore_step
+
+logger = logging.getLogger(__name__)
+
+Wait: TypeAlias = Callable[[asyncio.Event, timedelta], Awaitable[None]]
+"""Returns when the event is set, or the period is over."""
+
+_UNIFORM = random.SystemRandom().uniform
+_SHORTEST_PAUSE = timedelta(milliseconds=100)
+"""Between two looks at the outbox that found nothing, should clocks disagree about what is due."""
+_RECORD_AGAIN = timedelta(seconds=2)
+_CUT_OFF_AGAIN_SECONDS = 0.1
+
+
+async def wait_until_set(event: asyncio.Event, longest: timedelta) -> None:
+    """Return when the event is set, or the period is over."""
+    try:
+        async with asyncio.timeout(longest.total_seconds()):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+class DeliveryWorker:
+    """Sends the mails of the outbox.
+
+    `name` is this worker's own among all that work on the same database, and the same after a restart.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        outbox: Outbox,
+        sealer: Sealer,
+        composer: KeyMailComposer,
+        smart_hosts: SmartHosts,
+        settings: DeliverySettings,
+        clock: Clock,
+        wait: Wait = wait_until_set,
+        uniform: Uniform = _UNIFORM,
+        on_step: StepListener = ignore_step,
+    ) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._sealer = sealer
+        self._composer = composer
+        self._smart_hosts = smart_hosts
+        self._settings = settings
+        self._clock = clock
+        self._wait = wait
+        self._uniform = uniform
+        self._on_step = on_step
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._former_claims_released = False
+        # One thread: the arithmetic of a key package holds the interpreter lock, so a second would only take
+        # turns with it. A thread of its own: a thousand due mails must not queue before the next mint.
+        self._composing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-mail")
+
+    def notify(self) -> None:
+        """Say that there may be due mail; called on the event loop after each mint."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return: nothing more is claimed, what is in flight may finish."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due, until told to stop. Runs once."""
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                pause = await self._guarded(self._claim_and_send)
+                await self._wait(self._wake, self._settings.poll if pause is None else pause)
+        finally:
+            await self._finish()
+
+    async def _guarded(self, step: Callable[[], Awaitable[timedelta]]) -> timedelta | None:
+        """Take a step of the top loop; whatever goes wrong with it, the loop goes on."""
+        try:
+            return await step()
+        except StoreUnavailable as error:
+            logger.warning("the outbox is unavailable: %s", error.reason)
+        except Exception as error:  # noqa: BLE001 - the top loop
+            _report("the delivery worker", error)
+        return None
+
+    async def _claim_and_send(self) -> timedelta:
+        """Claim as many mails as there is room for and begin to send them; return how long to wait."""
+        if not self._former_claims_released:
+            await self._outbox.release_claims(worker=self._name)
+            self._former_claims_released = True
+        room = self._settings.in_flight - len(self._in_flight)
+        if room == 0:
+            return self._settings.poll
+        now = self._clock.now()
+        lease_until = now + self._settings.lease
+        claimed = await self._outbox.claim_due(worker=self._name, now=now, lease_until=lease_until, most=room)
+        for mail in claimed:
+            task = asyncio.create_task(self._deliver(mail, lease_until), name=f"mail-{mail.mail_id}")
+            self._in_flight.add(task)
+            task.add_done_callback(self._landed)
+        if len(claimed) == room:
+            # There is probably more; look again as soon as there is room for a fair number.
+            return self._settings.poll
+        due = await self._outbox.next_due()
+        until_due = self._settings.poll if due is None else due - self._clock.now()
+        return max(_SHORTEST_PAUSE, min(until_due, self._settings.poll))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if len(self._in_flight) == self._settings.in_flight // 2:
+            self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _report(task.get_name(), error)
+
+    async def _deliver(self, mail: DueMail, lease_until: datetime) -> None:
+        """See one mail through to its record; what goes wrong on the way concerns this mail only."""
+        self._on_step(Step.MAIL_CLAIMED)
+        try:
+            outcome = await self._attempt(mail)
+            if isinstance(outcome, Accepted):
+                self._on_step(Step.MAIL_AFTER_DATA)
+            await self._record(mail, outcome, lease_until)
+            self._on_step(Step.MAIL_RECORDED)
+        except StoreUnavailable as error:
+            # The claim runs out, and the mail is due again.
+            logger.warning("mail %s: its outcome could not be recorded: %s", mail.mail_id, error.reason)
+        except Exception as error:  # noqa: BLE001 - the top loop of one mail
+            _report(f"the record of mail {mail.mail_id}", error)
+
+    async def _attempt(self, mail: DueMail) -> Outcome:
+        longest = self._settings.longest_attempt.total_seconds()
+        try:
+            async with asyncio.timeout(longest):
+                return await self._hand_over(mail)
+        except TimeoutError:
+            return _transient(Phase.ATTEMPT, f"not finished within {longest:.0f} s")
+        except Exception as error:  # noqa: BLE001 - a fault of ours, or in this mail; the others go on
+            _report(f"mail {mail.mail_id}", error)
+            return _transient(Phase.SERVICE, f"a fault in the service: {type(error).__name__}")
+
+    async def _hand_over(self, mail: DueMail) -> Outcome:
+        async with self._smart_hosts.session(mail.organization) as session:
+            if isinstance(session, Transient):
+                return session
+            if self._stopping.is_set():
+                return _transient(Phase.SERVICE, "the service was stopped")
+            # Only now are the secrets opened: there is somebody to hand the mail to.
+            loop = asyncio.get_running_loop()
+            message = await loop.run_in_executor(self._composing, self._compose, mail, self._clock.now())
+            self._on_step(Step.MAIL_BEFORE_SEND)
+            return await session.submit(
+                Envelope(
+                    envelope_id=mail.mail_id,
+                    sender=mail.organization.mail_from,
+                    recipient=mail.mailbox,
+                    message=message,
+                )
+            )
+
+    def _compose(self, mail: DueMail, now: datetime) -> bytes:
+        return self._composer.compose(mail, key_package=pack(mail, self._sealer), now=now)
+
+    async def _record(self, mail: DueMail, outcome: Outcome, lease_until: datetime) -> None:
+        """Record the outcome; insist while the store is away, for the mail may have been accepted.
+
+        Raises:
+            StoreUnavailable: it did not come back before the claim ran out or the service stopped.
+        """
+        while True:
+            try:
+                return await self._record_once(mail, outcome)
+            except StoreUnavailable:
+                if self._stopping.is_set() or self._clock.now() + _RECORD_AGAIN >= lease_until:
+                    raise
+                await self._wait(self._stopping, _RECORD_AGAIN)
+
+    async def _record_once(self, mail: DueMail, outcome: Outcome) -> None:
+        now = self._clock.now()
+        match outcome:
+            case Accepted(response=response):
+                smart_host = mail.organization.smart_host.host
+                event = _event(
+                    AuditKind.KEY_MAIL_ACCEPTED, mail, now, smart_host=smart_host, response=response
+                )
+                hold_until = now + self._settings.hold
+                await self._outbox.record_accepted(mail, at=now, hold_until=hold_until, event=event)
+            case Permanent(failure=failure):
+                await self._give_up(mail, now, failure)
+            case Transient(failure=failure):
+                due_at = self._settings.backoff.next_attempt(
+                    attempts=mail.attempts, now=now, give_up_at=mail.give_up_at, uniform=self._uniform
+                )
+                if due_at is None:
+                    await self._give_up(mail, now, failure)
+                else:
+                    await self._outbox.record_retry(mail, due_at=due_at, failure=str(failure))
+
+    async def _give_up(self, mail: DueMail, now: datetime, failure: Failure) -> None:
+        event = _event(AuditKind.KEY_MAIL_GIVEN_UP, mail, now, failure=failure.code)
+        await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event)
+
+    async def _finish(self) -> None:
+        """Let what is in flight finish within bounds, cut the rest off, and leave nothing claimed."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=self._settings.stopping.total_seconds())
+        # More than once: `wait_for` of Python 3.11, under every reply that aiosmtplib waits for, forgets a
+        # cancellation that meets the reply.
+        while self._in_flight:
+            for task in self._in_flight:
+                task.cancel()
+            await asyncio.wait(self._in_flight, timeout=_CUT_OFF_AGAIN_SECONDS)
+        await self._smart_hosts.close()
+        self._composing.shutdown(wait=False, cancel_futures=True)
+        try:
+            await self._outbox.release_claims(worker=self._name)
+        except StoreUnavailable as error:
+            logger.warning("the outbox is unavailable, claims stay until they run out: %s", error.reason)
+
+
+def _event(kind: AuditKind, mail: DueMail, now: datetime, **detail: str) -> AuditEvent:
+    return AuditEvent(
+        kind=kind,
+        at=now,
+        actor="service",
+        subject=mail.enrolment_id,
+        organization_id=mail.organization.organization_id,
+        detail={"attempt": str(mail.attempts + 1), **detail},
+    )
+
+
+def _transient(phase: Phase, reason: str) -> Transient:
+    return Transient(failure=Failure(phase=phase, reason=reason))
+
+
+def _report(what: str, error: BaseException) -> None:
+    """Log an unexpected error by what it is and where it arose; its text may hold an address or a secret."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    place = "" if traceback is None else f" in {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+    logger.error("a fault in %s: %s%s", what, type(error).__name__, place)
