@@ -129,4 +129,4 @@ def open_and_decrypt(key_package: bytes, password: str, encrypted: bytes) -> tup
     key, certificate, _ = pkcs12.load_key_and_certificates(key_package, password.encode())
     if not isinstance(key, rsa.RSAPrivateKey) or certificate is None:
         raise StoryFailed("the key package holds no RSA key with its certificate")
-    return certificate, pkcs7.pkcs7_decrypt_der(encrypted, certificate, key, [pkcs7.PKCS7Options.Binary])
+    return certificate, pkcs7.pkcs7_decrypt_der(encrypted, certificate, key, [])

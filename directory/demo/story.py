@@ -71,7 +71,7 @@ async def tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) 
         password = await asyncio.to_thread(_relay_password, stage)
         say(
             "A registration agent sees the password, once, and passes it on by phone",
-            f"{password[:5]}-…: {len(password)} characters, 125 bits; a gateway's token is refused it",
+            f"{len(password)} characters with 125 bits of entropy; a gateway's token is refused it",
         )
 
         certificate, decrypted = open_and_decrypt(key_package, password, encrypted)
