@@ -41,57 +41,57 @@ async def exchange(port: int, head: str) -> str:
     return answer.decode("latin-1")
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "a/?x=",
-        "localhost/?x=",
-        "localhost/healthz",
-        "localhost#",
-        "localhost?",
-        "localhost@evil.example",
-        "localhost:80@evil.example",
-        "localhost:80:80",
-        "localhost:",
-        "localhost:-1",
-        "localhost:123456",
-        "local host",
-        "localhost, evil.example",
-        "localhost\tevil",
-        "[::1",
-        "::1",
-        "[::1]evil",
-        "[v1.x]",
-        "",
-        "*",
-        "%6cocalhost",
-    ],
-)
-async def test_a_host_that_is_no_host_is_refused(house: House, host: str) -> None:
+NO_HOSTS = [
+    "a/?x=",
+    "localhost/?x=",
+    "localhost/healthz",
+    "localhost#",
+    "localhost?",
+    "localhost@evil.example",
+    "localhost:80@evil.example",
+    "localhost:80:80",
+    "localhost:",
+    "localhost:-1",
+    "localhost:123456",
+    "local host",
+    "localhost, evil.example",
+    "localhost\tevil",
+    "[::1",
+    "::1",
+    "[::1]evil",
+    "[v1.x]",
+    "",
+    "*",
+    "%6cocalhost",
+]
+
+
+async def test_a_host_that_is_no_host_is_refused(house: House) -> None:
     async with house.client() as client:
-        response = await client.get("/healthz", headers={"Host": host})
+        for host in NO_HOSTS:
+            response = await client.get("/healthz", headers={"Host": host})
 
-    assert (response.status_code, response.json()["code"]) == (400, "http.host_malformed")
+            assert (response.status_code, response.json()["code"]) == (400, "http.host_malformed"), host
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.example",
-        "localhost.evil.example",
-        "localhost.",
-        "127.0.0.2",
-        "2130706433",
-        "0x7f000001",
-        "[::2]",
-    ],
-)
-async def test_another_hosts_name_is_refused(house: House, host: str) -> None:
+OTHER_HOSTS = [
+    "evil.example",
+    "localhost.evil.example",
+    "localhost.",
+    "127.0.0.2",
+    "2130706433",
+    "0x7f000001",
+    "[::2]",
+]
+
+
+async def test_another_hosts_name_is_refused(house: House) -> None:
     async with house.client() as client:
-        response = await client.get("/healthz", headers={"Host": host})
+        for host in OTHER_HOSTS:
+            response = await client.get("/healthz", headers={"Host": host})
 
-    assert (response.status_code, response.json()["code"]) == (421, "http.host_unknown")
-    assert "evil" not in response.text
+            assert (response.status_code, response.json()["code"]) == (421, "http.host_unknown"), host
+            assert "evil" not in response.text
 
 
 async def test_a_forwarded_host_counts_for_nothing(house: House) -> None:
@@ -118,31 +118,31 @@ async def test_none_or_two_hosts_are_refused(port: int, head: str) -> None:
     assert (await exchange(port, head)).startswith("HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "http://localhost/healthz",
-        "http://evil.example/healthz",
-        "//evil.example/healthz",
-        "/healthz/",
-        "//healthz",
-        "/./healthz",
-        "/x/../healthz",
-        "/healthz%2f",
-        "/%2e/healthz",
-        "/healthz%00",
-        "/healthz;x=1",
-        "/HEALTHZ",
-        "@evil.example/healthz",
-        "healthz",
-        "*",
-    ],
-)
-async def test_a_path_is_taken_as_it_is_and_nothing_redirected(port: int, target: str) -> None:
-    answer = await exchange(port, f"GET {target} HTTP/1.1\r\nHost: localhost")
+STRANGE_TARGETS = [
+    "http://localhost/healthz",
+    "http://evil.example/healthz",
+    "//evil.example/healthz",
+    "/healthz/",
+    "//healthz",
+    "/./healthz",
+    "/x/../healthz",
+    "/healthz%2f",
+    "/%2e/healthz",
+    "/healthz%00",
+    "/healthz;x=1",
+    "/HEALTHZ",
+    "@evil.example/healthz",
+    "healthz",
+    "*",
+]
 
-    assert answer.startswith(("HTTP/1.1 404 ", "HTTP/1.1 400 "))
-    assert "location" not in answer.lower()
+
+async def test_a_path_is_taken_as_it_is_and_nothing_redirected(port: int) -> None:
+    for target in STRANGE_TARGETS:
+        answer = await exchange(port, f"GET {target} HTTP/1.1\r\nHost: localhost")
+
+        assert answer.startswith(("HTTP/1.1 404 ", "HTTP/1.1 400 ")), target
+        assert "location" not in answer.lower(), target
 
 
 @pytest.mark.parametrize(

@@ -99,24 +99,24 @@ def repeats(body: str, text: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "email=%C0%AE%40example.com",
-        "email=%ED%A0%80%40example.com",
-        "email=alice%2540example.com",
-        "email=%E2%80%AEalice%40example.com",
-        "email[]=alice%40example.com",
-        "email[$ne]=x",
-        "email=alice%40example.com%00",
-        "email%00=alice%40example.com",
-    ],
-)
-async def test_no_second_decoding_and_no_structured_query(house: House, query: str) -> None:
-    async with house.client() as client:
-        response = await client.get(f"/certificates?{query}", headers=bearer(GATEWAY.text))
+DOUBLY_READ = [
+    "email=%C0%AE%40example.com",
+    "email=%ED%A0%80%40example.com",
+    "email=alice%2540example.com",
+    "email=%E2%80%AEalice%40example.com",
+    "email[]=alice%40example.com",
+    "email[$ne]=x",
+    "email=alice%40example.com%00",
+    "email%00=alice%40example.com",
+]
 
-    assert response.status_code == 400
+
+async def test_no_second_decoding_and_no_structured_query(house: House) -> None:
+    async with house.client() as client:
+        for query in DOUBLY_READ:
+            response = await client.get(f"/certificates?{query}", headers=bearer(GATEWAY.text))
+
+            assert response.status_code == 400, query
     assert house.shelf.minted == []
 
 
