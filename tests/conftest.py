@@ -30,8 +30,8 @@ def recipient_key() -> PrivateKey:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def databases() -> Iterator[Databases]:
     """Fresh databases, SQLite and PostgreSQL."""
-    made = Databases(tmp_path_factory.mktemp("databases"))
+    made = Databases()
     yield made
     made.close()

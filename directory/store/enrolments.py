@@ -1,5 +1,6 @@
 """Where does an enrolment stand, for the organization that caused it?"""
 
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection, bindparam, select
@@ -9,17 +10,18 @@ from directory.errors import Unknown
 from directory.relay import RelayState
 from directory.status import EnrolmentStatus, KeyState
 from directory.store.database import Database
-from directory.store.rows import mailbox
+from directory.store.rows import AnyRow, mailbox
 from directory.store.tables import certificates, deliveries, enrolments, held_keys, outgoing_mail, relays
 
 _LATEST_MAIL = (
     select(outgoing_mail.c.id)
-    .where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"))
+    .where(outgoing_mail.c.enrolment_id == enrolments.c.id)
     .order_by(outgoing_mail.c.created_at.desc(), outgoing_mail.c.id)
     .limit(1)
+    .correlate(enrolments)
     .scalar_subquery()
 )
-_STATUS = (
+_OF_ORGANIZATION = (
     select(
         enrolments.c.id,
         enrolments.c.minted_at,
@@ -41,10 +43,15 @@ _STATUS = (
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
     .join(relays, relays.c.enrolment_id == enrolments.c.id)
     .join(outgoing_mail, outgoing_mail.c.id == _LATEST_MAIL)
-    .where(
-        enrolments.c.id == bindparam("enrolment_id"),
-        enrolments.c.organization_id == bindparam("organization_id"),
+    .where(enrolments.c.organization_id == bindparam("organization_id"))
+)
+_STATUS = _OF_ORGANIZATION.where(enrolments.c.id == bindparam("enrolment_id"))
+_AWAITING_RELAY = (
+    _OF_ORGANIZATION.where(
+        enrolments.c.live, relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value])
     )
+    .order_by(enrolments.c.minted_at, enrolments.c.id)
+    .limit(bindparam("most"))
 )
 
 
@@ -60,6 +67,10 @@ class SqlEnrolmentReader:
             partial(_status, enrolment_id=enrolment_id, organization_id=organization_id)
         )
 
+    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
+        """Return the organization's live enrolments whose relay is not closed, the oldest first."""
+        return await self._database.read(partial(_awaiting_relay, organization_id=organization_id, most=most))
+
 
 def _status(connection: Connection, *, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
     row = connection.execute(
@@ -67,6 +78,15 @@ def _status(connection: Connection, *, enrolment_id: str, organization_id: str) 
     ).one_or_none()
     if row is None:
         raise Unknown(kind="enrolment", name=enrolment_id)
+    return _of_row(row)
+
+
+def _awaiting_relay(connection: Connection, *, organization_id: str, most: int) -> list[EnrolmentStatus]:
+    found = connection.execute(_AWAITING_RELAY, {"organization_id": organization_id, "most": most})
+    return [_of_row(row) for row in found]
+
+
+def _of_row(row: AnyRow) -> EnrolmentStatus:
     return EnrolmentStatus(
         enrolment_id=row.id,
         mailbox=mailbox(row.address),

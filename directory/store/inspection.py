@@ -11,8 +11,9 @@ from directory.delivery.outbox import DeliveryState, MailState
 from directory.lookup import Origin
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import audit_log, issuers
+from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.issuers import certificates_by_id
 from directory.store.rows import AnyRow, sealed
 from directory.store.tables import (
     audit_events,
@@ -130,7 +131,7 @@ class SqlStoreInspector:
 
     async def issuer_certificates(self) -> dict[str, bytes]:
         """Return the DER of every issuer by its identifier."""
-        stored = await self._database.read(issuers.certificates_by_id)
+        stored = await self._database.read(certificates_by_id)
         return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
 
     async def orphaned_certificates(self) -> Sequence[str]:

@@ -80,6 +80,11 @@ class SqlIssuers:
                 return ActiveIssuer(issuer=issuer, chain=chain_of(issuer.issuer_id, parents))
         raise Unknown(kind="issuer", name="active")
 
+    async def issuer_certificates(self) -> Mapping[str, bytes]:
+        """Return the DER of every issuer by its identifier."""
+        stored = await self._database.read(certificates_by_id)
+        return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
+
     async def all(self) -> list[StoredIssuer]:
         """Return every issuer, the oldest first."""
         return await self._database.read(_all)

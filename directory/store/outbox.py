@@ -100,6 +100,12 @@ _NEXT_DUE = select(
     )
 ).where(*_WAITING)
 
+_RELEASE = (
+    update(outgoing_mail)
+    .where(outgoing_mail.c.state == MailState.QUEUED.value, outgoing_mail.c.claimed_by == bindparam("worker"))
+    .values(claimed_by=None, claimed_until=None)
+)
+
 _STILL_QUEUED = (
     outgoing_mail.c.id == bindparam("mail_id"),
     outgoing_mail.c.state == MailState.QUEUED.value,
@@ -179,6 +185,10 @@ class SqlOutbox:
         """Return when the next queued mail becomes due or its claim runs out; None if nothing is queued."""
         return await self._database.read(_next_due)
 
+    async def release_claims(self, *, worker: str) -> None:
+        """Give up the claims of this worker."""
+        await self._database.write(partial(_release, worker=worker))
+
     async def record_accepted(
         self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
     ) -> None:
@@ -256,6 +266,10 @@ def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
 def _next_due(connection: Connection) -> datetime | None:
     due: datetime | None = connection.execute(_NEXT_DUE).scalar_one()
     return due
+
+
+def _release(connection: Connection, *, worker: str) -> None:
+    connection.execute(_RELEASE, {"worker": worker})
 
 
 def _retry(connection: Connection, *, retry: dict[str, object]) -> None:
