@@ -15,9 +15,11 @@ from directory.callers import Agent, Gateway
 from directory.errors import Unknown
 from directory.http.authentication import AgentNeeded, GatewayNeeded, MemberNeeded
 from directory.http.models import (
+    LONGEST_LIST,
     EnrolmentResponse,
     LookupRequest,
     LookupResponse,
+    RelayListResponse,
     RelayRequest,
     RelayResponse,
     RevealResponse,
@@ -60,6 +62,15 @@ def api_router(services: HttpServices) -> APIRouter:
                 return _certificate(certificate, enrolment_id=enrolment_id)
             case refused:
                 raise without_certificate(refused)
+
+    async def list_relays(agent: Annotated[Agent, Depends(agent_needed)]) -> RelayListResponse:
+        """List the enrolments of the agent's organization whose passwords are to be passed on."""
+        awaiting = await services.enrolments.awaiting_relay(agent.organization_id, most=LONGEST_LIST)
+        return RelayListResponse(enrolments=[_enrolment(status) for status in awaiting])
+
+    listed = problems(*CREDENTIALS, HttpProblem.AGENT_REQUIRED)
+    router.add_api_route("/enrolments", list_relays, methods=["GET"], responses=listed)
+    router.add_api_route("/enrolments", list_relays, methods=["HEAD"], include_in_schema=False)
 
     async def read_enrolment(
         enrolment_id: str, member: Annotated[Gateway | Agent, Depends(member_needed)]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.config import JsonDict
 
 from directory.delivery.outbox import DeliveryState
 from directory.lookup import Origin
@@ -24,6 +25,10 @@ Moment = Annotated[
 
 ENROLMENT_ID = "5f0c8c2a4d1e4b7f9a3d6e8b7c1a2f30"
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIE...\n-----END CERTIFICATE-----\n"
+
+
+LONGEST_LIST = 500
+"""How many people to call are listed at once; who has called them sees the next."""
 
 
 class _Shape(BaseModel):
@@ -64,31 +69,28 @@ class LookupResponse(_Shape):
     enrolment_id: str | None = Field(description="The enrolment this question caused, if it caused one.")
 
 
+_ENROLMENT_EXAMPLE: JsonDict = {
+    "enrolment_id": ENROLMENT_ID,
+    "address": "anna@clinic.example",
+    "serial": "3f9c62a1d07e4b58",
+    "minted_at": "2026-03-01T10:00:00Z",
+    "not_after": "2028-03-01T10:00:00Z",
+    "live": True,
+    "key": "held",
+    "delivery": "accepted",
+    "delivery_attempts": 1,
+    "last_failure": None,
+    "accepted_at": "2026-03-01T10:00:02Z",
+    "relay": "waiting",
+    "revealed_at": None,
+    "closed_at": None,
+}
+
+
 class EnrolmentResponse(_Shape):
     """Where an enrolment stands."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "enrolment_id": ENROLMENT_ID,
-                    "address": "anna@clinic.example",
-                    "serial": "3f9c62a1d07e4b58",
-                    "minted_at": "2026-03-01T10:00:00Z",
-                    "not_after": "2028-03-01T10:00:00Z",
-                    "live": True,
-                    "key": "held",
-                    "delivery": "accepted",
-                    "delivery_attempts": 1,
-                    "last_failure": None,
-                    "accepted_at": "2026-03-01T10:00:02Z",
-                    "relay": "waiting",
-                    "revealed_at": None,
-                    "closed_at": None,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_ENROLMENT_EXAMPLE]})
 
     enrolment_id: str
     address: str
@@ -104,6 +106,16 @@ class EnrolmentResponse(_Shape):
     relay: RelayState = Field(description="Where the password stands.")
     revealed_at: Moment | None
     closed_at: Moment | None
+
+
+class RelayListResponse(_Shape):
+    """The list of people to call."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enrolments": [_ENROLMENT_EXAMPLE]}]})
+
+    enrolments: list[EnrolmentResponse] = Field(
+        description=f"Live enrolments whose relay is not closed, the oldest first; at most {LONGEST_LIST}."
+    )
 
 
 class RevealResponse(_Shape):

@@ -50,10 +50,20 @@ AGENTS = (
     "record.unknown",
 )
 
+LISTERS = (
+    "auth.required",
+    "auth.invalid_token",
+    "auth.agent_required",
+    "200",
+    "auth.agent_required",
+    "200",
+)
+
 MATRIX = {
     "GET /certificates": ASKERS,
     "GET /search.cgi": ASKERS,
     "POST /api/v1/lookup": GATEWAYS,
+    "GET /api/v1/enrolments": LISTERS,
     "GET /api/v1/enrolments/{enrolment_id}": MEMBERS,
     "POST /api/v1/enrolments/{enrolment_id}/password/reveal": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,

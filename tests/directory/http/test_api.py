@@ -237,3 +237,14 @@ async def test_a_closed_relay_takes_nothing_more(client: httpx.AsyncClient) -> N
 
     assert (again.status_code, again.json()["code"]) == (409, "relay.closed")
     assert (reveal.status_code, reveal.json()["code"]) == (409, "relay.closed")
+
+
+async def test_an_agent_sees_whom_his_organization_has_to_call(
+    client: httpx.AsyncClient,
+) -> None:
+    mine = await client.get("/api/v1/enrolments", headers=bearer(AGENT.text))
+    others = await client.get("/api/v1/enrolments", headers=bearer(OTHER_AGENT.text))
+
+    assert [one["enrolment_id"] for one in mine.json()["enrolments"]] == [ENROLMENT]
+    assert mine.json()["enrolments"][0]["relay"] == "waiting"
+    assert others.json() == {"enrolments": []}
