@@ -1,12 +1,14 @@
 """What several folders share: keys and authorities that are dear to make, made once."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.linting import Linter
+from directory.store.opening import open_database
 from tests.builders import Authority, an_authority
+from tests.contracts.world import Store, populate
 from tests.databases import Databases
 
 
@@ -35,3 +37,16 @@ def databases() -> Iterator[Databases]:
     made = Databases()
     yield made
     made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Store]:
+    """A fresh database with an organization, a gateway, an agent, an issuer and a master key."""
+    url = await databases.fresh(request.param)
+    database = open_database(url)
+    try:
+        await populate(database)
+        yield Store(url=url, database=database)
+    finally:
+        await database.close()
+        databases.drop(url)

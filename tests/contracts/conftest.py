@@ -1,26 +1,9 @@
-"""Every contract is kept on SQLite and on PostgreSQL."""
-
-from collections.abc import AsyncIterator
+"""What the contracts hold to: the database of a store, on SQLite and on PostgreSQL."""
 
 import pytest
 
 from directory.store.database import Database
-from directory.store.opening import open_database
-from tests.contracts.world import Store, populate
-from tests.databases import Databases
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Store]:
-    """A fresh database with an organization, a gateway, an agent, an issuer and a master key."""
-    url = await databases.fresh(request.param)
-    database = open_database(url)
-    try:
-        await populate(database)
-        yield Store(url=url, database=database)
-    finally:
-        await database.close()
-        databases.drop(url)
+from tests.contracts.world import Store
 
 
 @pytest.fixture
