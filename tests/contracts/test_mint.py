@@ -37,7 +37,7 @@ def a_limit(bucket: str = "gateway_day:gateway-1", *, burst: int = 3) -> Limit:
     return Limit(name=bucket.partition(":")[0], bucket=bucket, rate=Rate(burst=burst, period=DAY))
 
 
-async def rows_of_mints(store: Store) -> set[object]:
+async def rows_of_mints(store: Store) -> set[int]:
     return {await store.count(table) for table in ROWS_OF_A_MINT}
 
 
