@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from directory.errors import StoreUnavailable
@@ -27,16 +27,21 @@ def as_unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
+    except StatementError as error:
+        # What failed outside the driver is a mistake of ours, unless it was on the way to the server.
+        if not isinstance(error, DBAPIError) and not isinstance(error.orig, OSError):
+            raise
         # `from None`: a traceback would print the driver's text.
         raise StoreUnavailable(reason=_reason(error.orig)) from None
-    except (PoolTimeoutError, TimeoutError):
-        raise StoreUnavailable(reason="no answer in time") from None
-    except OSError as error:
-        raise StoreUnavailable(reason=error.strerror or type(error).__name__) from error
+    except (OSError, PoolTimeoutError) as error:
+        raise StoreUnavailable(reason=_reason(error)) from None
 
 
 def _reason(error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError | PoolTimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
     if isinstance(error, sqlite3.Error):
         return str(error)  # SQLite names tables and columns, and never quotes what was bound
     # SQLAlchemy wraps asyncpg's errors once more, in the shape of the DB-API.
