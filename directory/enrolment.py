@@ -28,12 +28,15 @@ from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock
 from directory.errors import LimitReached, SlotTaken
-from directory.limits import Limit, MintRates
+from directory.limits import Limit, MintRates, UsedUpLimits
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
 from directory.policy import MintContext, Refusal
 from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
+
+_KEY_SHARE = 0.8
+"""The part of a gateway's patience that may be spent on waiting for a key; the rest is the mint's."""
 
 PASSWORD_RULES = {style: PasswordRule.usual(style) for style in PasswordStyle}
 
@@ -152,6 +155,9 @@ class Enroller:
         self._on_enrolled = on_enrolled
         self._on_step = on_step
         self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        self._used_up = UsedUpLimits()
+        # Keys that were taken for nothing: never certified, never recorded, so the next mint may have them.
+        self._unused_keys: list[PrivateKey] = []
 
     async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
         """Mint a certificate for the address, or join the mint that is under way for it.
@@ -199,34 +205,28 @@ class Enroller:
     async def _mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
         now = self._clock.now()
         gateway, organization = context.gateway, context.organization
+        reservation = self._reservation(mailbox, context, now)
 
-        # 1. A key pair from the pool, and everything about the certificate but the signature, linted.
+        # 1. A key pair from the pool, and everything about the certificate but the signature, linted. Whoever
+        #    is known to be beyond his limits gets no key: others would have to wait for theirs.
+        try:
+            self._used_up.check(reservation.limits, now)
+        except LimitReached as error:
+            return _limit_reached(error)
         key = await self._next_key()
         if key is None:
             return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
         try:
             linted = await asyncio.to_thread(self._prepare, mailbox, key, now)
         except LintFailed as error:
+            self._unused_keys.append(key)
             logger.warning("an address was refused by the linter: %s", ", ".join(error.findings))
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
 
         # 2. The secrets, sealed to this enrolment and organization.
-        enrolment_id = secrets.token_hex(16)
+        enrolment_id = reservation.enrolment_id
         sealed_key, sealed_password = self._seal(enrolment_id, context, key)
 
-        reservation = Reservation(
-            enrolment_id=enrolment_id,
-            organization_id=organization.organization_id,
-            gateway_id=gateway.gateway_id,
-            scope=organization.scope,
-            mailbox=mailbox,
-            minted_at=now,
-            limits=self._rules.rates.limits_for(
-                gateway_id=gateway.gateway_id,
-                organization_id=organization.organization_id,
-                mailbox=mailbox,
-            ),
-        )
         try:
             async with self._store.minting() as transaction:
                 # 3. The slot comes before the signature: who does not get it has signed nothing, so no
@@ -251,19 +251,40 @@ class Enroller:
                 )
                 self._on_step(Step.MINT_BEFORE_COMMIT)
         except SlotTaken:
+            self._unused_keys.append(key)
             return await self._winner(mailbox, gateway)
         except LimitReached as error:
-            return Deferred(refusal=Refusal.LIMIT_REACHED, retry_after=error.retry_after)
+            self._unused_keys.append(key)
+            self._used_up.remember(reservation.limits, error, now)
+            return _limit_reached(error)
 
         # 5. Durable. Only now may the certificate be seen; the key mail is due.
         self._on_step(Step.MINT_AFTER_COMMIT)
         self._on_enrolled()
         return Minted(certificate=certificate, enrolment_id=enrolment_id)
 
+    def _reservation(self, mailbox: Mailbox, context: MintContext, now: datetime) -> Reservation:
+        gateway, organization = context.gateway, context.organization
+        return Reservation(
+            enrolment_id=secrets.token_hex(16),
+            organization_id=organization.organization_id,
+            gateway_id=gateway.gateway_id,
+            scope=organization.scope,
+            mailbox=mailbox,
+            minted_at=now,
+            limits=self._rules.rates.limits_for(
+                gateway_id=gateway.gateway_id,
+                organization_id=organization.organization_id,
+                mailbox=mailbox,
+            ),
+        )
+
     async def _next_key(self) -> PrivateKey | None:
+        if self._unused_keys:
+            return self._unused_keys.pop()
         future = self._keys.take()
         try:
-            async with asyncio.timeout(self._rules.patience.total_seconds()):
+            async with asyncio.timeout(self._rules.patience.total_seconds() * _KEY_SHARE):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             return None
@@ -301,6 +322,10 @@ class Enroller:
             # Revoked or expired between the two transactions: the next question finds the truth.
             return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
         return Found(certificate=certificate)
+
+
+def _limit_reached(error: LimitReached) -> Deferred:
+    return Deferred(refusal=Refusal.LIMIT_REACHED, retry_after=error.retry_after)
 
 
 def recipient_key_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:

@@ -4,6 +4,7 @@ Each limit is one stored moment, the theoretical arrival time: the moment at whi
 again. The store keeps the moments and locks them while they are charged, so that a limit is never overshot.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,3 +70,32 @@ class MintRates:
             for name, whose, rate in charged
             if rate.burst
         )
+
+
+class UsedUpLimits:
+    """Remembers until when a limit is used up, so that asking again costs no key and no transaction.
+
+    What the store has once refused it will refuse until the moment it named: a bucket fills up with time and
+    with nothing else. Somebody who keeps asking beyond his limit must not take what others need.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+
+    def remember(self, limits: Iterable[Limit], refused: LimitReached, now: datetime) -> None:
+        """Keep in mind which of the limits the store has just refused."""
+        self._until = {bucket: until for bucket, until in self._until.items() if until > now}
+        for limit in limits:
+            if limit.name == refused.limit:
+                self._until[limit.bucket] = now + refused.retry_after
+
+    def check(self, limits: Iterable[Limit], now: datetime) -> None:
+        """Return if none of the limits is known to be used up.
+
+        Raises:
+            LimitReached: one of them is.
+        """
+        for limit in limits:
+            until = self._until.get(limit.bucket)
+            if until is not None and until > now:
+                raise LimitReached(limit=limit.name, retry_after=until - now)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ca.address import Mailbox
 from directory.errors import LimitReached
-from directory.limits import Limit, MintRates, Rate
+from directory.limits import Limit, MintRates, Rate, UsedUpLimits
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -101,3 +101,25 @@ def test_limits_are_always_charged_in_the_same_order() -> None:
 
     assert names == sorted(names)
     assert len(names) == 5
+
+
+def test_a_used_up_limit_is_known_until_the_moment_it_has_room_again() -> None:
+    used_up = UsedUpLimits()
+    used_up.remember([limit(1)], LimitReached(limit="gateway_hour", retry_after=timedelta(minutes=20)), NOW)
+
+    with pytest.raises(LimitReached) as refused:
+        used_up.check([limit(1)], NOW + timedelta(minutes=5))
+    assert (refused.value.limit, refused.value.retry_after) == ("gateway_hour", timedelta(minutes=15))
+    used_up.check([limit(1)], NOW + timedelta(minutes=20))
+
+
+def test_only_the_bucket_that_was_refused_is_known_to_be_used_up() -> None:
+    used_up = UsedUpLimits()
+    day = Limit(name="domain_day", bucket="domain_day:d", rate=Rate(burst=1, period=DAY))
+    other = Limit(name="gateway_hour", bucket="gateway_hour:other", rate=limit(1).rate)
+
+    used_up.remember([day, limit(1)], LimitReached(limit="gateway_hour", retry_after=HOUR), NOW)
+
+    used_up.check([day, other], NOW)
+    with pytest.raises(LimitReached):
+        used_up.check([day, limit(1)], NOW)

@@ -1,0 +1,106 @@
+"""Everything real that a mint needs, in one process: an authority, a store, keys made beforehand."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.keys import PrivateKey
+from directory.clock import Clock
+from directory.enrolment import CertificateMaker, Enroller, MintRules
+from directory.limits import MintRates, Rate
+from directory.steps import StepListener, ignore_step
+from directory.store.database import Database
+from directory.store.inspection import SqlStoreInspector
+from directory.store.issuers import SqlIssuers
+from directory.store.mint import SqlMintStore
+from directory.verification import Verification, Violation
+from tests.builders import Authority, a_profile
+from tests.contracts.world import SEALER, Store, an_event, an_issuer
+from tests.directory.clocks import StoppedClock
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+class ReadyKeys:
+    """Gives out keys that were made beforehand, each once; then nothing more."""
+
+    def __init__(self, keys: Sequence[PrivateKey]) -> None:
+        self._left = list(keys)
+        self.taken = 0
+
+    def take(self) -> Future[PrivateKey]:
+        future: Future[PrivateKey] = Future()
+        self.taken += 1
+        if self._left:
+            future.set_result(self._left.pop(0))
+        return future
+
+
+def rates(
+    *, gateway_hour: int = 0, gateway_day: int = 0, organization_day: int = 0, recipient_day: int = 0
+) -> MintRates:
+    """Return limits, switched off but for those given."""
+    return MintRates(
+        gateway_hour=Rate(burst=gateway_hour, period=HOUR),
+        gateway_day=Rate(burst=gateway_day, period=DAY),
+        organization_day=Rate(burst=organization_day, period=DAY),
+        recipient_day=Rate(burst=recipient_day, period=DAY),
+        domain_day=Rate(burst=0, period=DAY),
+    )
+
+
+def rules(limits: MintRates | None = None, *, patience: timedelta = timedelta(seconds=60)) -> MintRules:
+    return MintRules(
+        rates=limits or rates(),
+        patience=patience,
+        delivery_lifetime=timedelta(days=5),
+        retry_after=timedelta(seconds=5),
+    )
+
+
+async def found_authority(store: Store, authority: Authority) -> None:
+    """Put the authority's root and issuing CA in the place of those that are nothing but a name."""
+    await store.sql("DELETE FROM issuers WHERE id = 'issuing-1'", "DELETE FROM issuers WHERE id = 'root-1'")
+    issuers = SqlIssuers(store.database, node="setup")
+    parent_id = None
+    for issuer in (authority.root, authority.issuer):
+        certificate = issuer.certificate.public_bytes(Encoding.DER)
+        stored = replace(an_issuer(issuer.key_id, parent_id=parent_id), certificate=certificate)
+        await issuers.add(stored, an_event())
+        parent_id = issuer.key_id
+
+
+def an_enroller(
+    database: Database,
+    authority: Authority,
+    keys: ReadyKeys,
+    *,
+    clock: Clock | None = None,
+    mint_rules: MintRules | None = None,
+    on_enrolled: Callable[[], None] = lambda: None,
+    on_step: StepListener = ignore_step,
+) -> Enroller:
+    return Enroller(
+        store=SqlMintStore(database, node="node-1"),
+        keys=keys,
+        maker=CertificateMaker(
+            issuer=authority.issuer, issuer_id=authority.issuer.key_id, profile=a_profile()
+        ),
+        sealer=SEALER,
+        rules=mint_rules or rules(),
+        clock=clock or StoppedClock(),
+        on_enrolled=on_enrolled,
+        on_step=on_step,
+    )
+
+
+async def violations(database: Database, clock: Clock | None = None) -> list[Violation]:
+    """Return what `pushpki verify` would find."""
+    verification = Verification(
+        inspector=SqlStoreInspector(database), sealer=SEALER, clock=clock or StoppedClock()
+    )
+    return [violation async for violation in verification.violations()]
