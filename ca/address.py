@@ -4,8 +4,8 @@ The one parser for LDAP, HTTP, the agents' desk, the certificate's subjectAltNam
 two parsers disagree about an address, a certificate for one person goes to another; so this one accepts
 only what every parser of the mail chain reads alike, and refuses the rest:
 
-* the local part is an ASCII dot-atom (RFC 5322 section 3.2.3) of at most 64 octets, without the routing
-  operators `%` and `!` that mail servers rewrite into another address;
+* the local part is an ASCII dot-atom (RFC 5322 section 3.2.3) of at most 64 octets, without `*`, a leading
+  hyphen, and the routing operators `%` and `!` that mail servers rewrite into another address;
 * the domain has two or more LDH labels (RFC 5890 section 2.3.1), in lower case, international labels as
   IDNA2008 A-labels (RFC 9598 section 3); nothing is mapped, normalized or repaired on the way;
 * the whole has at most 254 octets (RFC 5321 section 4.5.3.1.3).
@@ -60,8 +60,11 @@ _REASONS = {
 }
 
 # Never re.IGNORECASE: with it `k` matches U+212A KELVIN SIGN and `s` matches U+017F LONG S.
-_ATOM = r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+"
-_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+#
+# Of atext we leave out `*`, which means "anybody" where an address becomes a pattern, and a hyphen in first
+# place, which becomes an option wherever an address becomes an argument; mail servers refuse it for that.
+_ATOM = r"[A-Za-z0-9#$&'+/=?^_`{|}~-]+"
+_DOT_ATOM = re.compile(rf"(?!-){_ATOM}(?:\.{_ATOM})*")
 
 # Hyphens in third and fourth place are reserved (RFC 5890 section 2.3.1); of those only A-labels are in use.
 # A last label that starts with a digit is read as part of an IPv4 address by some ("1.2.3.4", "1.0x7f").

@@ -4,7 +4,7 @@ The texts below each key are its documentation: `docs/configuration.md` is gener
 """
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,15 +52,22 @@ def _listen_address(value: object) -> object:
 Listen = Annotated[ListenAddress, BeforeValidator(_listen_address)]
 
 
+def _items(value: object) -> object:
+    """Take a list from the environment apart."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
 def _names(value: object) -> object:
-    if isinstance(value, str):  # from the environment
-        value = [name for item in value.split(",") if (name := item.strip())]
-    if isinstance(value, list):
-        return [item.lower() if isinstance(item, str) else item for item in value]
-    return value
+    items = _items(value)
+    if not isinstance(items, list):
+        return items
+    return [item.lower() if isinstance(item, str) else item for item in items]
 
 
 Names = Annotated[frozenset[str], BeforeValidator(_names)]
+
+
+Networks = Annotated[frozenset[IPv4Network | IPv6Network], BeforeValidator(_items)]
 
 
 class _Section(BaseModel):
@@ -182,6 +189,8 @@ class HttpSection(_Section):
     """Whether it speaks HTTPS itself. Without, tokens are accepted from this machine only."""
     allowed_hosts: Names = frozenset()
     """Host names that requests may name, besides this machine's and that of `ca.public_url`."""
+    trusted_proxies: Networks = frozenset()
+    """Networks, such as `10.0.0.7/32`, of proxies whose X-Forwarded-For and -Proto are believed."""
 
 
 class LdapSection(_Section):

@@ -212,6 +212,7 @@ def _http_settings(settings: Settings) -> HttpSettings:
         allowed_hosts=frozenset(own - {""}) | settings.http.allowed_hosts,
         anonymous_read=settings.directory.anonymous_read,
         credentials_in_clear_from_loopback=settings.directory.credentials_in_clear_from_loopback,
+        trusted_proxies=settings.http.trusted_proxies,
     )
 
 

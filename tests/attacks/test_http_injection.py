@@ -62,11 +62,11 @@ def house(authority: Authority, recipient_key: PrivateKey) -> House:
     return a_house(authority, house_certificates(authority, recipient_key.public_key()))
 
 
-async def test_an_asterisk_is_a_letter_like_any_other(house: House) -> None:
+async def test_an_asterisk_is_no_pattern_and_no_address(house: House) -> None:
     async with house.client() as client:
         response = await client.get("/certificates?email=*%40example.com")
 
-    assert (response.status_code, response.json()["code"]) == (404, "lookup.not_found")
+    assert (response.status_code, response.json()["code"]) == (400, "address.syntax")
 
 
 async def test_a_query_for_it_is_refused_and_nothing_minted_or_repeated(house: House) -> None:

@@ -120,7 +120,9 @@ def test_many_threads_get_the_answer_that_one_gets(
 
 def test_the_smime_rules_include_all_rules_of_rfc_5280(linter: Linter) -> None:
     """Why one pass is enough for a recipient's certificate."""
-    missing = Counter(kinds_of(linter._general_rules._container)) - Counter(kinds_of(linter._recipient_rules._container))
+    missing = Counter(kinds_of(linter._general_rules._container)) - Counter(
+        kinds_of(linter._recipient_rules._container)
+    )
     assert not missing
 
 

@@ -1,3 +1,4 @@
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,13 @@ def test_the_environment_wins_key_by_key(tmp_path: Path, monkeypatch: pytest.Mon
             "http",
             "allowed_hosts",
             {"a.example.com", "b.example.com"},
+        ),
+        (
+            "PUSHPKI_HTTP__TRUSTED_PROXIES",
+            "10.0.0.7/32",
+            "http",
+            "trusted_proxies",
+            {ip_network("10.0.0.7/32")},
         ),
         ("PUSHPKI_POLICY__RESERVED_LOCAL_PARTS", "", "policy", "reserved_local_parts", set()),
         ("PUSHPKI_CA__KEY_ALGORITHM", "p-256", "ca", "key_algorithm", KeyAlgorithm.P_256),
