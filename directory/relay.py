@@ -15,6 +15,8 @@ from directory.enrolment import relay_password_identity
 from directory.errors import RelayRefused
 
 LONGEST_NOTE = 1000
+_NOT_TEXT = frozenset({"Cc", "Cs"})
+"""Unicode categories: controls, and halves of surrogate pairs, which no database takes."""
 
 
 class RelayState(StrEnum):
@@ -146,5 +148,5 @@ def _refused_in(state: RelayState) -> RelayRefused:
 def _check_note(note: str) -> None:
     if len(note) > LONGEST_NOTE:
         raise RelayRefused(code="relay.note_too_long", reason=f"a note has at most {LONGEST_NOTE} characters")
-    if any(unicodedata.category(character) == "Cc" and character not in "\n\t" for character in note):
+    if any(unicodedata.category(character) in _NOT_TEXT and character not in "\n\t" for character in note):
         raise RelayRefused(code="relay.note_not_text", reason="a note has no control characters")
