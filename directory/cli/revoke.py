@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ca.address import Mailbox
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
@@ -24,21 +25,32 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Revoke by address or by serial number; it cannot be undone."""
-    if (address is None) == (serial is None):
-        raise ConfigurationRefused(key="ADDRESS", reason="give either an address or --serial, not both")
+    sought = _sought(address, serial)
     confirm(f"Revoke {address or serial} ({reason})?", yes=yes)
 
     async def work() -> Sequence[RevocableCertificate]:
         async with installation(config) as opened:
-            if address is not None:
-                mailbox = parse_mailbox("ADDRESS", address)
-                return await opened.revocation().revoke_address(mailbox, reason, operator())
-            return await opened.revocation().revoke_serial(_parse_serial(serial or ""), reason, operator())
+            revocation = opened.revocation()
+            if isinstance(sought, Mailbox):
+                return await revocation.revoke_address(sought, reason, operator())
+            return await revocation.revoke_serial(sought, reason, operator())
 
     revoked = run(work())
     documents = [{"address": str(one.mailbox), "serial": f"{one.serial:x}"} for one in revoked]
     lines = [f"Revoked {one.serial:x} of {one.mailbox}." for one in revoked]
     show({"revoked": documents, "reason": reason.value}, as_json=as_json, lines=lines)
+
+
+def _sought(address: str | None, serial: str | None) -> Mailbox | int:
+    if address is not None and serial is None:
+        return parse_mailbox("ADDRESS", address)
+    if serial is not None and address is None:
+        return _parse_serial(serial)
+    raise ConfigurationRefused(
+        key="ADDRESS",
+        reason="nothing says what to revoke" if serial is None else "--serial is given as well",
+        remedy="give either an address or --serial",
+    )
 
 
 def _parse_serial(text: str) -> int:
