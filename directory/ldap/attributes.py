@@ -20,6 +20,7 @@ class Syntax(Enum):
     CERTIFICATE_LIST = 9
     DISTINGUISHED_NAME = 12
     DIRECTORY_STRING = 15
+    GENERALIZED_TIME = 24
     IA5_STRING = 26
     INTEGER = 27
     MATCHING_RULE_DESCRIPTION = 30
@@ -54,6 +55,7 @@ class MatchingRule(Enum):
     CASE_IGNORE_SUBSTRINGS = _Rule(
         oid="2.5.13.4", name="caseIgnoreSubstringsMatch", syntax=Syntax.SUBSTRING_ASSERTION
     )
+    GENERALIZED_TIME = _Rule(oid="2.5.13.27", name="generalizedTimeMatch", syntax=Syntax.GENERALIZED_TIME)
     FIRST_COMPONENT = _Rule(
         oid="2.5.13.30", name="objectIdentifierFirstComponentMatch", syntax=Syntax.OBJECT_IDENTIFIER
     )
@@ -147,6 +149,18 @@ def _of_schema(oid: str, name: str, syntax: Syntax) -> AttributeType:
     )
 
 
+def _timestamp(oid: str, name: str) -> AttributeType:
+    """Define what no entry here has, but ldap3 insists on when it reads the schema a second time."""
+    return AttributeType(
+        oid=oid,
+        names=(name,),
+        syntax=Syntax.GENERALIZED_TIME,
+        equality=MatchingRule.GENERALIZED_TIME,
+        usage=Usage.DIRECTORY,
+        single=True,
+    )
+
+
 _NAME_MATCH = MatchingRule.DISTINGUISHED_NAME
 _OID_MATCH = MatchingRule.OBJECT_IDENTIFIER
 
@@ -179,6 +193,8 @@ SUBSCHEMA_SUBENTRY: Final = AttributeType(
     usage=Usage.DIRECTORY,
     single=True,
 )
+CREATE_TIMESTAMP: Final = _timestamp("2.5.18.1", "createTimestamp")
+MODIFY_TIMESTAMP: Final = _timestamp("2.5.18.2", "modifyTimestamp")
 ATTRIBUTE_TYPES: Final = _of_schema("2.5.21.5", "attributeTypes", Syntax.ATTRIBUTE_TYPE_DESCRIPTION)
 OBJECT_CLASSES: Final = _of_schema("2.5.21.6", "objectClasses", Syntax.OBJECT_CLASS_DESCRIPTION)
 MATCHING_RULES: Final = _of_schema("2.5.21.4", "matchingRules", Syntax.MATCHING_RULE_DESCRIPTION)
@@ -219,6 +235,8 @@ ALL_ATTRIBUTE_TYPES: Final = (
     CERTIFICATE_REVOCATION_LIST,
     USER_SMIME_CERTIFICATE,
     SUBSCHEMA_SUBENTRY,
+    CREATE_TIMESTAMP,
+    MODIFY_TIMESTAMP,
     ATTRIBUTE_TYPES,
     OBJECT_CLASSES,
     MATCHING_RULES,

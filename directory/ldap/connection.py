@@ -21,29 +21,36 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Listener(Enum):
-    """How connections of a listener begin."""
+    """How the connections of a listener begin."""
 
     CLEAR = "clear"  # in clear, with StartTLS where there is a certificate
     TLS = "TLS"  # with a TLS handshake (LDAPS)
 
 
+class Handshake(Enum):
+    """How far StartTLS is."""
+
+    NONE = "none"
+    COMING = "coming"  # accepted; octets that come now are in clear, and end the session
+    UNDER_WAY = "under way"  # the event loop has put TLS between the socket and this connection
+
+
 class Connection(asyncio.Protocol):
-    """One client's connection.
+    """One client's connection; under TLS from its first octet, or in clear and perhaps under TLS later."""
 
-    TLS is always begun on a connection that was admitted and is watched, never by the listener itself; so a
-    client that does not finish its handshake counts like any other.
-    """
-
-    def __init__(self, service: Service, listener: Listener) -> None:
+    def __init__(self, service: Service, listener: Listener, peer_address: str) -> None:
         self._service = service
         self._settings = service.settings
-        self._listener = listener
+        self._protection = Protection.TLS if listener is Listener.TLS else Protection.NONE
+        self._session = service.session(peer_address, self._protection)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._is_reading = True
         self._may_write = True
-        self._in_handshake = False
         self._is_draining = False
+        self._handshake = Handshake.NONE
+        self._early = bytearray()
+        """What came under TLS before the event loop handed the TLS transport over."""
         self._active_at = self._loop.time()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -51,18 +58,13 @@ class Connection(asyncio.Protocol):
     # What asyncio tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the session, and the handshake where TLS comes first."""
+        """Begin the session."""
         self._transport = cast("asyncio.Transport", transport)
-        peer_address = transport.get_extra_info("peername")[0]
-        protection = Protection.TLS if self._listener is Listener.TLS else Protection.NONE
-        self._session = self._service.session(peer_address, protection)
-        if not self._service.admit(self):
+        if self._service.admit(self):
+            self._idle_timer = self._loop.call_later(self._settings.idle, self._check_idle)
+        else:
             _LOG.warning("too many connections: one was turned away")
-            self._turn_away()
-            return
-        self._idle_timer = self._loop.call_later(self._settings.idle, self._check_idle)
-        if self._listener is Listener.TLS:
-            self._begin_handshake()
+            self._perform(self._session.shut_down(ResultCode.BUSY, "too many connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; its lookups end by themselves."""
@@ -75,12 +77,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand octets to the session."""
-        self._drive(lambda: self._session.receive(data))
+        if self._handshake is Handshake.UNDER_WAY:
+            self._early += data
+        else:
+            self._drive(lambda: self._session.receive(data))
 
     def eof_received(self) -> bool:
         """Let the session answer what it still owes; under TLS there is no half-closed connection."""
-        self._drive(self._session.end_of_input)
-        return self._transport.get_extra_info("sslcontext") is None
+        if self._handshake is Handshake.NONE:
+            self._drive(self._session.end_of_input)
+        return self._protection is Protection.NONE
 
     def pause_writing(self) -> None:
         """Stop reading requests until their answers are read; not for ever."""
@@ -100,11 +106,15 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Take no more requests; close when those under way are answered."""
+        if self._handshake is not Handshake.NONE:
+            self.abort()
+            return
         self._is_draining = True
         self._drive(_nothing)
 
     def abort(self) -> None:
         """Close at once."""
+        self._session.lost()
         self._transport.abort()
 
     # What the session wants.
@@ -125,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def _perform(self, actions: list[Action]) -> None:
         written = [action.data for action in actions if isinstance(action, Send)]
-        if written:
+        if written and not self._transport.is_closing():
             self._transport.write(written[0] if len(written) == 1 else b"".join(written))
         for action in actions:
             match action:
@@ -168,10 +178,10 @@ class Connection(asyncio.Protocol):
         else:
             self._drive(lambda: self._session.authenticated(gateway))
 
-    # TLS.
+    # StartTLS.
 
     def _begin_handshake(self) -> None:
-        self._in_handshake = True
+        self._handshake = Handshake.COMING
         self._service.start(self._shake_hands())
 
     async def _shake_hands(self) -> None:
@@ -187,13 +197,18 @@ class Connection(asyncio.Protocol):
                 self.connection_lost(None)
         if transport is not None:
             self._transport = transport
-            self._in_handshake = False
+            self._handshake = Handshake.NONE
             self._is_reading = True
             self._drive(self._session.tls_established)
+            early = bytes(self._early)
+            self._drive(lambda: self._session.receive(early))
 
     async def _over_tls(self) -> asyncio.Transport | None:
-        if self._service.tls is None:
+        if self._service.tls is None or self._transport.is_closing():
             return None
+        # From here on, what `data_received` gets has come through TLS.
+        self._handshake = Handshake.UNDER_WAY
+        self._protection = Protection.TLS
         return await self._loop.start_tls(
             self._transport,
             self,
@@ -206,7 +221,7 @@ class Connection(asyncio.Protocol):
     # Time and pressure.
 
     def _regulate_reading(self) -> None:
-        if self._in_handshake or self._transport.is_closing():
+        if self._handshake is not Handshake.NONE or self._transport.is_closing():
             return
         wanted = self._session.wants_octets and self._may_write and not self._is_draining
         if wanted and not self._is_reading:
@@ -217,8 +232,7 @@ class Connection(asyncio.Protocol):
 
     def _check_idle(self) -> None:
         quiet = self._loop.time() - self._active_at
-        is_over = quiet >= self._settings.idle and self._session.is_idle and not self._in_handshake
-        if is_over:
+        if quiet >= self._settings.idle and self._session.is_idle and self._handshake is Handshake.NONE:
             self._drive(self._session.expire)
         else:
             rest = self._settings.idle - quiet if quiet < self._settings.idle else self._settings.idle
@@ -232,12 +246,6 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         self._transport.close()
         self._limit_writing()
-
-    def _turn_away(self) -> None:
-        if self._listener is Listener.TLS:
-            self.abort()
-        else:
-            self._perform(self._session.shut_down(ResultCode.BUSY, "too many connections"))
 
 
 def _nothing() -> list[Action]:

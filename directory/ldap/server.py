@@ -2,14 +2,12 @@
 
 import asyncio
 import ssl
-from typing import Final
 
 from directory.errors import ConfigurationRefused
-from directory.ldap.connection import Connection, Listener
+from directory.ldap.connection import Listener
+from directory.ldap.listening import ListeningSocket
 from directory.ldap.service import AnswerQuestion, NamedGateway, Service
 from directory.ldap.settings import LdapSettings
-
-_BACKLOG: Final = 1024
 
 
 class LdapServer:
@@ -28,7 +26,7 @@ class LdapServer:
     ) -> None:
         self._service = Service(answer=answer, named_gateway=named_gateway, settings=settings, tls=tls)
         self._has_tls = tls is not None
-        self._listeners: list[asyncio.Server] = []
+        self._listening: list[ListeningSocket] = []
 
     async def listen(self, host: str, port: int, listener: Listener) -> int:
         """Accept connections; return the port, which the system chooses if it is given as 0.
@@ -43,17 +41,15 @@ class LdapServer:
                 reason="LDAPS needs a certificate and a key",
                 remedy="set tls.certificate and tls.key",
             )
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._service, listener), host, port, backlog=_BACKLOG
-        )
-        self._listeners.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
+        listening = ListeningSocket(self._service, listener, host, port)
+        self._listening.append(listening)
+        return listening.port
 
     async def stop(self, grace: float) -> None:
         """Stop listening, let what is under way be answered for `grace` seconds, then close everything."""
-        for server in self._listeners:
-            server.close()
+        for listening in self._listening:
+            listening.close()
+        self._listening.clear()
         for client in self._service.clients:
             client.drain()
         try:
@@ -63,6 +59,4 @@ class LdapServer:
             for client in self._service.clients:
                 client.abort()
         await self._service.stop_work()
-        for server in self._listeners:
-            await server.wait_closed()
-        self._listeners.clear()
+        await self._service.until_nobody_is_left()

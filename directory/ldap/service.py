@@ -6,7 +6,8 @@ Knows the ports it was given, and not what is behind them; knows connections onl
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from directory.callers import Gateway
@@ -60,16 +61,32 @@ class Service:
         self._nobody_left = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._lookups = 0
+        self._handshakes = 0
 
     @property
     def clients(self) -> tuple[Client, ...]:
         """The connections there are."""
         return tuple(self._clients)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many connections as allowed, those in their handshake among them."""
+        return len(self._clients) + self._handshakes >= self.settings.connections
+
+    @contextmanager
+    def handshake(self) -> Iterator[None]:
+        """Count a connection that is not admitted yet."""
+        self._handshakes += 1
+        try:
+            yield
+        finally:
+            self._handshakes -= 1
+
     def admit(self, client: Client) -> bool:
         """Count a connection; False when there are too many already."""
+        is_welcome = len(self._clients) < self.settings.connections
         self._clients.add(client)
-        return len(self._clients) <= self.settings.connections
+        return is_welcome
 
     def dismiss(self, client: Client) -> None:
         """Count a connection no more."""
