@@ -32,6 +32,7 @@ class AuditKind(StrEnum):
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_MAIL_ACCEPTED = "key_mail.accepted"
     KEY_MAIL_GIVEN_UP = "key_mail.given_up"
+    KEY_MAIL_RESENT = "key_mail.resent"
     PASSWORD_REVEALED = "password.revealed"  # noqa: S105 - the name of an event, not a password
     RELAY_RECORDED = "relay.recorded"
     MASTER_KEY_ROTATED = "master_key.rotated"
@@ -84,24 +85,37 @@ def chain(head: ChainHead, event: AuditEvent) -> ChainedEvent:
     )
 
 
-def broken_links(events: Iterable[ChainedEvent], head: ChainHead) -> list[str]:
-    """Check one node's chain, in order of sequence, against its head; return what is wrong with it."""
-    problems: list[str] = []
-    at = ChainHead(node=head.node)
-    for chained in events:
-        place = f"audit chain {head.node} event {chained.sequence}"
-        if chained.sequence != at.sequence + 1:
-            problems.append(f"{place}: follows event {at.sequence}")
-        if chained.previous_hash != at.hash:
+class ChainCheck:
+    """Follows one node's chain, in order of sequence, and tells what is wrong with it, event by event."""
+
+    def __init__(self, node: str) -> None:
+        self._at = ChainHead(node=node)
+
+    def follow(self, chained: ChainedEvent) -> list[str]:
+        """Return what is wrong at the next event."""
+        problems = []
+        place = f"audit chain {self._at.node} event {chained.sequence}"
+        if chained.sequence != self._at.sequence + 1:
+            problems.append(f"{place}: follows event {self._at.sequence}")
+        if chained.previous_hash != self._at.hash:
             problems.append(f"{place}: does not continue the event before it")
         if chained.hash != _hash(chained.node, chained.sequence, chained.previous_hash, chained.event):
             problems.append(f"{place}: was changed")
-        at = ChainHead(node=head.node, sequence=chained.sequence, hash=chained.hash)
-    if (at.sequence, at.hash) != (head.sequence, head.hash):
-        problems.append(
-            f"audit chain {head.node}: ends at event {at.sequence}, its head says {head.sequence}"
-        )
-    return problems
+        self._at = ChainHead(node=self._at.node, sequence=chained.sequence, hash=chained.hash)
+        return problems
+
+    def end(self, head: ChainHead) -> list[str]:
+        """Return what is wrong with the end, given the head that is kept beside the events."""
+        if (self._at.sequence, self._at.hash) == (head.sequence, head.hash):
+            return []
+        return [f"audit chain {head.node}: ends at event {self._at.sequence}, its head says {head.sequence}"]
+
+
+def broken_links(events: Iterable[ChainedEvent], head: ChainHead) -> list[str]:
+    """Check one node's chain, in order of sequence, against its head; return what is wrong with it."""
+    check = ChainCheck(head.node)
+    problems = [problem for chained in events for problem in check.follow(chained)]
+    return problems + check.end(head)
 
 
 def _hash(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> bytes:

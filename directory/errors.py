@@ -9,7 +9,8 @@
     ├── Unknown                there is no such thing (or it is another organization's: same answer)
     ├── SlotTaken              another enrolment holds the address; read it instead
     ├── LimitReached           a rate limit is used up; when to come back
-    └── RelayRefused           the relay is not in a state that allows this
+    ├── RelayRefused           the relay is not in a state that allows this
+    └── ResendRefused          the key mail must not be sent again
 
 One table per edge turns them into answers: `http.problems`, `ldap.results`, `cli.failures`.
 """
@@ -109,6 +110,17 @@ class LimitReached(DirectoryError):
 @dataclass(eq=False)
 class RelayRefused(DirectoryError):
     """The relay is not in a state that allows what was asked; `code` is stable."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class ResendRefused(DirectoryError):
+    """The key mail must not be sent again; `code` is stable."""
 
     code: str
     reason: str

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from directory import __version__
-from directory.cli import callers, demo, init, lookup, master_key, organizations, revoke, serve, store
+from directory.cli import callers, demo, init, lookup, master_key, organizations, resend, revoke, serve, store
 
 app = typer.Typer(
     name="pushpki",
@@ -36,6 +36,7 @@ def _pushpki(
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("lookup")(lookup.lookup)
+app.command("resend")(resend.resend)
 app.command("revoke")(revoke.revoke)
 app.command("verify")(store.verify)
 app.command("migrate")(store.migrate)

@@ -46,6 +46,7 @@ class HttpProblem(StrEnum):
     RELAY_NOTE_TOO_LONG = "relay.note_too_long"
     RELAY_NOTE_NOT_TEXT = "relay.note_not_text"
     RELAY_REFUSED = "relay.refused"
+    RESEND_REFUSED = "resend.refused"
     INTERNAL = "http.internal"
 
 
@@ -297,6 +298,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         HTTPStatus.CONFLICT,
         "The relay does not allow this",
         "Look where it stands.",
+    ),
+    (
+        HttpProblem.RESEND_REFUSED,
+        HTTPStatus.CONFLICT,
+        "The key mail is not sent again",
+        "It is under way, its budget is spent, or the key is gone.",
     ),
     # What is wrong on our side.
     (

@@ -22,6 +22,7 @@ from directory.errors import (
     DirectoryError,
     LimitReached,
     RelayRefused,
+    ResendRefused,
     SlotTaken,
     StoreNewer,
     StoreOutdated,
@@ -50,6 +51,7 @@ ERROR_CODES: Mapping[type[DirectoryError], str] = MappingProxyType(
         SlotTaken: Refusal.TOO_SLOW,
         LimitReached: Refusal.LIMIT_REACHED,
         RelayRefused: HttpProblem.RELAY_REFUSED,
+        ResendRefused: HttpProblem.RESEND_REFUSED,
     }
 )
 """Which problem an error of the service is, unless the error carries a code of its own."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -17,6 +18,7 @@ from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
 from directory.errors import Unknown
 from directory.keyring import LiveSealer
+from directory.resending import KeyMailResender
 from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
 from directory.settings import Settings, read_secret_file
@@ -28,6 +30,7 @@ from directory.store.issuers import SqlIssuers, StoredIssuer
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
+from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
 from directory.store.schema import migrate, require_current
 from directory.verification import Verification
@@ -87,6 +90,14 @@ class Installation:
     def revocation(self) -> Revocation:
         """Return the use case that revokes."""
         return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
+
+    def resender(self) -> KeyMailResender:
+        """Return the use case that sends key mails again."""
+        return KeyMailResender(
+            store=SqlResendStore(self.database, node=self.node),
+            clock=self.clock,
+            lifetime=timedelta(days=self.settings.mint.delivery_days),
+        )
 
     def verification(self) -> Verification:
         """Return the check of every invariant."""

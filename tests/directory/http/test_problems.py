@@ -17,6 +17,7 @@ from directory.errors import (
     DirectoryError,
     LimitReached,
     RelayRefused,
+    ResendRefused,
     SlotTaken,
     StoreNewer,
     StoreOutdated,
@@ -41,6 +42,7 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     SlotTaken: (SlotTaken(SECRET), 503, "mint.too_slow"),
     LimitReached: (LimitReached(limit="day", retry_after=timedelta(hours=2)), 429, "limit.reached"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
+    ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
 }
 
 

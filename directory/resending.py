@@ -1,0 +1,124 @@
+"""How does a recipient get the key package once more? Same key, same password, perhaps in another format.
+
+"Wrong password" mostly means a device that cannot read the format; the other one cures it. Each key mail
+counts against the recipient's budget, whoever asks for it: nobody is bombed with mail through us.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.errors import ResendRefused
+
+MOST_KEY_MAILS = 3
+"""Key mails of one enrolment, the first among them, within `BUDGET_PERIOD`."""
+BUDGET_PERIOD = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resendable:
+    """What decides whether the key mail of an enrolment may be sent again."""
+
+    enrolment_id: str
+    organization_id: str
+    sender: Mailbox
+    live: bool
+    key_is_held: bool
+    is_queued: bool
+    """Whether a key mail is under way already."""
+    mails_in_period: int
+    mails_ever: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """Another key mail of an enrolment, to be queued."""
+
+    enrolment_id: str
+    message_id: str
+    package_format: KeyPackageFormat | None
+    """None leaves the format as it is."""
+    at: datetime
+    give_up_at: datetime
+
+
+class Decision(Protocol):
+    """Turns what is known into a mail to queue, or refuses."""
+
+    def __call__(self, resendable: Resendable) -> tuple[Resend, AuditEvent]:
+        """Decide.
+
+        Raises:
+            ResendRefused: it must not be sent again.
+        """
+        ...
+
+
+class ResendStore(Protocol):
+    """Where key mails are queued again."""
+
+    async def resend(self, enrolment_id: str, since: datetime, decide: Decision) -> None:
+        """Read the enrolment, decide, and queue, all in one transaction.
+
+        Raises:
+            Unknown: there is no such enrolment.
+            ResendRefused: what `decide` raises; nothing is queued.
+        """
+        ...
+
+
+class KeyMailResender:
+    """Sends key mails again for an operator."""
+
+    def __init__(self, *, store: ResendStore, clock: Clock, lifetime: timedelta) -> None:
+        self._store = store
+        self._clock = clock
+        self._lifetime = lifetime
+
+    async def resend(self, enrolment_id: str, package_format: KeyPackageFormat | None, actor: str) -> None:
+        """Queue the key mail of an enrolment again.
+
+        Raises:
+            Unknown: there is no such enrolment.
+            ResendRefused: it is no longer live, its key is gone, a mail is under way, or the budget is spent.
+        """
+        now = self._clock.now()
+
+        def decide(resendable: Resendable) -> tuple[Resend, AuditEvent]:
+            _refuse_if_not_allowed(resendable)
+            resend = Resend(
+                enrolment_id=enrolment_id,
+                message_id=f"<{enrolment_id}.key.{resendable.mails_ever + 1}@{resendable.sender.domain}>",
+                package_format=package_format,
+                at=now,
+                give_up_at=now + self._lifetime,
+            )
+            event = AuditEvent(
+                kind=AuditKind.KEY_MAIL_RESENT,
+                at=now,
+                actor=actor,
+                subject=enrolment_id,
+                organization_id=resendable.organization_id,
+                detail={"format": package_format.value} if package_format else {},
+            )
+            return resend, event
+
+        await self._store.resend(enrolment_id, now - BUDGET_PERIOD, decide)
+
+
+def _refuse_if_not_allowed(resendable: Resendable) -> None:
+    if not resendable.live:
+        raise ResendRefused(code="resend.not_live", reason="the certificate is no longer served")
+    if not resendable.key_is_held:
+        raise ResendRefused(code="resend.key_gone", reason="the service no longer has the key")
+    if resendable.is_queued:
+        raise ResendRefused(code="resend.under_way", reason="a key mail is under way already")
+    if resendable.mails_in_period >= MOST_KEY_MAILS:
+        raise ResendRefused(
+            code="resend.budget_spent",
+            reason=f"{MOST_KEY_MAILS} key mails were sent within {BUDGET_PERIOD.days} days",
+        )

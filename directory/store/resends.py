@@ -1,0 +1,101 @@
+"""May this key mail be sent again, and if so, where does it wait? One transaction for both."""
+
+import secrets
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+
+from directory.delivery.outbox import DeliveryState, MailState
+from directory.errors import Unknown
+from directory.resending import Decision, Resend, Resendable
+from directory.status import KeyState
+from directory.store import audit_log
+from directory.store.database import Database
+from directory.store.rows import mailbox
+from directory.store.tables import MailKind, deliveries, enrolments, held_keys, organizations, outgoing_mail
+
+# The enrolment's row is locked, so that two who ask at once do not both find room in the budget.
+_RESENDABLE = (
+    select(
+        enrolments.c.id,
+        enrolments.c.organization_id,
+        enrolments.c.live,
+        organizations.c.mail_from,
+        held_keys.c.state.label("key_state"),
+    )
+    .join_from(enrolments, organizations, organizations.c.id == enrolments.c.organization_id)
+    .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
+    .where(enrolments.c.id == bindparam("enrolment_id"))
+    .with_for_update(of=enrolments)
+)
+_MAILS = select(
+    func.count().label("ever"),
+    func.count(case((outgoing_mail.c.created_at > bindparam("since"), 1))).label("in_period"),
+    func.count(case((outgoing_mail.c.state == MailState.QUEUED.value, 1))).label("queued"),
+).where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"))
+_SET_FORMAT = (
+    update(deliveries)
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .values(package_format=bindparam("new_format"))
+)
+_DELIVER_AGAIN = (
+    update(deliveries)
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .values(state=DeliveryState.QUEUED.value)
+)
+
+
+class SqlResendStore:
+    """Queues key mails again."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def resend(self, enrolment_id: str, since: datetime, decide: Decision) -> None:
+        """Read the enrolment, decide, and queue, all in one transaction."""
+
+        def work(connection: Connection) -> None:
+            resend, event = decide(_resendable(connection, enrolment_id, since))
+            _queue(connection, resend)
+            audit_log.append(connection, self._node, event)
+
+        await self._database.write(work)
+
+
+def _resendable(connection: Connection, enrolment_id: str, since: datetime) -> Resendable:
+    row = connection.execute(_RESENDABLE, {"enrolment_id": enrolment_id}).one_or_none()
+    if row is None:
+        raise Unknown(kind="enrolment", name=enrolment_id)
+    mails = connection.execute(_MAILS, {"enrolment_id": enrolment_id, "since": since}).one()
+    return Resendable(
+        enrolment_id=row.id,
+        organization_id=row.organization_id,
+        sender=mailbox(row.mail_from),
+        live=row.live,
+        key_is_held=row.key_state == KeyState.HELD,
+        is_queued=mails.queued > 0,
+        mails_in_period=mails.in_period,
+        mails_ever=mails.ever,
+    )
+
+
+def _queue(connection: Connection, resend: Resend) -> None:
+    where = {"of_enrolment": resend.enrolment_id}
+    if resend.package_format is not None:
+        connection.execute(_SET_FORMAT, where | {"new_format": resend.package_format.value})
+    connection.execute(_DELIVER_AGAIN, where)
+    connection.execute(
+        insert(outgoing_mail),
+        {
+            "id": secrets.token_hex(16),
+            "enrolment_id": resend.enrolment_id,
+            "kind": MailKind.KEY.value,
+            "message_id": resend.message_id,
+            "state": MailState.QUEUED.value,
+            "created_at": resend.at,
+            "due_at": resend.at,
+            "give_up_at": resend.give_up_at,
+            "attempts": 0,
+        },
+    )
