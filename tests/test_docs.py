@@ -1,5 +1,6 @@
 """The documents that are generated must be the ones that the code generates now."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,22 @@ def test_every_setting_is_described(section: str) -> None:
     model = Settings.model_fields[section].get_default().__class__
 
     assert [key for key, field in model.model_fields.items() if not field.description] == []
+
+
+def named_tests() -> list[str]:
+    return re.findall(
+        r"`(tests/[\w/]+\.py(?:::\w+)?)`", (DOCS / "threat-model.md").read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("named", named_tests())
+def test_every_test_that_the_threat_model_names_exists(named: str) -> None:
+    file, _, function = named.partition("::")
+    source = (DOCS.parent / file).read_text(encoding="utf-8")
+
+    assert "def test_" in source
+    assert not function or re.search(rf"^(?:async )?def {function}\(", source, re.MULTILINE)
+
+
+def test_the_threat_model_names_tests() -> None:
+    assert len(named_tests()) >= 20
