@@ -37,6 +37,8 @@ from directory.wiring.installation import Installation
 logger = logging.getLogger(__name__)
 
 _LDAP_GRACE_SECONDS = 5.0
+_LDAP_MARGIN_SECONDS = 0.2
+"""What a search may take beyond the patience of the mint, which normally answers first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ async def _serve_ldap(
                 if settings.directory.credentials_in_clear_from_loopback
                 else ClearCredentials.NOBODY
             ),
+            answer_within=settings.mint.patience_seconds + _LDAP_MARGIN_SECONDS,
         ),
         tls=tls,
     )
