@@ -41,6 +41,8 @@ _WAITING = (
         relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
     ),
 )
+# A common table expression that locks is evaluated once; a plain subquery might be for every row, and would
+# then claim more than `most`.
 _DUE = (
     select(outgoing_mail.c.id)
     .where(
@@ -51,10 +53,11 @@ _DUE = (
     .order_by(outgoing_mail.c.due_at)
     .limit(bindparam("most"))
     .with_for_update(of=outgoing_mail, skip_locked=True)
+    .cte("due")
 )
 _CLAIM = (
     update(outgoing_mail)
-    .where(outgoing_mail.c.id.in_(_DUE))
+    .where(outgoing_mail.c.id.in_(select(_DUE.c.id)))
     .values(
         claimed_by=bindparam("worker"),
         claimed_until=bindparam("lease_until"),
