@@ -1,17 +1,17 @@
 """Does every invariant hold, over the whole store? What `pushpki verify` answers and crash tests ask."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ca.errors import SealBroken
-from ca.keys import unsafe_from_sealed_pkcs8
+from ca.errors import KeyRefused, SealBroken
+from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer
-from directory.audit import ChainedEvent, ChainHead, broken_links
+from directory.audit import ChainCheck, ChainedEvent, ChainHead
 from directory.clock import Clock
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.enrolment import recipient_key_identity, relay_password_identity
@@ -82,8 +82,12 @@ class Violation:
     reason: str
 
 
+_Broken: TypeAlias = tuple[str, str]
+"""The name of an invariant, and in which way it does not hold."""
+
+
 class Verification:
-    """Checks the invariants; reads only."""
+    """Checks the invariants; reads only. Whatever it finds stored is a finding, never a reason to stop."""
 
     def __init__(self, *, inspector: StoreInspector, sealer: Sealer, clock: Clock) -> None:
         self._inspector = inspector
@@ -96,10 +100,17 @@ class Verification:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        issuers = {
-            issuer_id: x509.load_der_x509_certificate(der)
-            for issuer_id, der in (await self._inspector.issuer_certificates()).items()
-        }
+        issuers: dict[str, x509.Certificate] = {}
+        for issuer_id, der in (await self._inspector.issuer_certificates()).items():
+            certificate = _read(der)
+            if certificate is None:
+                yield Violation(
+                    invariant="issuer.certificate",
+                    subject=issuer_id,
+                    reason="its certificate is not readable",
+                )
+            else:
+                issuers[issuer_id] = certificate
         async for enrolment in self._inspector.enrolments():
             for invariant, reason in self._broken_in(enrolment, issuers):
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
@@ -116,27 +127,46 @@ class Verification:
                 reason="more than one live minted certificate",
             )
         for head in await self._inspector.audit_heads():
-            events = [event async for event in self._inspector.audit_chain(head.node)]
-            for problem in broken_links(events, head):
+            async for problem in self._broken_chain(head):
                 yield Violation(invariant="audit.chain", subject=head.node, reason=problem)
 
+    async def _broken_chain(self, head: ChainHead) -> AsyncIterator[str]:
+        check = ChainCheck(head.node)
+        async for event in self._inspector.audit_chain(head.node):
+            for problem in check.follow(event):
+                yield problem
+        for problem in check.end(head):
+            yield problem
+
     def _broken_in(
-        self, enrolment: InspectedEnrolment, issuers: dict[str, x509.Certificate]
-    ) -> Iterator[tuple[str, str]]:
+        self, enrolment: InspectedEnrolment, issuers: Mapping[str, x509.Certificate]
+    ) -> Iterator[_Broken]:
         if enrolment.certificate is None:
             yield "enrolment.has_certificate", "its certificate is missing"
             return
-        certificate = x509.load_der_x509_certificate(enrolment.certificate)
+        certificate = _read(enrolment.certificate)
+        if certificate is None:
+            yield "enrolment.has_certificate", "its certificate is not readable"
+            return
         yield from _broken_certificate(enrolment, certificate, issuers)
+        yield from self._broken_slot(enrolment, certificate)
         yield from self._broken_key(enrolment, certificate)
         yield from self._broken_relay(enrolment)
         yield from _broken_delivery(enrolment)
         if enrolment.minted_event_count != 1:
             yield "audit.minted_event", f"{enrolment.minted_event_count} audit events say it was minted"
 
-    def _broken_key(
-        self, enrolment: InspectedEnrolment, certificate: x509.Certificate
-    ) -> Iterator[tuple[str, str]]:
+    def _broken_slot(self, enrolment: InspectedEnrolment, certificate: x509.Certificate) -> Iterator[_Broken]:
+        if enrolment.live and enrolment.withdrawn_or_revoked:
+            yield (
+                "enrolment.ended",
+                "its certificate was withdrawn or revoked, but it still holds the address",
+            )
+        expired = certificate.not_valid_after_utc <= self._clock.now()
+        if not (enrolment.live or enrolment.withdrawn_or_revoked or expired):
+            yield "enrolment.live", "its certificate is served, but it does not hold the address"
+
+    def _broken_key(self, enrolment: InspectedEnrolment, certificate: x509.Certificate) -> Iterator[_Broken]:
         match enrolment.key_state, enrolment.sealed_key:
             case None, _:
                 yield "enrolment.has_key", "its held key is missing"
@@ -146,10 +176,10 @@ class Verification:
                 identity = recipient_key_identity(enrolment.enrolment_id, enrolment.organization_id)
                 try:
                     key = unsafe_from_sealed_pkcs8(self._sealer.unseal(sealed, identity))
-                except SealBroken as error:
+                except (SealBroken, KeyRefused) as error:
                     yield "enrolment.key_opens", str(error)
                     return
-                if key.public_key() != certificate.public_key():
+                if not same_key(key.public_key(), certificate.public_key()):
                     yield "enrolment.key_matches", "its held key is not the certificate's"
             case _, SealedSecret():
                 yield "enrolment.key_gone", "its key has left the hold but is still there"
@@ -158,7 +188,7 @@ class Verification:
                 if enrolment.delivery_state is DeliveryState.QUEUED:
                     yield "enrolment.has_key", "its key is gone before it was delivered"
 
-    def _broken_relay(self, enrolment: InspectedEnrolment) -> Iterator[tuple[str, str]]:
+    def _broken_relay(self, enrolment: InspectedEnrolment) -> Iterator[_Broken]:
         if enrolment.relay_state is None:
             yield "enrolment.has_relay", "its password relay is missing"
             return
@@ -173,9 +203,16 @@ class Verification:
             yield "enrolment.password_opens", str(error)
 
 
+def _read(der: bytes) -> x509.Certificate | None:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        return None
+
+
 def _broken_certificate(
-    enrolment: InspectedEnrolment, certificate: x509.Certificate, issuers: dict[str, x509.Certificate]
-) -> Iterator[tuple[str, str]]:
+    enrolment: InspectedEnrolment, certificate: x509.Certificate, issuers: Mapping[str, x509.Certificate]
+) -> Iterator[_Broken]:
     issuer = issuers.get(enrolment.issuer_id or "")
     if issuer is None:
         yield "certificate.has_issuer", "its issuer is unknown"
@@ -184,21 +221,30 @@ def _broken_certificate(
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError):
             yield "certificate.signature", "its issuer did not sign it"
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    if names.get_values_for_type(x509.RFC822Name) != [enrolment.address]:
+    if {enrolment.address, enrolment.certificate_address} != _addresses(certificate):
         yield "certificate.address", "it names another address than its enrolment"
     if f"{certificate.serial_number:x}" != enrolment.serial:
         yield "certificate.serial", "its serial number is not the one on record"
 
 
-def _broken_delivery(enrolment: InspectedEnrolment) -> Iterator[tuple[str, str]]:
-    if enrolment.delivery_state is None:
-        yield "enrolment.has_delivery", "its delivery is missing"
-        return
-    queued = MailState.QUEUED in enrolment.mail_states
-    if enrolment.delivery_state is DeliveryState.QUEUED and not queued:
-        yield "enrolment.has_mail", "its delivery waits, but no mail is queued"
-    if enrolment.delivery_state is DeliveryState.BOUNCED and not enrolment.withdrawn_or_revoked:
-        yield "certificate.withdrawn", "its key mail bounced, but the certificate is still served"
-    if enrolment.live and enrolment.delivery_state is DeliveryState.BOUNCED:
-        yield "enrolment.ended", "its key mail bounced, but it still holds the address"
+def _addresses(certificate: x509.Certificate) -> set[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return set()
+    return set(names.get_values_for_type(x509.RFC822Name))
+
+
+def _broken_delivery(enrolment: InspectedEnrolment) -> Iterator[_Broken]:
+    match enrolment.delivery_state:
+        case None:
+            yield "enrolment.has_delivery", "its delivery is missing"
+        case DeliveryState.QUEUED:
+            if MailState.QUEUED not in enrolment.mail_states:
+                yield "enrolment.has_mail", "its delivery waits, but no mail is queued"
+        case DeliveryState.BOUNCED:
+            if not enrolment.withdrawn_or_revoked:
+                yield "certificate.withdrawn", "its key mail bounced, but the certificate is still served"
+        case DeliveryState.ACCEPTED | DeliveryState.PROVEN | DeliveryState.UNPROVEN:
+            if MailState.ACCEPTED not in enrolment.mail_states:
+                yield "enrolment.was_mailed", "its delivery counts as accepted, but no mail was"

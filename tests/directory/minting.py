@@ -8,6 +8,7 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.keys import PrivateKey
+from ca.sealing import Sealer
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker, Enroller, MintRules
 from directory.limits import MintRates, Rate
@@ -98,9 +99,11 @@ def an_enroller(
     )
 
 
-async def violations(database: Database, clock: Clock | None = None) -> list[Violation]:
+async def violations(
+    database: Database, *, clock: Clock | None = None, sealer: Sealer = SEALER
+) -> list[Violation]:
     """Return what `pushpki verify` would find."""
     verification = Verification(
-        inspector=SqlStoreInspector(database), sealer=SEALER, clock=clock or StoppedClock()
+        inspector=SqlStoreInspector(database), sealer=sealer, clock=clock or StoppedClock()
     )
     return [violation async for violation in verification.violations()]

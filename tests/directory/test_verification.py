@@ -1,0 +1,308 @@
+"""A sound store has no violation; each invariant, broken behind everybody's back, is reported by its name."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import ColumnElement, Delete, Insert, Table, Update, delete, insert, select, update
+
+from ca.address import Mailbox
+from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8
+from ca.sealing import MasterKey, MasterKeyring, Sealer
+from directory import verification
+from directory.audit import GENESIS_HASH, AuditKind
+from directory.enrolment import Enroller, recipient_key_identity
+from directory.lookup import Minted
+from directory.organization import SHARED_SCOPE
+from directory.revocation import Revocation, RevocationReason
+from directory.store.audit_log import SqlAuditLog
+from directory.store.revocations import SqlRevocationStore
+from directory.store.tables import (
+    audit_heads,
+    certificates,
+    deliveries,
+    enrolments,
+    held_keys,
+    issuers,
+    outgoing_mail,
+    relays,
+)
+from tests.builders import Authority
+from tests.contracts.world import NOW, SEALER, YEAR, Store, an_event
+from tests.directory.builders import a_mint_context
+from tests.directory.clocks import StoppedClock
+from tests.directory.minting import ReadyKeys, an_enroller, found_authority, violations
+
+ANNA = Mailbox.parse("anna@example.org")
+BERT = Mailbox.parse("bert@example.org")
+
+
+@pytest.fixture(scope="session")
+def two_keys() -> Sequence[PrivateKey]:
+    return [generate(KeyAlgorithm.RSA_2048) for _ in range(2)]
+
+
+@pytest.fixture
+async def enroller(store: Store, authority: Authority, two_keys: Sequence[PrivateKey]) -> Enroller:
+    await found_authority(store, authority)
+    return an_enroller(store.database, authority, ReadyKeys(two_keys))
+
+
+@pytest.fixture
+async def enrolment_ids(enroller: Enroller) -> dict[str, str]:
+    """Mint for two people; return their enrolments by name."""
+    by_name = {}
+    for mailbox in (ANNA, BERT):
+        answer = await enroller.mint(mailbox, a_mint_context())
+        assert isinstance(answer, Minted)
+        by_name[mailbox.local_part] = answer.enrolment_id
+    return by_name
+
+
+async def found(store: Store) -> list[tuple[str, str]]:
+    return [(violation.invariant, violation.subject) for violation in await violations(store.database)]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_sound_store_has_no_violation(store: Store) -> None:
+    assert await violations(store.database) == []
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+@pytest.mark.parametrize("reason", RevocationReason)
+async def test_a_store_is_sound_after_a_revocation(store: Store, reason: RevocationReason) -> None:
+    revocation = Revocation(store=SqlRevocationStore(store.database, node="desk"), clock=StoppedClock())
+    await revocation.revoke_address(ANNA, reason, "operator:olga")
+
+    assert await violations(store.database) == []
+
+
+async def test_a_store_is_sound_when_everything_has_expired_and_been_minted_anew(
+    store: Store, authority: Authority, recipient_key: PrivateKey, enrolment_ids: dict[str, str]
+) -> None:
+    clock = StoppedClock()
+    clock.advance(3 * YEAR)
+    successor = await an_enroller(store.database, authority, ReadyKeys([recipient_key]), clock=clock).mint(
+        ANNA, a_mint_context()
+    )
+
+    assert isinstance(successor, Minted)
+    assert successor.enrolment_id not in enrolment_ids.values()
+    assert await violations(store.database, clock=clock) == []
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_an_empty_log_of_a_node_is_sound(store: Store) -> None:
+    await change(store, insert(audit_heads).values(node="new", sequence=0, hash=GENESIS_HASH))
+
+    assert await violations(store.database) == []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What was done to Anna's row of a table, and which invariant that breaks."""
+
+    table: Table
+    values: Mapping[str, object] | None
+    """None where the row is gone."""
+    breaks: str
+
+
+def damage(table: Table, breaks: str, **values: object) -> Damage:
+    return Damage(table=table, breaks=breaks, values=values or None)
+
+
+def no_secret(prefix: str) -> dict[str, None]:
+    return dict.fromkeys(f"{prefix}_{part}" for part in ("master_key_id", "wrapped_key", "ciphertext"))
+
+
+JUNK = b"junk"
+ANOTHER = "carl@example.org"
+DAMAGES = [
+    damage(certificates, "enrolment.has_certificate"),
+    damage(certificates, "enrolment.has_certificate", der=JUNK),
+    damage(certificates, "certificate.has_issuer", issuer_id=None),
+    damage(certificates, "certificate.address", address=ANOTHER),
+    damage(enrolments, "certificate.address", address=ANOTHER),
+    damage(certificates, "certificate.serial", serial="abc"),
+    damage(certificates, "enrolment.ended", withdrawn_at=NOW),
+    damage(enrolments, "enrolment.live", live=False),
+    damage(held_keys, "enrolment.has_key"),
+    damage(held_keys, "enrolment.has_key", **no_secret("key")),
+    damage(held_keys, "enrolment.has_key", state="destroyed", **no_secret("key")),
+    damage(held_keys, "enrolment.key_gone", state="destroyed"),
+    damage(held_keys, "enrolment.key_opens", key_ciphertext=JUNK),
+    damage(relays, "enrolment.has_relay"),
+    damage(relays, "enrolment.has_password", **no_secret("password")),
+    damage(relays, "enrolment.has_password", state="revealed", **no_secret("password")),
+    damage(relays, "enrolment.password_opens", password_wrapped_key=JUNK),
+    damage(deliveries, "enrolment.has_delivery"),
+    damage(outgoing_mail, "enrolment.has_mail"),
+    damage(outgoing_mail, "enrolment.has_mail", state="given_up"),
+    damage(deliveries, "enrolment.was_mailed", state="accepted"),
+    damage(deliveries, "enrolment.was_mailed", state="proven"),
+    damage(deliveries, "enrolment.was_mailed", state="unproven"),
+    damage(deliveries, "certificate.withdrawn", state="bounced"),
+]
+
+
+# What is read is the same on both databases, as its contract shows; what is made of it needs one.
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("done", DAMAGES, ids=lambda done: f"{done.table.name} {done.values or 'gone'}")
+async def test_what_is_broken_in_an_enrolment_is_found(
+    store: Store, enrolment_ids: dict[str, str], done: Damage
+) -> None:
+    anna = enrolment_ids["anna"]
+    if done.values is None:
+        await change(store, delete(done.table).where(of(done.table, anna)))
+    else:
+        await change(store, update(done.table).where(of(done.table, anna)).values(done.values))
+
+    assert await found(store) == [(done.breaks, anna)]
+
+
+async def test_another_issuers_certificate_is_found(
+    store: Store, authority: Authority, enrolment_ids: dict[str, str]
+) -> None:
+    anna = enrolment_ids["anna"]
+    root = authority.root.key_id
+    await change(store, update(certificates).where(of(certificates, anna)).values(issuer_id=root))
+
+    assert await found(store) == [("certificate.signature", anna)]
+
+
+async def test_a_secret_moved_to_another_record_is_found(store: Store, enrolment_ids: dict[str, str]) -> None:
+    anna, bert = enrolment_ids["anna"], enrolment_ids["bert"]
+    ((wrapped_key, ciphertext),) = await store.select(
+        select(held_keys.c.key_wrapped_key, held_keys.c.key_ciphertext).where(of(held_keys, bert))
+    )
+    await put_in_place_of_the_key(store, anna, wrapped_key, ciphertext)
+
+    assert await found(store) == [("enrolment.key_opens", anna)]
+
+
+async def put_in_place_of_the_key(
+    store: Store, enrolment_id: str, wrapped_key: bytes, ciphertext: bytes
+) -> None:
+    secret = {"key_wrapped_key": wrapped_key, "key_ciphertext": ciphertext}
+    await change(store, update(held_keys).where(of(held_keys, enrolment_id)).values(secret))
+
+
+async def seal_in_place_of_the_key(store: Store, secret: bytes, enrolment_id: str) -> None:
+    sealed = SEALER.seal(secret, recipient_key_identity(enrolment_id, "org-1"))
+    await put_in_place_of_the_key(store, enrolment_id, sealed.wrapped_key, sealed.ciphertext)
+
+
+async def test_anothers_key_in_the_right_seal_is_found(
+    store: Store, enrolment_ids: dict[str, str], recipient_key: PrivateKey
+) -> None:
+    await seal_in_place_of_the_key(store, to_pkcs8(recipient_key), enrolment_ids["anna"])
+
+    assert await found(store) == [("enrolment.key_matches", enrolment_ids["anna"])]
+
+
+async def test_something_else_than_a_key_in_the_right_seal_is_found(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    await seal_in_place_of_the_key(store, b"no key", enrolment_ids["anna"])
+
+    assert await found(store) == [("enrolment.key_opens", enrolment_ids["anna"])]
+
+
+async def test_a_minted_certificate_without_an_enrolment_is_found(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    lost = update(certificates).where(of(certificates, enrolment_ids["anna"]))
+    await change(store, lost.values(enrolment_id=None, id="lost"))
+
+    assert await found(store) == [
+        ("enrolment.has_certificate", enrolment_ids["anna"]),
+        ("certificate.has_enrolment", "lost"),
+    ]
+
+
+async def test_two_live_certificates_of_one_address_are_found(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    berts = update(certificates).where(of(certificates, enrolment_ids["bert"]))
+    await change(store, berts.values(address_key=ANNA.key))
+
+    assert await found(store) == [("address.one_live_certificate", f"{SHARED_SCOPE} {ANNA.key}")]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_an_unreadable_issuer_is_found(store: Store, authority: Authority) -> None:
+    root = authority.root.key_id
+    await change(store, update(issuers).where(issuers.c.id == root).values(der=JUNK))
+
+    assert await found(store) == [("issuer.certificate", root)]
+
+
+async def test_a_second_event_of_one_mint_is_found(store: Store, enrolment_ids: dict[str, str]) -> None:
+    event = an_event(AuditKind.CERTIFICATE_MINTED, subject=enrolment_ids["anna"])
+    await SqlAuditLog(store.database, node="node-2").append(event)
+
+    assert await found(store) == [("audit.minted_event", enrolment_ids["anna"])]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE audit_events SET actor = 'operator:nobody' WHERE node = 'setup' AND sequence = 2",
+        "DELETE FROM audit_events WHERE node = 'setup' AND sequence = 2",
+        "DELETE FROM audit_events WHERE node = 'setup'",
+        "DELETE FROM audit_heads WHERE node = 'setup'",
+        "UPDATE audit_heads SET sequence = sequence - 1 WHERE node = 'setup'",
+    ],
+)
+async def test_tampering_with_the_log_is_found(store: Store, tampering: str) -> None:
+    await store.sql(tampering)
+
+    assert set(await found(store)) == {("audit.chain", "setup")}
+
+
+async def test_one_enrolment_that_is_broken_hides_no_other(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    for enrolment_id in enrolment_ids.values():
+        await change(store, delete(certificates).where(of(certificates, enrolment_id)))
+
+    assert sorted(await found(store)) == sorted(
+        ("enrolment.has_certificate", enrolment_id) for enrolment_id in enrolment_ids.values()
+    )
+
+
+async def test_a_master_key_that_is_not_the_stores_breaks_every_seal(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    stranger = Sealer(MasterKeyring(active=MasterKey(key_id="master-2", material=b"\x02" * 32)))
+
+    reported = await violations(store.database, sealer=stranger)
+
+    assert {(one.invariant, one.subject) for one in reported} == {
+        (invariant, enrolment_id)
+        for invariant in ("enrolment.key_opens", "enrolment.password_opens")
+        for enrolment_id in enrolment_ids.values()
+    }
+
+
+def test_every_invariant_is_broken_by_a_test() -> None:
+    # Whoever adds an invariant adds the damage that it must find.
+    ours = Path(__file__).read_text(encoding="utf-8")
+    named = re.compile(r'"((?:address|audit|certificate|enrolment|issuer)\.[a-z_]+)"')
+    invariants = set(named.findall(Path(verification.__file__).read_text(encoding="utf-8")))
+
+    assert len(invariants) > 20
+    assert {invariant for invariant in invariants if f'"{invariant}"' not in ours} == set()
+
+
+def of(table: Table, enrolment_id: str) -> ColumnElement[bool]:
+    return (table.c.id if table is enrolments else table.c.enrolment_id) == enrolment_id
+
+
+async def change(store: Store, statement: Insert | Update | Delete) -> None:
+    """Change the store behind everybody's back."""
+    await store.database.write(lambda connection: connection.execute(statement).close())
