@@ -15,7 +15,7 @@ from tests.directory.ldap.memory import Directory, a_published_certificate
 from tests.directory.ldap.network import HOST, Serving, Tls, client_of, serving
 from tests.directory.ldap.wire import extended, search
 
-SHORT = replace(LdapSettings(), handshake=0.1, idle=0.1, write=0.1)
+SHORT = replace(LdapSettings(), handshake=0.3, idle=0.1, write=0.1)
 
 
 class Generous(Directory):
@@ -99,8 +99,8 @@ def test_a_client_that_never_reads_is_dropped_and_costs_little(
     async def test() -> None:
         directory = Generous()
         secure = tls if listener is Listener.TLS else None
-        patient = replace(SHORT, idle=60)
-        async with serving(directory, settings=patient, tls=tls, listener=listener) as served:
+        impatient = replace(LdapSettings(), write=0.1)
+        async with serving(directory, settings=impatient, tls=tls, listener=listener) as served:
             async with client_of(served, secure) as greedy:
                 stream = b"".join(search(message_id=number) for number in range(1, 2001))
                 sending = asyncio.create_task(greedy.send(stream))
