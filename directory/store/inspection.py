@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select, union
 
@@ -28,6 +30,7 @@ from directory.store.tables import (
 from directory.verification import InspectedEnrolment
 
 _PAGE = 200
+_State = TypeVar("_State", bound=StrEnum)
 
 _MAIL_STATES = (
     select(func.aggregate_strings(outgoing_mail.c.state, " "))
@@ -76,7 +79,7 @@ _PAGE_OF_ENROLMENTS = (
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id, isouter=True)
     .where(enrolments.c.id > bindparam("after"))
     .order_by(enrolments.c.id)
-    .limit(_PAGE)
+    .limit(bindparam("page"))
 )
 _ORPHANS = (
     select(certificates.c.id)
@@ -161,7 +164,9 @@ class SqlStoreInspector:
 
 
 def _enrolments_after(connection: Connection, *, after: str) -> list[InspectedEnrolment]:
-    return [_inspected(row) for row in connection.execute(_PAGE_OF_ENROLMENTS, {"after": after})]
+    return [
+        _inspected(row) for row in connection.execute(_PAGE_OF_ENROLMENTS, {"after": after, "page": _PAGE})
+    ]
 
 
 def _inspected(row: AnyRow) -> InspectedEnrolment:
@@ -177,14 +182,24 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         serial=row.serial,
         issuer_id=row.issuer_id,
         withdrawn_or_revoked=row.withdrawn_at is not None or row.revoked_at is not None,
-        key_state=KeyState(row.key_state) if row.key_state else None,
+        key_state=_known(KeyState, row.key_state),
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
-        relay_state=RelayState(row.relay_state) if row.relay_state else None,
+        relay_state=_known(RelayState, row.relay_state),
         sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
-        delivery_state=DeliveryState(row.delivery_state) if row.delivery_state else None,
-        mail_states=tuple(MailState(state) for state in (row.mail_states or "").split()),
+        delivery_state=_known(DeliveryState, row.delivery_state),
+        mail_states=tuple(
+            state for text in (row.mail_states or "").split() if (state := _known(MailState, text))
+        ),
         minted_event_count=row.minted_event_count,
     )
+
+
+def _known(states: type[_State], text: str | None) -> _State | None:
+    # A state that no version of ours writes is as good as none, and is reported as that.
+    try:
+        return states(text or "")
+    except ValueError:
+        return None
 
 
 def _orphans(connection: Connection) -> list[str]:

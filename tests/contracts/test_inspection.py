@@ -7,7 +7,7 @@ from directory.audit import GENESIS_HASH, broken_links
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import inspection
+from directory.store import audit_log, inspection
 from directory.store.audit_log import SqlAuditLog
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
@@ -70,6 +70,23 @@ async def test_every_missing_row_is_shown_as_none(store: Store, inspector: SqlSt
     assert (enrolment.relay_state, enrolment.sealed_password) == (None, None)
     assert (enrolment.delivery_state, enrolment.mail_states) == (None, ())
     assert enrolment.minted_event_count == 0
+
+
+async def test_a_state_that_nobody_writes_counts_as_missing(
+    store: Store, inspector: SqlStoreInspector
+) -> None:
+    await mint(store.database)
+    await store.sql(
+        "UPDATE held_keys SET state = 'lent'",
+        "UPDATE relays SET state = 'lent'",
+        "UPDATE deliveries SET state = 'lent'",
+        "UPDATE outgoing_mail SET state = 'lent'",
+    )
+
+    (enrolment,) = [enrolment async for enrolment in inspector.enrolments()]
+
+    assert (enrolment.key_state, enrolment.relay_state, enrolment.delivery_state) == (None, None, None)
+    assert enrolment.mail_states == ()
 
 
 @pytest.mark.parametrize("column", ["withdrawn_at", "revoked_at"])
@@ -139,6 +156,18 @@ async def test_a_sound_chain_has_no_problem(database: Database, inspector: SqlSt
     assert await problems(inspector) == []
 
 
+@pytest.mark.parametrize("page", [1, 2, 5, 100])
+async def test_pages_of_any_size_hold_the_whole_chain(
+    database: Database, inspector: SqlStoreInspector, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    log = SqlAuditLog(database, node="node-1")
+    for number in range(5):
+        await log.append(an_event(subject=f"event {number}"))
+    monkeypatch.setattr(audit_log, "_PAGE", page)
+
+    assert await problems(inspector) == []
+
+
 @pytest.mark.parametrize(
     "tampering",
     [
@@ -150,6 +179,9 @@ async def test_a_sound_chain_has_no_problem(database: Database, inspector: SqlSt
         "UPDATE audit_heads SET sequence = 4 WHERE node = 'node-1'",
         "DELETE FROM audit_heads WHERE node = 'node-1'",
         "UPDATE audit_events SET sequence = 6 WHERE node = 'node-1' AND sequence = 5",
+        "UPDATE audit_events SET kind = 'nothing.of.ours' WHERE node = 'node-1' AND sequence = 3",
+        "UPDATE audit_events SET detail = 'no JSON' WHERE node = 'node-1' AND sequence = 3",
+        "UPDATE audit_events SET detail = '[]' WHERE node = 'node-1' AND sequence = 3",
     ],
 )
 async def test_tampering_with_the_log_shows(
