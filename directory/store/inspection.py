@@ -1,4 +1,8 @@
-"""What is stored, all of it, in order? Read a page at a time, so that nobody's writes have to wait."""
+"""What is stored, all of it, in order?
+
+Read a page at a time, each a short statement however much there is: on SQLite a long one would keep the
+writer from committing, and everywhere it would run into the time limits of a service that answers at once.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -6,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, func, select, union
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from directory.audit import GENESIS_HASH, AuditKind, ChainedEvent, ChainHead
 from directory.delivery.outbox import DeliveryState, MailState
@@ -81,36 +85,31 @@ _PAGE_OF_ENROLMENTS = (
     .order_by(enrolments.c.id)
     .limit(bindparam("page"))
 )
-_ORPHANS = (
-    select(certificates.c.id)
-    .where(certificates.c.origin == Origin.MINTED.value, certificates.c.enrolment_id.is_(None))
-    .order_by(certificates.c.id)
-)
-_DOUBLED = (
-    select(certificates.c.scope, certificates.c.address_key)
-    .where(
-        certificates.c.origin == Origin.MINTED.value,
-        certificates.c.not_after > bindparam("now"),
-        certificates.c.withdrawn_at.is_(None),
-        certificates.c.revoked_at.is_(None),
-    )
-    .group_by(certificates.c.scope, certificates.c.address_key)
-    .having(func.count() > 1)
-    .order_by(certificates.c.scope, certificates.c.address_key)
-)
-_NODES = union(select(audit_heads.c.node), select(audit_events.c.node)).subquery()
-_ENDS = (
+_PLACE = (certificates.c.address_key, certificates.c.scope, certificates.c.id)
+_PAGE_OF_CERTIFICATES = (
     select(
-        _NODES.c.node,
-        audit_heads.c.sequence,
-        audit_heads.c.hash,
-        select(func.max(audit_events.c.sequence))
-        .where(audit_events.c.node == _NODES.c.node)
-        .scalar_subquery()
-        .label("last"),
+        *_PLACE,
+        certificates.c.enrolment_id,
+        certificates.c.origin,
+        certificates.c.not_after,
+        certificates.c.withdrawn_at,
+        certificates.c.revoked_at,
     )
-    .join_from(_NODES, audit_heads, audit_heads.c.node == _NODES.c.node, isouter=True)
-    .order_by(_NODES.c.node)
+    .where(tuple_(*_PLACE) > tuple_(*(bindparam(f"after_{column.name}") for column in _PLACE)))
+    .order_by(*_PLACE)
+    .limit(bindparam("page"))
+)
+_NODES_WITH_HEAD = select(audit_heads.c.node)
+_NEXT_NODE_WITH_EVENTS = select(func.min(audit_events.c.node)).where(audit_events.c.node > bindparam("after"))
+_THIS_HEAD = audit_heads.c.node == bindparam("node")
+# One statement, so that head and last event are of one moment.
+_END = select(
+    select(audit_heads.c.sequence).where(_THIS_HEAD).scalar_subquery().label("sequence"),
+    select(audit_heads.c.hash).where(_THIS_HEAD).scalar_subquery().label("hash"),
+    select(func.max(audit_events.c.sequence))
+    .where(audit_events.c.node == bindparam("node"))
+    .scalar_subquery()
+    .label("last"),
 )
 
 
@@ -139,21 +138,46 @@ class SqlStoreInspector:
 
     async def orphaned_certificates(self) -> Sequence[str]:
         """Return identifiers of certificates marked minted that belong to no enrolment."""
-        return await self._database.read(_orphans)
+        return [
+            row.id
+            async for row in self._certificates()
+            if row.origin == Origin.MINTED and row.enrolment_id is None
+        ]
 
     async def doubled_addresses(self, now: datetime) -> Sequence[str]:
         """Return `scope address_key` of addresses with more than one live minted certificate."""
-        return await self._database.read(partial(_doubled, now=now))
+        doubled: list[str] = []
+        before = ""
+        # In order of address and scope, so that what is doubled stands side by side.
+        async for row in self._certificates():
+            is_live = row.not_after > now and row.withdrawn_at is None and row.revoked_at is None
+            if row.origin != Origin.MINTED or not is_live:
+                continue
+            address = f"{row.scope} {row.address_key}"
+            if address == before and address not in doubled[-1:]:
+                doubled.append(address)
+            before = address
+        return doubled
 
     async def audit_heads(self) -> Sequence[ChainHead]:
         """Return the head of every node's chain; of one whose head was deleted, where it would begin."""
         ends = await self._database.read(_ends)
         # Events that are written from now on are not in these heads, and no fault of the chain.
-        self._last_events = {row.node: row.last or 0 for row in ends}
+        self._last_events = {node: row.last or 0 for node, row in ends.items()}
         return [
-            ChainHead(node=row.node, sequence=row.sequence or 0, hash=row.hash or GENESIS_HASH)
-            for row in ends
+            ChainHead(node=node, sequence=row.sequence or 0, hash=row.hash or GENESIS_HASH)
+            for node, row in ends.items()
         ]
+
+    async def _certificates(self) -> AsyncIterator[AnyRow]:
+        after: Sequence[str] = ("", "", "")
+        while True:
+            page = await self._database.read(partial(_certificates_after, after=after))
+            for row in page:
+                yield row
+            if len(page) < _PAGE:
+                return
+            after = page[-1].address_key, page[-1].scope, page[-1].id
 
     async def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent]:
         """Yield a node's events in order of sequence, as they were when the heads were read."""
@@ -202,13 +226,15 @@ def _known(states: type[_State], text: str | None) -> _State | None:
         return None
 
 
-def _orphans(connection: Connection) -> list[str]:
-    return list(connection.execute(_ORPHANS).scalars())
+def _certificates_after(connection: Connection, *, after: Sequence[str]) -> list[AnyRow]:
+    place = {f"after_{column.name}": value for column, value in zip(_PLACE, after, strict=True)}
+    return list(connection.execute(_PAGE_OF_CERTIFICATES, {**place, "page": _PAGE}))
 
 
-def _doubled(connection: Connection, *, now: datetime) -> list[str]:
-    return [f"{row.scope} {row.address_key}" for row in connection.execute(_DOUBLED, {"now": now})]
-
-
-def _ends(connection: Connection) -> list[AnyRow]:
-    return list(connection.execute(_ENDS))
+def _ends(connection: Connection) -> dict[str, AnyRow]:
+    nodes = set(connection.execute(_NODES_WITH_HEAD).scalars())
+    node = connection.execute(_NEXT_NODE_WITH_EVENTS, {"after": ""}).scalar_one()
+    while node is not None:
+        nodes.add(node)
+        node = connection.execute(_NEXT_NODE_WITH_EVENTS, {"after": node}).scalar_one()
+    return {node: connection.execute(_END, {"node": node}).one() for node in sorted(nodes)}

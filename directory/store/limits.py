@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from directory.limits import Limit
 from directory.store.statements import Upsert
@@ -22,7 +22,19 @@ _CHARGE = (
     .where(limit_buckets.c.bucket == bindparam("charged"))
     .values(arrival=bindparam("moved_to"))
 )
-_FORGET = delete(limit_buckets).where(limit_buckets.c.arrival < bindparam("now"))
+# Takes no lock that it would have to wait for: a charge takes several, in an order that is not ours here.
+_FULL = (
+    select(limit_buckets.c.bucket)
+    .where(limit_buckets.c.arrival < bindparam("now"))
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("full_buckets")
+)
+_FORGET = (
+    delete(limit_buckets)
+    .where(limit_buckets.c.bucket.in_(select(_FULL.c.bucket)))
+    .returning(limit_buckets.c.bucket)
+)
 
 
 def charge(connection: Connection, limits: Sequence[Limit], now: datetime) -> None:
@@ -45,6 +57,6 @@ def charge(connection: Connection, limits: Sequence[Limit], now: datetime) -> No
     )
 
 
-def forget_full(connection: Connection, now: datetime) -> int:
-    """Delete the buckets that have filled up, which are as good as none; return how many."""
-    return connection.execute(_FORGET, {"now": now}).rowcount
+def forget_full(connection: Connection, now: datetime, most: int) -> int:
+    """Delete up to so many buckets that have filled up, which are as good as none; return how many."""
+    return len(connection.execute(_FORGET, {"now": now, "most": most}).all())

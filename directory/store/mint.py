@@ -57,6 +57,8 @@ _END_EXPIRED = (
     .values(live=False, ended_because=EnrolmentEnd.EXPIRED.value)
 )
 
+_BATCH = 1000
+
 _SEALED_KEY = ("key_master_key_id", "key_wrapped_key", "key_ciphertext")
 _SEALED_PASSWORD = ("password_master_key_id", "password_wrapped_key", "password_ciphertext")
 _RECORD = Together(
@@ -100,7 +102,12 @@ class SqlMintStore:
 
     async def forget_full_buckets(self, now: datetime) -> int:
         """Delete the limits' buckets that have filled up again; return how many. For now and then."""
-        return await self._database.write(partial(limits.forget_full, now=now))
+        forgotten = 0
+        while True:
+            count = await self._database.write(partial(limits.forget_full, now=now, most=_BATCH))
+            forgotten += count
+            if count < _BATCH:
+                return forgotten
 
 
 class _SqlMintTransaction:

@@ -134,6 +134,19 @@ async def test_a_minted_certificate_of_no_enrolment_is_an_orphan(
     assert await inspector.orphaned_certificates() == ["lost"]
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+async def test_pages_of_any_size_hold_every_certificate_once(
+    database: Database, inspector: SqlStoreInspector, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(inspection, "_PAGE", page)
+    for number in range(3):
+        mailbox = Mailbox.parse(f"person-{number}@example.org")
+        await mint(database, a_reservation(f"enrolment-{number}", mailbox=mailbox))
+
+    assert await inspector.orphaned_certificates() == []
+    assert await inspector.doubled_addresses(NOW) == []
+
+
 async def test_two_live_certificates_of_one_address_are_found(
     store: Store, inspector: SqlStoreInspector
 ) -> None:

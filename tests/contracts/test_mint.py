@@ -169,6 +169,7 @@ async def test_buckets_that_have_filled_up_can_be_forgotten(store: Store) -> Non
     await mint(store.database, numbered(0, (a_limit("a:1", burst=1), a_limit("b:1", burst=2))))
 
     assert await mints.forget_full_buckets(NOW + DAY * 3 / 4) == 1
+    assert await mints.forget_full_buckets(NOW + DAY * 3 / 4) == 0
     assert await store.rows("SELECT bucket FROM limit_buckets") == [("a:1",)]
 
 
