@@ -16,6 +16,11 @@ from ca.masterkey import add_active_key, drop_retired_keys, load_master_keyring
 from ca.sealing import MasterKeyring, Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
+from directory.errors import ConfigurationRefused
+
+_ROUNDS = 10
+"""How often the secrets are wrapped anew because a service has meanwhile sealed more under the old key. It
+does so only until it looks at the key file again, before its next secret."""
 
 
 class MasterKeyRegister(Protocol):
@@ -34,7 +39,11 @@ class MasterKeyRegister(Protocol):
         ...
 
     async def drop(self, key_id: str, event: AuditEvent) -> None:
-        """Forget a key that no secret needs any more."""
+        """Forget a key that no secret needs any more.
+
+        Raises:
+            ConfigurationRefused: a secret is still sealed under it.
+        """
         ...
 
 
@@ -65,18 +74,36 @@ class MasterKeyRotation:
         Raises:
             MasterKeyUnusable: the file cannot be read or replaced.
             SealBroken: a secret does not open; it and those after it keep the old key, which stays.
+            ConfigurationRefused: something keeps sealing under the old key, such as a service that reads
+                another file than this one; the old key stays.
             StoreUnavailable: the database does not answer.
         """
         keyring = await self._with_new_key()
         active_id = keyring.active.key_id
         if active_id not in await self._register.ids():
             await self._register.register(active_id, self._event(active_id, "registered"))
-        rewrapped = await self._register.rewrap(Sealer(keyring))
+        rewrapped = await self._retire_all_but(keyring)
+        drop_retired_keys(self._path, self._passphrase, keep=await self._register.ids())
+        return Rotated(active_key_id=active_id, rewrapped=rewrapped)
+
+    async def _retire_all_but(self, keyring: MasterKeyring) -> int:
+        """Wrap every secret under the active key and forget the others; return how many were wrapped."""
+        rewrapped, rounds = 0, 0
+        while True:
+            rewrapped += await self._register.rewrap(Sealer(keyring))
+            rounds += 1
+            try:
+                await self._forget_all_but(keyring.active.key_id)
+            except ConfigurationRefused:
+                if rounds == _ROUNDS:
+                    raise
+            else:
+                return rewrapped
+
+    async def _forget_all_but(self, active_id: str) -> None:
         for key_id in await self._register.ids():
             if key_id != active_id:
                 await self._register.drop(key_id, self._event(key_id, "dropped"))
-        drop_retired_keys(self._path, self._passphrase, keep=await self._register.ids())
-        return Rotated(active_key_id=active_id, rewrapped=rewrapped)
 
     async def _with_new_key(self) -> MasterKeyring:
         keyring = load_master_keyring(self._path, self._passphrase)

@@ -81,6 +81,7 @@ def an_enroller(
     keys: ReadyKeys,
     *,
     clock: Clock | None = None,
+    sealer: Sealer = SEALER,
     mint_rules: MintRules | None = None,
     on_enrolled: Callable[[], None] = lambda: None,
     on_step: StepListener = ignore_step,
@@ -91,7 +92,7 @@ def an_enroller(
         maker=CertificateMaker(
             issuer=authority.issuer, issuer_id=authority.issuer.key_id, profile=a_profile()
         ),
-        sealer=SEALER,
+        sealer=sealer,
         rules=mint_rules or rules(),
         clock=clock or StoppedClock(),
         on_enrolled=on_enrolled,
