@@ -72,10 +72,10 @@ def succeed(*arguments: str, variables: Mapping[str, str] | None = None) -> dict
     return document
 
 
-def install(folder: Path, *, smtp: str, database: str | None = None) -> Installed:
-    """Make an installation with the commands an operator would type."""
-    init = ["init", "--dir", str(folder), "--suffix", SUFFIX]
-    config = succeed(*init, *(["--database", database] if database else []))["configuration"]
+def install(folder: Path, *, smtp: str, database: str | None = None, init: tuple[str, ...] = ()) -> Installed:
+    """Make an installation with the commands an operator would type; `init` holds further options of it."""
+    where = ("--database", database) if database else ()
+    config = succeed("init", "--dir", str(folder), "--suffix", SUFFIX, *where, *init)["configuration"]
     succeed(
         *("org", "add", "hospital", "--name", "City Hospital", "--domain", "hospital.org"),
         *("--mail-from", "keys@hospital.org", "--contact", "+49 30 1234567", "--smtp", smtp),
