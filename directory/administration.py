@@ -14,6 +14,7 @@ from directory.tokens import IssuedToken, TokenKind, issue_token
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _LONGEST_TEXT = 200
+_LONGEST_SHOWN = 40
 
 
 class OrganizationRegister(Protocol):
@@ -89,13 +90,14 @@ class Administration:
         """Add an organization.
 
         Raises:
-            ConfigurationRefused: slug, name or a domain is not acceptable.
+            ConfigurationRefused: slug, name, contact or sender is not acceptable.
             AlreadyExists: the slug or one of the domains is taken.
         """
         _check_name("slug", organization.slug)
         _check_text("name", organization.name)
         if organization.contact:
             _check_text("contact", organization.contact)
+        _check_sender(organization)
         event = self._event(
             AuditKind.ORGANIZATION_ADDED,
             organization.slug,
@@ -180,12 +182,33 @@ class Administration:
 def _check_name(key: str, name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise ConfigurationRefused(
-            key=key, reason=f"{name!r} is refused", remedy="use up to 64 of a-z, 0-9, '.', '-', '_'"
+            key=key,
+            reason=f"{_shown(name)} is refused",
+            remedy="use 1 to 64 of a-z, 0-9, '.', '-', '_', a letter or digit first and last",
         )
 
 
 def _check_text(key: str, text: str) -> None:
     if not 0 < len(text) <= _LONGEST_TEXT or not text.isprintable() or text != text.strip():
         raise ConfigurationRefused(
-            key=key, reason="is refused", remedy=f"use 1 to {_LONGEST_TEXT} visible characters"
+            key=key,
+            reason=f"{_shown(text)} is refused",
+            remedy=f"use 1 to {_LONGEST_TEXT} visible characters",
         )
+
+
+def _check_sender(organization: Organization) -> None:
+    """Refuse a sender in somebody else's name; its mail would fail DMARC (RFC 7489 section 3.1) besides."""
+    sender = organization.mail_from
+    if not any(
+        sender.domain == domain or sender.domain.endswith(f".{domain}") for domain in organization.domains
+    ):
+        raise ConfigurationRefused(
+            key="mail-from",
+            reason=f"{sender} is in none of the organization's domains",
+            remedy=f"use an address in {' or '.join(sorted(organization.domains)) or 'one that you add'}",
+        )
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
