@@ -2,9 +2,12 @@
 
 import http.client
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ldap3
+from ldap3.core.exceptions import LDAPException
 
 from tests.service import GATEWAY, SUFFIX, Running
 
@@ -12,7 +15,8 @@ TIMEOUT_SECONDS = 20
 CERTIFICATE = "userCertificate;binary"
 
 
-def ldap_connection(running: Running, *, bound: bool = True) -> ldap3.Connection:
+@contextmanager
+def ldap_connection(running: Running, *, bound: bool = True) -> Iterator[ldap3.Connection]:
     """Connect with ldap3; bound as the gateway, or not at all."""
     server = ldap3.Server(
         "127.0.0.1", port=running.ports["ldap"], get_info=ldap3.NONE, connect_timeout=TIMEOUT_SECONDS
@@ -24,22 +28,32 @@ def ldap_connection(running: Running, *, bound: bool = True) -> ldap3.Connection
         receive_timeout=TIMEOUT_SECONDS,
         check_names=False,
     )
-    if bound:
-        assert connection.bind(), connection.result
-    else:
-        connection.open()
-    return connection
+    try:
+        if bound:
+            assert connection.bind(), connection.result
+        else:
+            connection.open()
+        yield connection
+    finally:
+        # ldap3 leaves its socket open when the other side is gone.
+        with suppress(LDAPException):
+            connection.unbind()
+        if connection.socket is not None:
+            connection.socket.close()
+
+
+def certificates_of(connection: ldap3.Connection, address: str) -> list[bytes]:
+    """Ask over an open connection for one address; return the certificates."""
+    connection.search(SUFFIX, f"(mail={address})", attributes=[CERTIFICATE], size_limit=2)
+    return [
+        value for entry in connection.response or [] for value in entry["raw_attributes"].get(CERTIFICATE, [])
+    ]
 
 
 def look_up(running: Running, address: str) -> list[bytes]:
     """Ask over LDAP for one address; return the certificates."""
-    connection = ldap_connection(running)
-    connection.search(SUFFIX, f"(mail={address})", attributes=[CERTIFICATE], size_limit=2)
-    values = [
-        value for entry in connection.response or [] for value in entry["raw_attributes"].get(CERTIFICATE, [])
-    ]
-    connection.unbind()
-    return values
+    with ldap_connection(running) as connection:
+        return certificates_of(connection, address)
 
 
 def call(

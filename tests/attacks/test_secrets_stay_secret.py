@@ -1,6 +1,6 @@
 """The whole story with known secrets, and then a search for them in everything that was written.
 
-Database (with freed pages and journal), log at its most talkative, all files of the installation, all mails: a
+Database (with freed pages and journal), log at its most talkative, all files of the installation, mails: a
 secret may stand there sealed, and in no form that can be read.
 """
 
