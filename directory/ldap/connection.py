@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: Service, listener: Listener, peer_address: str) -> None:
         self._service = service
         self._settings = service.settings
+        self._peer_address = peer_address
         self._protection = Protection.TLS if listener is Listener.TLS else Protection.NONE
         self._session = service.session(peer_address, self._protection)
         self._loop = asyncio.get_running_loop()
@@ -176,6 +177,8 @@ class Connection(asyncio.Protocol):
             failure = error
             self._drive(lambda: self._session.authentication_failed(failure))
         else:
+            if gateway is None:
+                _LOG.warning("wrong credentials from %s", self._peer_address)
             self._drive(lambda: self._session.authenticated(gateway))
 
     # StartTLS.

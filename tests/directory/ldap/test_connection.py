@@ -313,7 +313,12 @@ def test_nothing_secret_and_no_address_is_logged(run: Run, caplog: pytest.LogCap
             await client.send(b"\xff alice@example.com")
             await client.rest()
 
+        async with serving() as served, client_of(served) as client:
+            await client.send(bind("cn=alice,ou=gateways,o=directory", TOKEN))
+            assert (await client.result()).code is ResultCode.INVALID_CREDENTIALS
+
     run(test())
     assert "StoreUnavailable" in caplog.text
+    assert "wrong credentials from 127.0.0.1" in caplog.text
     assert TOKEN not in caplog.text
     assert "alice" not in caplog.text
