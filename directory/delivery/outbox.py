@@ -93,5 +93,8 @@ class Outbox(Protocol):
         ...
 
     async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
-        """Never accepted: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live."""
+        """Never accepted: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live.
+
+        Where an earlier key mail of the enrolment was accepted, only this copy is given up.
+        """
         ...

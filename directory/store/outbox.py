@@ -144,6 +144,17 @@ _GIVE_UP_MAIL = (
     .where(*_STILL_OURS)
     .values(state=MailState.GIVEN_UP.value, ended_at=bindparam("moment"), last_failure=bindparam("failure"))
 )
+_WAS_ACCEPTED_BEFORE = select(
+    exists().where(
+        outgoing_mail.c.enrolment_id == bindparam("of_enrolment"),
+        outgoing_mail.c.state == MailState.ACCEPTED.value,
+    )
+)
+_BACK_TO_ACCEPTED = (
+    update(deliveries)
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .values(state=DeliveryState.ACCEPTED.value)
+)
 _BOUNCE_DELIVERY = (
     update(deliveries)
     .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
@@ -222,10 +233,14 @@ class SqlOutbox:
             if given_up.rowcount == 0:
                 return
             where = {"of_enrolment": mail.enrolment_id}
-            connection.execute(_BOUNCE_DELIVERY, where)
-            connection.execute(_FAIL_RELAY, where | {"moment": at})
-            connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
-            connection.execute(_END_ENROLMENT, where)
+            if connection.execute(_WAS_ACCEPTED_BEFORE, where).scalar_one():
+                # A copy that was asked for did not get through; the first one did, and the key with it.
+                connection.execute(_BACK_TO_ACCEPTED, where)
+            else:
+                connection.execute(_BOUNCE_DELIVERY, where)
+                connection.execute(_FAIL_RELAY, where | {"moment": at})
+                connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
+                connection.execute(_END_ENROLMENT, where)
             audit_log.append(connection, self._node, event)
 
         await self._database.write(give_up)

@@ -6,9 +6,12 @@ import pytest
 
 from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditKind
+from directory.delivery.outbox import DeliveryState
 from directory.errors import ResendRefused, Unknown
+from directory.relay import RelayState
 from directory.resending import BUDGET_PERIOD, KeyMailResender
 from directory.store.database import Database
+from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.outbox import SqlOutbox
 from directory.store.resends import SqlResendStore
 from tests.contracts.world import NOW, an_event, mint
@@ -102,6 +105,26 @@ async def test_one_that_was_given_up_is_not_sent_again(database: Database, clock
     await outbox.record_given_up(mail, at=clock.now(), failure="550 no such user", event=event)
 
     assert await refusal(database, clock) == "resend.not_live"
+
+
+async def test_a_copy_that_is_given_up_takes_nothing_back(database: Database, clock: StoppedClock) -> None:
+    enrolment = await mint(database)
+    await accept_all(database, clock)
+    await a_resender(database, clock).resend(ENROLMENT, None, "operator:test")
+    outbox = SqlOutbox(database, node="node-1")
+    (mail,) = await outbox.claim_due(
+        worker="w", now=clock.now(), lease_until=clock.now() + timedelta(hours=1), most=1
+    )
+
+    event = an_event(AuditKind.KEY_MAIL_GIVEN_UP, subject=ENROLMENT)
+    await outbox.record_given_up(mail, at=clock.now(), failure="550 mailbox full", event=event)
+
+    status = await SqlEnrolmentReader(database).enrolment(ENROLMENT, enrolment.reservation.organization_id)
+    assert (status.live, status.delivery, status.relay) == (
+        True,
+        DeliveryState.ACCEPTED,
+        RelayState.WAITING,
+    )
 
 
 async def test_an_unknown_enrolment_is_unknown(database: Database, clock: StoppedClock) -> None:

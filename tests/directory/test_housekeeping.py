@@ -1,0 +1,41 @@
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+
+from directory.errors import StoreUnavailable
+from directory.housekeeping import Housekeeping
+from tests.directory.clocks import StoppedClock
+
+
+@dataclass
+class Shelf:
+    """Counts how often it is tidied."""
+
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    tidied_at: list[datetime] = field(default_factory=list)
+    is_gone: bool = False
+
+    async def forget_full_buckets(self, now: datetime) -> int:
+        self.tidied_at.append(now)
+        self.stopped.set()
+        if self.is_gone:
+            raise StoreUnavailable(reason="gone")
+        return 1
+
+
+async def test_it_tidies_at_start_and_ends_when_told() -> None:
+    shelf, clock = Shelf(), StoppedClock()
+
+    await Housekeeping(buckets=shelf, clock=clock).run(shelf.stopped)
+
+    assert shelf.tidied_at == [clock.now()]
+
+
+async def test_a_lost_database_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Shelf(is_gone=True)
+
+    await Housekeeping(buckets=shelf, clock=StoppedClock()).run(shelf.stopped)
+
+    assert "housekeeping has to wait" in caplog.text
