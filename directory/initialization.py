@@ -1,20 +1,21 @@
 """How does an installation come into being? Everything is made in a folder beside, which then takes its name.
 
-So there is either a complete installation or none: an interrupted `init` leaves only a folder whose name says
-what it is, and is simply begun again.
+So there is either a complete installation or none: an `init` that was killed leaves only a folder whose name
+says what it is, and is simply begun again. A database elsewhere is founded in one transaction, the last step.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Self
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from ca.errors import ProfileRefused
 from ca.hierarchy import AuthorityName, create_issuing, create_root, create_tls_server
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, generate
@@ -25,14 +26,19 @@ from ca.publication import Publication
 from ca.signers import SoftwareSigner
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
-from directory.errors import ConfigurationRefused
+from directory.errors import AlreadyExists, ConfigurationRefused
+from directory.ldap.settings import StartTls
+from directory.ldap.tree import Tree
 from directory.settings import load_settings
 from directory.wiring.installation import Installation, migrate_database, open_unchecked
+from directory.workshop import workshop, write_private
 
 CONFIGURATION_NAME = "pushpki.toml"
 MASTER_KEY_NAME = "master.key"
 TLS_CERTIFICATE_NAME = "tls.crt"
 TLS_KEY_NAME = "tls.key"
+_LONGEST_IN_NAME = 40
+"""How much of the organization's name fits into the names of its CAs."""
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -72,126 +78,126 @@ async def initialize(
 
     Raises:
         ConfigurationRefused: the folder exists, the database is in use, or a value is not acceptable.
-        ProfileRefused: the authority's name or the public URL is not acceptable.
+        MasterKeyUnusable: the passphrase is not acceptable.
         StoreUnavailable: the database does not answer.
     """
-    folder = blueprint.folder
-    if folder.exists():
-        raise ConfigurationRefused(
-            key="--dir", reason=f"{folder} exists already", remedy="an installation is never overwritten"
-        )
-    workshop = folder.with_name(f"{folder.name}.initializing")
-    _clear(workshop)
-    # Names and URL are judged before anything is made.
-    AuthorityName(organization=blueprint.authority, common_name=blueprint.authority)
-    publication = Publication(blueprint.public_url)
+    publication = _judged(blueprint)
     clock = clock or SystemClock()
-
-    workshop.mkdir(mode=0o700, parents=True)
-    tell("Making the master key …")
-    create_master_key_file(workshop / MASTER_KEY_NAME, blueprint.passphrase, created=clock.now())
-    _write_private(workshop / CONFIGURATION_NAME, _configuration(blueprint).encode())
-    settings = load_settings(workshop / CONFIGURATION_NAME)
-    tell("Making the database …")
-    await migrate_database(settings)
-    async with open_unchecked(settings, blueprint.passphrase, clock=clock) as installation:
-        if await installation.issuers.all():
-            raise ConfigurationRefused(
-                key="--database", reason="the database holds an installation already", remedy="give another"
-            )
-        await installation.register_master_key(actor)
-        linter = Linter()
-        linter.warm()
-        tell("Making the root and the issuing CA …")
-        root, issuing = await _make_hierarchy(installation, blueprint, publication, linter, actor)
-        tell("Making a TLS certificate for this machine …")
-        _make_tls(workshop, clock, linter)
-    workshop.rename(folder)
-    _sync(folder.parent)
+    with workshop(blueprint.folder) as folder:
+        tell("Making the master key …")
+        create_master_key_file(folder / MASTER_KEY_NAME, blueprint.passphrase, created=clock.now())
+        write_private(folder / CONFIGURATION_NAME, _configuration(blueprint).encode())
+        settings = load_settings(folder / CONFIGURATION_NAME)
+        tell("Making the database …")
+        await migrate_database(settings)
+        async with open_unchecked(settings, blueprint.passphrase, clock=clock) as installation:
+            with _refusing_a_founded_database():
+                await installation.founding.refuse_founded()
+            linter = Linter()
+            tell("Making a TLS certificate for this machine …")
+            _make_tls(folder, clock, linter)
+            tell("Making the root and the issuing CA …")
+            hierarchy = _Hierarchy.create(blueprint.authority, publication, linter, clock.now())
+            # The last step: with it the installation is complete but for its name.
+            with _refusing_a_founded_database():
+                await hierarchy.record(installation, actor)
     return Created(
-        configuration=folder / CONFIGURATION_NAME,
-        root_fingerprint=root.certificate.fingerprint(hashes.SHA256()).hex(),
-        issuer_id=issuing,
+        configuration=blueprint.folder / CONFIGURATION_NAME,
+        root_fingerprint=hierarchy.root.certificate.fingerprint(hashes.SHA256()).hex(),
+        issuer_id=hierarchy.issuing.key_id,
     )
 
 
-async def _make_hierarchy(
-    installation: Installation, blueprint: Blueprint, publication: Publication, linter: Linter, actor: str
-) -> tuple[Issuer, str]:
-    now = installation.clock.now()
-    year = now.year
+def _judged(blueprint: Blueprint) -> Publication:
+    """Judge what can be judged before anything is made; return where the authority publishes."""
+    Tree(blueprint.suffix, StartTls.OFFERED)
+    try:
+        AuthorityName(organization=blueprint.authority, common_name=blueprint.authority)
+    except ProfileRefused as error:
+        raise ConfigurationRefused(
+            key="--name", reason=f"{blueprint.authority!r} is refused", remedy=error.reason
+        ) from error
+    try:
+        return Publication(blueprint.public_url)
+    except ProfileRefused as error:
+        raise ConfigurationRefused(
+            key="--public-url",
+            reason=f"{blueprint.public_url!r} {error.reason}",
+            remedy="give a URL such as http://pki.hospital.org",
+        ) from error
 
-    def named(what: str) -> AuthorityName:
-        return AuthorityName(
-            organization=blueprint.authority, common_name=f"{blueprint.authority[:40]} {what} {year}"
+
+@contextmanager
+def _refusing_a_founded_database() -> Iterator[None]:
+    try:
+        yield
+    except AlreadyExists as error:
+        raise ConfigurationRefused(
+            key="--database",
+            reason="the database holds an installation already",
+            remedy="give another; or, if its folder is still named DIR.initializing-…, rename that",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hierarchy:
+    """Root and issuing CA, with their keys."""
+
+    root: Issuer
+    root_key: PrivateKey = field(repr=False)
+    issuing: Issuer
+    issuing_key: PrivateKey = field(repr=False)
+
+    @classmethod
+    def create(cls, authority: str, publication: Publication, linter: Linter, now: datetime) -> Self:
+        """Make both; nothing is stored yet."""
+
+        def named(what: str) -> AuthorityName:
+            name = f"{authority[:_LONGEST_IN_NAME].strip()} {what} {now.year}"
+            return AuthorityName(organization=authority, common_name=name)
+
+        root_certificate, root_key = create_root(_profile(Purpose.ROOT_CA), named("Root CA"), now, linter)
+        root = Issuer(root_certificate, SoftwareSigner(root_key), publication, linter)
+        profile = _profile(Purpose.ISSUING_CA)
+        issuing_key = generate(profile.key_algorithm)
+        certificate = create_issuing(root, profile, named("Issuing CA"), issuing_key.public_key(), now)
+        issuing = Issuer(certificate, SoftwareSigner(issuing_key), publication, linter)
+        return cls(root=root, root_key=root_key, issuing=issuing, issuing_key=issuing_key)
+
+    async def record(self, installation: Installation, actor: str) -> None:
+        """Store both, sealed, and the master key's name, as one durable transaction."""
+        now = installation.clock.now()
+        made: tuple[tuple[Issuer, PrivateKey, Purpose, str | None], ...] = (
+            (self.root, self.root_key, Purpose.ROOT_CA, None),
+            (self.issuing, self.issuing_key, Purpose.ISSUING_CA, self.root.key_id),
         )
-
-    root_profile = _profile(Purpose.ROOT_CA)
-    root_certificate, root_key = create_root(root_profile, named("Root CA"), now, linter)
-    root = Issuer(root_certificate, SoftwareSigner(root_key), publication, linter)
-    issuing_profile = _profile(Purpose.ISSUING_CA)
-    issuing_key = generate(issuing_profile.key_algorithm)
-    issuing_certificate = create_issuing(
-        root, issuing_profile, named("Issuing CA"), issuing_key.public_key(), now
-    )
-    issuing = Issuer(issuing_certificate, SoftwareSigner(issuing_key), publication, linter)
-    made: tuple[tuple[Issuer, PrivateKey, Purpose, str | None], ...] = (
-        (root, root_key, Purpose.ROOT_CA, None),
-        (issuing, issuing_key, Purpose.ISSUING_CA, root.key_id),
-    )
-    for issuer, key, purpose, parent_id in made:
-        event = AuditEvent(
-            kind=AuditKind.ISSUER_CREATED,
-            at=now,
-            actor=actor,
-            subject=issuer.key_id,
-            detail={"name": issuer.name.rfc4514_string()},
-        )
-        await installation.add_issuer(issuer, key, purpose=purpose, parent_id=parent_id, event=event)
-    return root, issuing.key_id
+        created = [
+            (
+                installation.sealed_issuer(issuer, key, purpose=purpose, parent_id=parent_id),
+                AuditEvent(
+                    kind=AuditKind.ISSUER_CREATED,
+                    at=now,
+                    actor=actor,
+                    subject=issuer.key_id,
+                    detail={"name": issuer.name.rfc4514_string()},
+                ),
+            )
+            for issuer, key, purpose, parent_id in made
+        ]
+        key_id = installation.sealer.active_key_id
+        event = AuditEvent(kind=AuditKind.SERVICE_INITIALIZED, at=now, actor=actor, subject=key_id)
+        await installation.founding.found(key_id, created, event)
 
 
 def _profile(purpose: Purpose) -> Profile:
     return Profile.from_config(ProfileConfig.standard(purpose))
 
 
-def _make_tls(workshop: Path, clock: Clock, linter: Linter) -> None:
+def _make_tls(folder: Path, clock: Clock, linter: Linter) -> None:
     certificate, key = create_tls_server(_LOCAL_HOSTS, clock.now(), linter)
-    _write_private(
-        workshop / TLS_KEY_NAME, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    _write_public(workshop / TLS_CERTIFICATE_NAME, certificate)
-
-
-def _write_public(path: Path, certificate: x509.Certificate) -> None:
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _clear(workshop: Path) -> None:
-    """Remove what an interrupted `init` left behind; anything else of that name is not ours to remove."""
-    if not workshop.exists():
-        return
-    if not (workshop / MASTER_KEY_NAME).exists() and any(workshop.iterdir()):
-        raise ConfigurationRefused(
-            key="--dir", reason=f"{workshop} is in the way", remedy="remove it, or choose another folder"
-        )
-    shutil.rmtree(workshop)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(folder / TLS_KEY_NAME, pem)
+    (folder / TLS_CERTIFICATE_NAME).write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
 def _configuration(blueprint: Blueprint) -> str:

@@ -65,7 +65,7 @@ class SqlIssuers:
         Raises:
             AlreadyExists: there is an issuer with this key.
         """
-        await self._database.write(partial(_add, node=self._node, issuer=issuer, event=event))
+        await self._database.write(partial(add, node=self._node, issuer=issuer, event=event))
 
     async def active(self) -> ActiveIssuer:
         """Return the issuing CA that signs recipients' certificates.
@@ -105,7 +105,12 @@ def certificates_by_id(connection: Connection) -> dict[str, tuple[str | None, by
     return {row.id: (row.parent_id, row.der) for row in connection.execute(_CERTIFICATES)}
 
 
-def _add(connection: Connection, *, node: str, issuer: StoredIssuer, event: AuditEvent) -> None:
+def add(connection: Connection, *, node: str, issuer: StoredIssuer, event: AuditEvent) -> None:
+    """Add an issuer, in the transaction under way.
+
+    Raises:
+        AlreadyExists: there is an issuer with this key.
+    """
     if issuer.active:
         connection.execute(_RETIRE, {"of_purpose": issuer.purpose.value})
     added = connection.execute(

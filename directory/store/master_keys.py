@@ -79,7 +79,7 @@ class SqlMasterKeys:
         Raises:
             AlreadyExists: it is registered.
         """
-        await self._database.write(partial(_register, node=self._node, key_id=key_id, event=event))
+        await self._database.write(partial(register, node=self._node, key_id=key_id, event=event))
 
     async def ids(self) -> Sequence[str]:
         """Return the names of the registered keys, the oldest first."""
@@ -115,7 +115,12 @@ class SqlMasterKeys:
         await self._database.write(partial(_drop, node=self._node, key_id=key_id, event=event))
 
 
-def _register(connection: Connection, *, node: str, key_id: str, event: AuditEvent) -> None:
+def register(connection: Connection, *, node: str, key_id: str, event: AuditEvent) -> None:
+    """Let secrets be sealed under this key, in the transaction under way.
+
+    Raises:
+        AlreadyExists: it is registered.
+    """
     added = connection.execute(_REGISTER.on(connection), {"id": key_id, "created_at": event.at})
     if added.one_or_none() is None:
         raise AlreadyExists(kind="master key", name=key_id)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -13,10 +14,9 @@ from ca.keys import PrivateKey, to_pkcs8
 from ca.profiles import Purpose
 from ca.sealing import SecretIdentity, SecretKind
 from directory.administration import Administration
-from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
-from directory.errors import Unknown
+from directory.errors import ConfigurationRefused, StoreUnavailable, Unknown
 from directory.keyring import LiveSealer
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
@@ -25,6 +25,7 @@ from directory.settings import Settings, read_secret_file
 from directory.store.audit_log import SqlAuditLog
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
+from directory.store.founding import SqlFounding
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers, StoredIssuer
 from directory.store.master_keys import SqlMasterKeys
@@ -125,23 +126,16 @@ class Installation:
                     return listed.gateway
         raise Unknown(kind="gateway", name=name)
 
-    async def register_master_key(self, actor: str) -> None:
-        """Let secrets be sealed under the master key of a new installation."""
-        key_id = self.sealer.active_key_id
-        event = AuditEvent(
-            kind=AuditKind.SERVICE_INITIALIZED, at=self.clock.now(), actor=actor, subject=key_id
-        )
-        await self.master_keys.register(key_id, event)
+    @property
+    def founding(self) -> SqlFounding:
+        """What makes an installation of an empty database."""
+        return SqlFounding(self.database, node=self.node)
 
-    async def add_issuer(
-        self, issuer: Issuer, key: PrivateKey, *, purpose: Purpose, parent_id: str | None, event: AuditEvent
-    ) -> None:
-        """Store an issuer with its private key, sealed.
-
-        Raises:
-            AlreadyExists: there is an issuer with this key.
-        """
-        stored = StoredIssuer(
+    def sealed_issuer(
+        self, issuer: Issuer, key: PrivateKey, *, purpose: Purpose, parent_id: str | None
+    ) -> StoredIssuer:
+        """Return an issuer as it is stored: with its private key, sealed."""
+        return StoredIssuer(
             issuer_id=issuer.key_id,
             parent_id=parent_id,
             purpose=purpose,
@@ -149,9 +143,8 @@ class Installation:
             certificate=issuer.certificate.public_bytes(Encoding.DER),
             sealed_key=self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id)),
             active=True,
-            created_at=event.at,
+            created_at=self.clock.now(),
         )
-        await self.issuers.add(stored, event)
 
 
 @asynccontextmanager
@@ -161,13 +154,18 @@ async def open_installation(
     """Open an installation that is complete: its schema current, its master key the database's own.
 
     Raises:
-        ConfigurationRefused: the database URL or password file cannot be used.
+        ConfigurationRefused: the database URL or password file cannot be used, or its file is missing.
         MasterKeyUnusable: the master key cannot be used, or belongs to another database.
         StoreOutdated, StoreNewer: the schema is not this version's.
         StoreUnavailable: the database does not answer.
     """
+    refuse_missing_database(settings)
     async with open_unchecked(settings, passphrase, clock=clock) as installation:
-        await require_current(installation.database)
+        try:
+            await require_current(installation.database)
+        except StoreUnavailable as error:
+            # The first touch; the URL never holds a password.
+            raise StoreUnavailable(reason=f"{error.reason} ({settings.database.url})") from error
         registered = await installation.master_keys.ids()
         if not any(installation.sealer.knows(key_id) for key_id in registered):
             raise MasterKeyUnusable(
@@ -198,6 +196,22 @@ async def open_unchecked(
         )
     finally:
         await database.close()
+
+
+def refuse_missing_database(settings: Settings) -> None:
+    """Return unless the database is an SQLite file that is not there.
+
+    Raises:
+        ConfigurationRefused: it is; a directory that began with an empty one would mint every address anew.
+    """
+    prefix = "sqlite:///"
+    url = settings.database.url
+    if url.startswith(prefix) and not Path(url.removeprefix(prefix)).exists():
+        raise ConfigurationRefused(
+            key="database.url",
+            reason=f"{url} is missing",
+            remedy="restore it from its backup, or name the right one",
+        )
 
 
 async def migrate_database(settings: Settings) -> str:
