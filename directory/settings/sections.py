@@ -216,6 +216,9 @@ class DeliverySection(_Section):
     """Mails that one process works on at a time."""
     connections_per_host: int = Field(default=8, ge=1, le=256)
     """Connections to one smart host at a time."""
+    first_retry_seconds: float = Field(default=60, gt=0, le=3600)
+    """How long a mail that was not accepted waits for its second attempt, at least; at most twice that. Each
+    further pause is twice as long, up to four hours (RFC 5321 section 4.5.4.1)."""
     poll_seconds: float = Field(default=30, gt=0, le=3600)
     """How often due mail is looked for that another process has queued."""
     helo_name: str = Field(default="localhost", pattern=r"^[A-Za-z0-9.-]{1,253}$")

@@ -1,15 +1,18 @@
 """What mints? The authority, its keys and rules, put together for `serve` and for a single lookup."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from ca.address import Mailbox
+from ca.errors import KeyRefused, LintFailed, ProfileRefused
 from ca.issuance import Issuer
 from ca.keypool import KeyPool
-from ca.keys import unsafe_from_sealed_pkcs8
+from ca.keys import PublicKey, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
@@ -17,8 +20,8 @@ from ca.signers import SoftwareSigner
 from directory.enrolment import CertificateMaker, Enroller, MintRules
 from directory.errors import ConfigurationRefused
 from directory.limits import MintRates, Rate
-from directory.lookup import Lookup
-from directory.policy import MintPolicy
+from directory.lookup import Answer, Lookup, Minter
+from directory.policy import MintContext, MintPolicy
 from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
 from directory.store.lookup import SqlDirectoryReader
@@ -27,6 +30,12 @@ from directory.wiring.installation import Installation, ca_key_identity
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_A_PERSONS_PATIENCE = timedelta(minutes=1)
+_SETTING_OF_FIELD = {
+    "base_url": "ca.public_url",
+    "validity": "ca.validity_days",
+    "policy_oid": "ca.policy_oid",
+}
 _PROFILES = {"encryption": Purpose.RECIPIENT_ENCRYPTION, "dual": Purpose.RECIPIENT_DUAL}
 
 
@@ -37,13 +46,12 @@ def key_pool(settings: Settings) -> KeyPool:
 
 
 async def certificate_maker(installation: Installation) -> CertificateMaker:
-    """Load the active issuing CA, and rehearse a certificate of the configured profile with it.
+    """Load the active issuing CA, with the profile it is to certify recipients by.
 
     Raises:
-        ConfigurationRefused: the issuing CA's key is not in the database.
+        ConfigurationRefused: the issuing CA's key is not in the database, or the profile is refused.
         Unknown: there is no issuing CA.
         SealBroken: its key does not open.
-        ProfileRefused, KeyRefused, LintFailed: recipients cannot be certified as configured.
     """
     settings = installation.settings
     active = (await installation.issuers.active()).issuer
@@ -54,13 +62,43 @@ async def certificate_maker(installation: Installation) -> CertificateMaker:
     )
     linter = Linter()
     linter.warm()
-    issuer = Issuer(
-        x509.load_der_x509_certificate(active.certificate),
-        SoftwareSigner(key),
-        Publication(settings.ca.public_url),
-        linter,
-    )
-    return CertificateMaker(issuer=issuer, issuer_id=active.issuer_id, profile=recipient_profile(settings))
+    with _naming_the_key():
+        issuer = Issuer(
+            x509.load_der_x509_certificate(active.certificate),
+            SoftwareSigner(key),
+            Publication(settings.ca.public_url),
+            linter,
+        )
+        return CertificateMaker(
+            issuer=issuer, issuer_id=active.issuer_id, profile=recipient_profile(settings)
+        )
+
+
+def rehearse(maker: CertificateMaker, public_key: PublicKey, now: datetime) -> None:
+    """Find out at start, not at the first lookup, that recipients can be certified as configured.
+
+    Raises:
+        ConfigurationRefused: they cannot.
+    """
+    with _naming_the_key():
+        maker.issuer.rehearse(maker.profile, public_key, now)
+
+
+@contextmanager
+def _naming_the_key() -> Iterator[None]:
+    """Turn what the authority refuses into the setting that made it refuse."""
+    try:
+        yield
+    except ProfileRefused as error:
+        raise ConfigurationRefused(
+            key=_SETTING_OF_FIELD.get(error.field, "ca"), reason=error.reason
+        ) from error
+    except (KeyRefused, LintFailed) as error:
+        raise ConfigurationRefused(
+            key="ca",
+            reason=f"recipients cannot be certified like this: {error}",
+            remedy="see ca.public_url, ca.policy_oid and ca.profile",
+        ) from error
 
 
 def recipient_profile(settings: Settings) -> Profile:
@@ -101,8 +139,9 @@ def enroller(
     *,
     maker: CertificateMaker,
     keys: KeyPool,
-    on_enrolled: Callable[[], None],
-    on_step: StepListener,
+    on_enrolled: Callable[[], None] = lambda: None,
+    on_step: StepListener = ignore_step,
+    rules: MintRules | None = None,
 ) -> Enroller:
     """Return what mints."""
     return Enroller(
@@ -110,14 +149,14 @@ def enroller(
         keys=keys,
         maker=maker,
         sealer=installation.sealer,
-        rules=mint_rules(installation.settings),
+        rules=rules or mint_rules(installation.settings),
         clock=installation.clock,
         on_enrolled=on_enrolled,
         on_step=on_step,
     )
 
 
-def lookup(installation: Installation, minter: Enroller) -> Lookup:
+def lookup(installation: Installation, minter: Minter) -> Lookup:
     """Return what answers questions."""
     policy = installation.settings.policy
     return Lookup(
@@ -130,22 +169,29 @@ def lookup(installation: Installation, minter: Enroller) -> Lookup:
     )
 
 
-@asynccontextmanager
-async def minting_lookup(installation: Installation) -> AsyncIterator[Lookup]:
-    """Answer questions in a process that serves nobody else; the key mail is left to the service.
+class CommandMinter:
+    """Mints for a command, in a process that serves nobody else; the key mail is left to the service.
 
-    Raises:
-        ConfigurationRefused, SealBroken, Unknown, ProfileRefused, KeyRefused, LintFailed: see
-            `certificate_maker`.
+    Everything it takes is made ready when something is to be minted, which is rare; and a person waits longer
+    for a key than a gateway.
     """
-    settings = installation.settings
-    with KeyPool(settings.ca.key_algorithm, target=0, threads=1) as keys:
-        minter = enroller(
-            installation,
-            maker=await certificate_maker(installation),
-            keys=keys,
-            on_enrolled=lambda: None,
-            on_step=ignore_step,
-        )
-        yield lookup(installation, minter)
-        await minter.settle()
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+        """Mint once.
+
+        Raises:
+            ConfigurationRefused, SealBroken, Unknown: see `certificate_maker`.
+            StoreUnavailable: the database does not answer.
+        """
+        installation = self._installation
+        rules = replace(mint_rules(installation.settings), patience=_A_PERSONS_PATIENCE)
+        with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
+            maker = await certificate_maker(installation)
+            minter = enroller(installation, maker=maker, keys=keys, rules=rules)
+            try:
+                return await minter.mint(mailbox, context)
+            finally:
+                await minter.settle()

@@ -6,39 +6,37 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from urllib.parse import urlsplit
+from typing import Self
 
+from ca.errors import MasterKeyUnusable
 from ca.keypool import KeyPool
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Authentication
 from directory.delivery.keymail import KeyMailComposer
-from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
 from directory.errors import ConfigurationRefused, StoreUnavailable
+from directory.housekeeping import Housekeeping
 from directory.http.app import create_app
-from directory.http.server import HttpServer, TlsFiles
-from directory.http.services import HttpServices, HttpSettings, NamedCheck
+from directory.http.server import HttpServer
+from directory.http.services import HttpServices, NamedCheck
 from directory.ldap.connection import Listener
 from directory.ldap.server import LdapServer
-from directory.ldap.settings import ClearCredentials, LdapSettings
 from directory.lookup import Lookup
 from directory.relay import RelayDesk
-from directory.settings import ListenAddress, Settings
+from directory.settings import ListenAddress
 from directory.steps import StepListener, ignore_step
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.inspection import SqlStoreInspector
+from directory.store.mint import SqlMintStore
 from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
-from directory.wiring import minting
+from directory.wiring import extracts, minting
 from directory.wiring.installation import Installation
 
 logger = logging.getLogger(__name__)
 
 _LDAP_GRACE_SECONDS = 5.0
-_LDAP_MARGIN_SECONDS = 0.2
-"""What a search may take beyond the patience of the mint, which normally answers first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,41 +60,42 @@ async def serving(
     """Serve until the context ends; then stop in order: no new questions, mints under way end, mails too.
 
     Raises:
-        ConfigurationRefused: an address, a TLS file or the issuing CA cannot be used.
+        ConfigurationRefused: an address, a TLS file or the issuing CA cannot be used, or recipients cannot
+            be certified as configured.
         SealBroken: the issuing CA's key does not open.
-        ProfileRefused, KeyRefused, LintFailed: recipients cannot be certified as configured.
         StoreUnavailable: the database does not answer.
     """
     settings = installation.settings
-    tls = _tls_context(settings)
+    tls = extracts.ldap_tls(settings)
     async with AsyncExitStack() as stack:
         # 1. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
         maker = await minting.certificate_maker(installation)
         first_key = await asyncio.wrap_future(keys.take())
-        await asyncio.to_thread(
-            maker.issuer.rehearse, maker.profile, first_key.public_key(), installation.clock.now()
-        )
+        await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), installation.clock.now())
 
-        # 2. What delivers, before anything can be minted.
-        worker = _worker(installation, on_step)
-        await stack.enter_async_context(_running(worker))
+        # 2. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
+        #    starting. A second one, started by mistake, must not take up the mails of the first.
+        delivery = await stack.enter_async_context(_Delivery(_worker(installation, on_step)))
         minter = minting.enroller(
-            installation, maker=maker, keys=keys, on_enrolled=worker.notify, on_step=on_step
+            installation, maker=maker, keys=keys, on_enrolled=delivery.worker.notify, on_step=on_step
         )
         stack.push_async_callback(minter.settle)
         lookup = minting.lookup(installation, minter)
+
+        await stack.enter_async_context(_tidied(installation))
 
         # 3. What is asked.
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
         ldap, ldaps = await _serve_ldap(installation, lookup, tls, stack)
         http = await _serve_http(installation, lookup, keys, stack)
+        delivery.begin()
         yield Listening(http=http, ldap=ldap, ldaps=ldaps)
 
 
 def _worker(installation: Installation, on_step: StepListener) -> DeliveryWorker:
-    settings = _delivery_settings(installation.settings)
+    settings = extracts.delivery_settings(installation.settings)
     return DeliveryWorker(
         name=installation.node,
         outbox=SqlOutbox(installation.database, node=installation.node),
@@ -109,13 +108,37 @@ def _worker(installation: Installation, on_step: StepListener) -> DeliveryWorker
     )
 
 
+class _Delivery:
+    """The delivery worker as a task, from `begin` to the end of the context."""
+
+    def __init__(self, worker: DeliveryWorker) -> None:
+        self.worker = worker
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Take up what is due."""
+        self._task = asyncio.create_task(self.worker.run(), name="delivery worker")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._task is not None:
+            self.worker.stop()
+            await self._task
+
+
 @asynccontextmanager
-async def _running(worker: DeliveryWorker) -> AsyncIterator[None]:
-    task = asyncio.create_task(worker.run(), name="delivery worker")
+async def _tidied(installation: Installation) -> AsyncIterator[None]:
+    stopped = asyncio.Event()
+    housekeeping = Housekeeping(
+        buckets=SqlMintStore(installation.database, node=installation.node), clock=installation.clock
+    )
+    task = asyncio.create_task(housekeeping.run(stopped), name="housekeeping")
     try:
         yield
     finally:
-        worker.stop()
+        stopped.set()
         await task
 
 
@@ -126,16 +149,7 @@ async def _serve_ldap(
     server = LdapServer(
         answer=lookup.answer,
         named_gateway=Authentication(installation.callers).named_gateway,
-        settings=LdapSettings(
-            suffix=settings.directory.suffix,
-            anonymous_read=settings.directory.anonymous_read,
-            clear_credentials=(
-                ClearCredentials.LOOPBACK
-                if settings.directory.credentials_in_clear_from_loopback
-                else ClearCredentials.NOBODY
-            ),
-            answer_within=settings.mint.patience_seconds + _LDAP_MARGIN_SECONDS,
-        ),
+        settings=extracts.ldap_settings(settings),
         tls=tls,
     )
     stack.push_async_callback(server.stop, _LDAP_GRACE_SECONDS)
@@ -175,11 +189,11 @@ async def _serve_http(
             issuers=SqlStoreInspector(database),
             readiness=_Readiness(installation, keys),
             clock=installation.clock,
-            settings=_http_settings(settings),
+            settings=extracts.http_settings(settings),
         )
     )
     listen = settings.http.listen
-    server = HttpServer(app, host=listen.host, port=listen.port, tls=_http_tls(settings))
+    server = HttpServer(app, host=listen.host, port=listen.port, tls=extracts.http_tls(settings))
     await server.start()
     stack.push_async_callback(server.stop)
     return ListenAddress(host=listen.host, port=server.port)
@@ -204,62 +218,12 @@ class _Readiness:
         return NamedCheck(name="database")
 
     def _master_key(self) -> NamedCheck:
-        path = self._installation.settings.master_key.file
-        return NamedCheck(name="master_key", failure=None if path.exists() else "the file is missing")
-
-
-def _http_settings(settings: Settings) -> HttpSettings:
-    listen = settings.http.listen
-    own = {"localhost", "127.0.0.1", "::1", listen.host, urlsplit(settings.ca.public_url).hostname or ""}
-    return HttpSettings(
-        allowed_hosts=frozenset(own - {""}) | settings.http.allowed_hosts,
-        anonymous_read=settings.directory.anonymous_read,
-        credentials_in_clear_from_loopback=settings.directory.credentials_in_clear_from_loopback,
-        trusted_proxies=settings.http.trusted_proxies,
-    )
-
-
-def _http_tls(settings: Settings) -> TlsFiles | None:
-    if not settings.http.tls:
-        return None
-    certificate, key = settings.tls.certificate, settings.tls.key
-    if certificate is None or key is None:
-        raise ConfigurationRefused(
-            key="http.tls", reason="HTTPS needs a certificate", remedy="set tls.certificate and tls.key"
-        )
-    return TlsFiles(certificate=certificate, key=key)
-
-
-def _delivery_settings(settings: Settings) -> DeliverySettings:
-    delivery = settings.delivery
-    return DeliverySettings(
-        hold=timedelta(days=delivery.hold_days),
-        poll=timedelta(seconds=delivery.poll_seconds),
-        in_flight=delivery.in_flight,
-        connections_per_host=delivery.connections_per_host,
-        helo_name=delivery.helo_name,
-        ca_file=delivery.ca_file,
-        allow_clear_beyond_loopback=delivery.allow_clear_beyond_loopback,
-    )
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the server side of TLS: 1.2 or newer, ciphers with forward secrecy (RFC 9325 section 4)."""
-    certificate, key = settings.tls.certificate, settings.tls.key
-    if certificate is None or key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationRefused(
-            key="tls.certificate",
-            reason=f"{certificate} and {key} cannot be used: {error.strerror or type(error).__name__}",
-            remedy="give a PEM certificate chain and its unencrypted PEM key",
-        ) from error
-    return context
+        failure = None if self._installation.settings.master_key.file.exists() else "the file is missing"
+        try:
+            self._installation.sealer.knows("")  # reads the file again if it has changed
+        except MasterKeyUnusable as error:
+            failure = error.reason
+        return NamedCheck(name="master_key", failure=failure)
 
 
 async def _record(installation: Installation, kind: AuditKind) -> None:
