@@ -1,8 +1,8 @@
 """How does a command come by its installation? The option --config, the passphrase, the event loop."""
 
 import asyncio
-import getpass
 import os
+import pwd
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -24,8 +24,12 @@ Config = Annotated[
 
 
 def operator() -> str:
-    """Name who runs the command, as the audit log will."""
-    return f"operator:{getpass.getuser()}"
+    """Name who runs the command, as the audit log will: as the system knows him, whatever his environment."""
+    uid = os.getuid()
+    try:
+        return f"operator:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:  # a container's arbitrary user has no name
+        return f"operator:uid-{uid}"
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -38,7 +42,7 @@ def read_settings(config: Path | None) -> Settings:
 
 
 def passphrase_of(settings: Settings) -> bytes | None:
-    """Return the master key's passphrase from its file, or from whoever sits at the terminal.
+    """Return the master key's passphrase from its file; None where it has none.
 
     Raises:
         ConfigurationRefused: the file cannot be used.

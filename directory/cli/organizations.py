@@ -1,6 +1,7 @@
 """`pushpki org`: the organizations that send."""
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from ca.passwords import PasswordStyle
 from ca.sealing import SealedSecret
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
-from directory.cli.smarthost import parse_smart_host
+from directory.cli.smarthost import parse_smart_host, refuse_clear_beyond_loopback
 from directory.errors import ConfigurationRefused
 from directory.organization import Organization, SmartHost, smtp_password_identity
 from directory.settings import parse_domain, parse_mailbox, read_secret_file
@@ -53,13 +54,7 @@ def add(
             name=name,
             domains=frozenset(parse_domain("--domain", one) for one in domain),
             mail_from=sender,
-            smart_host=SmartHost(
-                host=smart_host.host,
-                port=smart_host.port,
-                security=smart_host.security,
-                username=smart_host.username,
-                sealed_password=sealed_password,
-            ),
+            smart_host=replace(smart_host, sealed_password=sealed_password),
             isolated=isolated,
             package_format=package_format,
             password_style=password_style,
@@ -68,6 +63,8 @@ def add(
 
     async def work() -> Organization:
         async with installation(config) as opened:
+            if not opened.settings.delivery.allow_clear_beyond_loopback:
+                refuse_clear_beyond_loopback(smart_host)
             organization = described(_sealed(opened, password, organization_id))
             await opened.administration(operator()).add_organization(organization)
             return organization

@@ -1,11 +1,9 @@
 """`pushpki verify` and `pushpki migrate`: is what is stored whole, and of this version?"""
 
-import asyncio
-
 from directory.cli.opening import Config, installation, read_settings, run
 from directory.cli.output import Json, progress, show
 from directory.verification import Violation
-from directory.wiring.installation import migrate_database
+from directory.wiring.installation import migrate_database, refuse_missing_database
 
 EXIT_VIOLATED = 1
 
@@ -35,6 +33,7 @@ def verify(*, config: Config = None, as_json: Json = False) -> None:
 def migrate(*, config: Config = None, as_json: Json = False) -> None:
     """Bring the database to the schema of this version."""
     settings = read_settings(config)
+    refuse_missing_database(settings)
     with progress.status("Migrating …"):
-        revision = asyncio.run(migrate_database(settings))
+        revision = run(migrate_database(settings))
     show({"schema": revision}, as_json=as_json, lines=[f"The database has schema {revision}."])
