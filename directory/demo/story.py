@@ -5,7 +5,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
+from http.client import HTTPException
 from pathlib import Path
+
+from ldap3.core.exceptions import LDAPException
 
 from directory.demo.people import (
     LookupResult,
@@ -21,6 +24,8 @@ from directory.demo.postbox import Postbox
 RECIPIENT = "jordan.doe@example.org"
 GATEWAY = "mailgate"
 AGENT = "desk@hospital.example.com"
+KEY_MAIL_NAME = "key-mail.eml"
+"""Where the key mail that arrived is kept, for whoever wants to look at it."""
 _MAIL_ARRIVES_WITHIN_SECONDS = 30
 
 
@@ -33,7 +38,8 @@ class Stage:
     ldap_port: int
     gateway_token: str
     agent_token: str
-    folder: Path
+    home: Path
+    """The folder of the installation."""
 
 
 async def tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) -> None:
@@ -42,6 +48,15 @@ async def tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) 
     Raises:
         StoryFailed: a step did not turn out as it must.
     """
+    try:
+        await _tell(stage, postbox, say)
+    except TimeoutError as error:
+        raise StoryFailed("a step took too long") from error
+    except (OSError, HTTPException, LDAPException, ValueError) as error:
+        raise StoryFailed(f"{type(error).__name__}: {error}") from error
+
+
+async def _tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) -> None:
     gateway = await asyncio.to_thread(
         SendingGateway,
         ldap_port=stage.ldap_port,
@@ -65,7 +80,7 @@ async def tell(stage: Stage, postbox: Postbox, say: Callable[[str, str], None]) 
         message = await asyncio.wait_for(postbox.next_message(), timeout=_MAIL_ARRIVES_WITHIN_SECONDS)
         _expect(message["To"] == RECIPIENT, "the key mail went to somebody else")
         file_name, key_package = key_package_in(message)
-        (stage.folder / "key-mail.eml").write_bytes(message.as_bytes())
+        (stage.home / KEY_MAIL_NAME).write_bytes(message.as_bytes())
         say("Meanwhile the key mail has arrived at the recipient", _mail_described(message, file_name))
 
         password = await asyncio.to_thread(_relay_password, stage)
