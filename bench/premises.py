@@ -1,0 +1,19 @@
+"""What does a benchmark take for granted? If that does not hold its figures mean nothing, and it stops."""
+
+
+class PremiseBroken(Exception):
+    """A benchmark ran under other circumstances than it says."""
+
+    def __init__(self, premise: str) -> None:
+        super().__init__(premise)
+        self.premise = premise
+
+
+def require(holds: object, premise: str) -> None:
+    """Stop, saying which premise was broken, unless it holds.
+
+    Raises:
+        PremiseBroken: it does not.
+    """
+    if not holds:
+        raise PremiseBroken(premise)

@@ -1,0 +1,71 @@
+"""How much processor time does another process use, and for what? Read from `/proc`, so only on Linux.
+
+The service's key pool threads are told apart by their lower priority, which only they have.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+# Positions in /proc/PID/stat (proc(5)), counted from the state, which follows the name in parentheses.
+_UTIME, _STIME, _NICE = 11, 12, 16
+
+_IDLE_SHARE = 0.02
+_IDLE_FOR_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuTime:
+    """Seconds of processor time a process has used since it began."""
+
+    total: float
+    in_the_background: float
+    """Of its threads with a lower priority than the process: the key pool's."""
+
+    @property
+    def in_the_foreground(self) -> float:
+        """Everything but making keys."""
+        return self.total - self.in_the_background
+
+    def __sub__(self, earlier: "CpuTime") -> "CpuTime":
+        return CpuTime(
+            total=self.total - earlier.total,
+            in_the_background=self.in_the_background - earlier.in_the_background,
+        )
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_time(pid: int) -> CpuTime:
+    """Return what a process has used; its background threads must be those it still has."""
+    process = Path(f"/proc/{pid}")
+    threads = [_stat(thread) for thread in (process / "task").iterdir()]
+    total, nice = _stat(process)
+    return CpuTime(total=total, in_the_background=sum(used for used, niceness in threads if niceness > nice))
+
+
+def wait_until_idle(pid: int, *, within: float) -> None:
+    """Return when a process has used next to nothing for a while, as when its key pool is full.
+
+    Raises:
+        TimeoutError: it was still busy at the end.
+    """
+    give_up_at = time.monotonic() + within
+    used = cpu_time(pid).total
+    while time.monotonic() < give_up_at:
+        time.sleep(_IDLE_FOR_SECONDS)
+        before, used = used, cpu_time(pid).total
+        if used - before <= _IDLE_SHARE * _IDLE_FOR_SECONDS:
+            return
+    raise TimeoutError(f"process {pid} was still busy after {within:.0f} s")
+
+
+def _stat(entry: Path) -> tuple[float, int]:
+    fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    used = int(fields[_UTIME]) + int(fields[_STIME])
+    return used / _TICKS_PER_SECOND, int(fields[_NICE])

@@ -1,0 +1,30 @@
+import smtplib
+
+import pytest
+
+from bench.smtp_sink import KEY_PACKAGE, smtp_sink
+
+LETTER = "From: a@example.com\r\nSubject: a key\r\n\r\n.\r\nline\r\n"
+KEY_MAIL = f"Content-Disposition: attachment; {KEY_PACKAGE.decode()}\r\n\r\nkey\r\n"
+
+
+def test_mails_are_counted_as_a_real_client_sends_them() -> None:
+    with smtp_sink() as sink:
+        host, _, port = sink.url.removeprefix("smtp://").partition(":")
+        with smtplib.SMTP(host, int(port)) as client:
+            client.sendmail("keys@hospital.org", ["anna@example.com"], LETTER)
+            client.rset()
+            client.sendmail("keys@hospital.org", ["bert@example.com"], KEY_MAIL)
+
+        mails = sink.mails_to({"anna@example.com", "bert@example.com"}, within=5)
+
+    assert [(mail.recipient, mail.has_key_package) for mail in mails] == [
+        ("anna@example.com", False),
+        ("bert@example.com", True),
+    ]
+    assert mails[0].accepted_at <= mails[1].accepted_at
+
+
+def test_a_mail_that_does_not_come_is_missed() -> None:
+    with smtp_sink() as sink, pytest.raises(TimeoutError):
+        sink.mails_to({"anna@example.com"}, within=0)
