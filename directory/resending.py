@@ -4,6 +4,7 @@
 counts against the recipient's budget, whoever asks for it: nobody is bombed with mail through us.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -11,8 +12,9 @@ from typing import Protocol
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditEvent, AuditKind
+from directory.callers import Agent
 from directory.clock import Clock
-from directory.errors import ResendRefused
+from directory.errors import ResendRefused, Unknown
 
 MOST_KEY_MAILS = 3
 """Key mails of one enrolment, the first among them, within `BUDGET_PERIOD`."""
@@ -72,23 +74,53 @@ class ResendStore(Protocol):
 
 
 class KeyMailResender:
-    """Sends key mails again for an operator."""
+    """Sends key mails again, for operators and registration agents."""
 
-    def __init__(self, *, store: ResendStore, clock: Clock, lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        store: ResendStore,
+        clock: Clock,
+        lifetime: timedelta,
+        on_queued: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._lifetime = lifetime
+        self._on_queued = on_queued
+
+    async def resend_for_agent(
+        self, enrolment_id: str, package_format: KeyPackageFormat | None, agent: Agent
+    ) -> None:
+        """Queue the key mail again for a registration agent, who knows only his organization's enrolments.
+
+        Raises:
+            Unknown: there is no such enrolment in the agent's organization.
+            ResendRefused: as `resend`.
+        """
+        await self._resend(enrolment_id, package_format, f"agent:{agent.email}", agent.organization_id)
 
     async def resend(self, enrolment_id: str, package_format: KeyPackageFormat | None, actor: str) -> None:
-        """Queue the key mail of an enrolment again.
+        """Queue the key mail of any enrolment again, for an operator.
 
         Raises:
             Unknown: there is no such enrolment.
             ResendRefused: it is no longer live, its key is gone, a mail is under way, or the budget is spent.
         """
+        await self._resend(enrolment_id, package_format, actor, None)
+
+    async def _resend(
+        self,
+        enrolment_id: str,
+        package_format: KeyPackageFormat | None,
+        actor: str,
+        organization_id: str | None,
+    ) -> None:
         now = self._clock.now()
 
         def decide(resendable: Resendable) -> tuple[Resend, AuditEvent]:
+            if organization_id not in {None, resendable.organization_id}:
+                raise Unknown(kind="enrolment", name=enrolment_id)
             _refuse_if_not_allowed(resendable)
             resend = Resend(
                 enrolment_id=enrolment_id,
@@ -108,6 +140,7 @@ class KeyMailResender:
             return resend, event
 
         await self._store.resend(enrolment_id, now - BUDGET_PERIOD, decide)
+        self._on_queued()
 
 
 def _refuse_if_not_allowed(resendable: Resendable) -> None:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends
 
 from ca.address import Mailbox
 from directory.callers import Agent, Gateway
+from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
 from directory.http.authentication import AgentNeeded, GatewayNeeded, MemberNeeded
 from directory.http.models import (
@@ -22,6 +23,8 @@ from directory.http.models import (
     RelayListResponse,
     RelayRequest,
     RelayResponse,
+    ResendRequest,
+    ResendResponse,
     RevealResponse,
 )
 from directory.http.openapi import CREDENTIALS, GATEWAY_TOO, JSON_BODY, LOOKUP, problems
@@ -125,6 +128,17 @@ def api_router(services: HttpServices) -> APIRouter:
         """Record what came of passing the password on."""
         state = await services.relay_desk.record(_checked(enrolment_id), agent, body.outcome, body.note)
         return RelayResponse(enrolment_id=enrolment_id, relay=state)
+
+    @router.post(
+        "/enrolments/{enrolment_id}/resend",
+        responses=problems(*_ENROLMENT, *JSON_BODY, HttpProblem.AGENT_REQUIRED, HttpProblem.RESEND_REFUSED),
+    )
+    async def resend_key_mail(
+        enrolment_id: str, body: ResendRequest, agent: Annotated[Agent, Depends(agent_needed)]
+    ) -> ResendResponse:
+        """Send the key package again: same key, same password, for a device that says "wrong password"."""
+        await services.resender.resend_for_agent(_checked(enrolment_id), body.format, agent)
+        return ResendResponse(enrolment_id=enrolment_id, delivery=DeliveryState.QUEUED)
 
     return router
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.config import JsonDict
 
+from ca.keypackage import KeyPackageFormat
 from directory.delivery.outbox import DeliveryState
 from directory.lookup import Origin
 from directory.relay import LONGEST_NOTE, RelayOutcome, RelayState
@@ -188,3 +189,25 @@ class ProblemDocument(_Shape):
     detail: str
     code: str = Field(description="What went wrong; stable, made for programs.")
     errors: list[FieldProblem] = Field(default=[], description="The fields at fault, where fields are.")
+
+
+class ResendRequest(_Shape):
+    """In which format the key package is sent again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"format": "modern"}]})
+
+    # Strict would want the enum's member itself, which JSON cannot hold.
+    format: Annotated[KeyPackageFormat | None, Field(strict=False)] = Field(
+        default=None, description="`compatible` for older devices, `modern` for newer ones; else as before."
+    )
+
+
+class ResendResponse(_Shape):
+    """Where the delivery stands after that."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"enrolment_id": ENROLMENT_ID, "delivery": "queued"}]}
+    )
+
+    enrolment_id: str
+    delivery: DeliveryState

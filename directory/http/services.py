@@ -11,6 +11,7 @@ from directory.clock import Clock
 from directory.http.peers import Network
 from directory.lookup import Answer, Question
 from directory.relay import RelayDesk
+from directory.resending import KeyMailResender
 from directory.status import EnrolmentReader
 
 AnswerQuestion = Callable[[Question], Awaitable[Answer]]
@@ -69,6 +70,7 @@ class HttpServices:
     answer: AnswerQuestion
     authentication: Authentication
     relay_desk: RelayDesk
+    resender: KeyMailResender
     enrolments: EnrolmentReader
     issuers: IssuerCatalogue
     readiness: ReadinessProbe

@@ -1,6 +1,6 @@
 """What does a command work on? One installation: its settings, its database, its master key."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -92,12 +92,13 @@ class Installation:
         """Return the use case that revokes."""
         return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
 
-    def resender(self) -> KeyMailResender:
-        """Return the use case that sends key mails again."""
+    def resender(self, on_queued: Callable[[], None] = lambda: None) -> KeyMailResender:
+        """Return the use case that sends key mails again; `on_queued` is told when there is one to send."""
         return KeyMailResender(
             store=SqlResendStore(self.database, node=self.node),
             clock=self.clock,
             lifetime=timedelta(days=self.settings.mint.delivery_days),
+            on_queued=on_queued,
         )
 
     def verification(self) -> Verification:

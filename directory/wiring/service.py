@@ -89,7 +89,7 @@ async def serving(
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
         ldap, ldaps = await _serve_ldap(installation, lookup, tls, stack)
-        http = await _serve_http(installation, lookup, keys, stack)
+        http = await _serve_http(installation, lookup, keys, delivery, stack)
         delivery.begin()
         yield Listening(http=http, ldap=ldap, ldaps=ldaps)
 
@@ -173,7 +173,11 @@ async def _listen(server: LdapServer, key: str, address: ListenAddress, listener
 
 
 async def _serve_http(
-    installation: Installation, lookup: Lookup, keys: KeyPool, stack: AsyncExitStack
+    installation: Installation,
+    lookup: Lookup,
+    keys: KeyPool,
+    delivery: _Delivery,
+    stack: AsyncExitStack,
 ) -> ListenAddress:
     settings, database = installation.settings, installation.database
     app = create_app(
@@ -185,6 +189,7 @@ async def _serve_http(
                 sealer=installation.sealer,
                 clock=installation.clock,
             ),
+            resender=installation.resender(delivery.worker.notify),
             enrolments=SqlEnrolmentReader(database),
             issuers=SqlStoreInspector(database),
             readiness=_Readiness(installation, keys),

@@ -24,6 +24,7 @@ from directory.http.services import HttpServices, HttpSettings, NamedCheck
 from directory.lookup import Answer, Lookup, Minted, Origin, PublishedCertificate
 from directory.policy import MintContext, MintPolicy
 from directory.relay import Relay, RelayDesk, RelayOutcome, RelayState
+from directory.resending import Decision, KeyMailResender, Resend, Resendable
 from directory.status import EnrolmentStatus, KeyState
 from directory.tokens import TokenKind, issue_token
 from tests.builders import Authority, a_certificate
@@ -230,6 +231,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         answer=lookup.answer,
         authentication=Authentication(_register()),
         relay_desk=RelayDesk(store=drawer, sealer=sealer, clock=clock),
+        resender=KeyMailResender(store=Counter(), clock=clock, lifetime=timedelta(days=5)),
         enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
         issuers=catalogue,
         readiness=probe,
@@ -241,6 +243,30 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass
+class Counter:
+    """Enrolments of the first organization whose key mail may be sent again: `ResendStore`."""
+
+    queued: list[Resend] = field(default_factory=list)
+
+    async def resend(self, enrolment_id: str, _since: datetime, decide: Decision) -> None:
+        if enrolment_id != ENROLMENT:
+            raise Unknown(kind="enrolment", name=enrolment_id)
+        resend, _ = decide(
+            Resendable(
+                enrolment_id=enrolment_id,
+                organization_id="org-1",
+                sender=Mailbox.parse("keys@hospital.org"),
+                live=True,
+                key_is_held=True,
+                is_queued=bool(self.queued),
+                mails_in_period=1,
+                mails_ever=1,
+            )
+        )
+        self.queued.append(resend)
 
 
 def _register() -> Register:

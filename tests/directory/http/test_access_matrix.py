@@ -67,6 +67,7 @@ MATRIX = {
     "GET /api/v1/enrolments/{enrolment_id}": MEMBERS,
     "POST /api/v1/enrolments/{enrolment_id}/password/reveal": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,
+    "POST /api/v1/enrolments/{enrolment_id}/resend": AGENTS,
     "GET /ca/chain.pem": EVERYBODY,
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,
@@ -80,6 +81,7 @@ MATRIX = {
 BODIES = {
     "POST /api/v1/lookup": {"email": "alice@example.com"},
     "POST /api/v1/enrolments/{enrolment_id}/relay": {"outcome": "no_answer"},
+    "POST /api/v1/enrolments/{enrolment_id}/resend": {"format": "modern"},
 }
 QUERIES = {"/certificates": "?email=alice%40example.com", "/search.cgi": "?email=alice%40example.com"}
 

@@ -248,3 +248,22 @@ async def test_an_agent_sees_whom_his_organization_has_to_call(
     assert [one["enrolment_id"] for one in mine.json()["enrolments"]] == [ENROLMENT]
     assert mine.json()["enrolments"][0]["relay"] == "waiting"
     assert others.json() == {"enrolments": []}
+
+
+async def test_an_agent_has_the_key_mail_sent_again_while_none_waits(
+    client: httpx.AsyncClient,
+) -> None:
+    path = f"/api/v1/enrolments/{ENROLMENT}/resend"
+    first = await client.post(path, json={"format": "modern"}, headers=bearer(AGENT.text))
+    second = await client.post(path, json={}, headers=bearer(AGENT.text))
+
+    assert (first.status_code, first.json()) == (200, {"enrolment_id": ENROLMENT, "delivery": "queued"})
+    assert (second.status_code, second.json()["code"]) == (409, "resend.refused")
+
+
+async def test_a_format_nobody_knows_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post(
+        f"/api/v1/enrolments/{ENROLMENT}/resend", json={"format": "rc2"}, headers=bearer(AGENT.text)
+    )
+
+    assert response.status_code == 422

@@ -52,6 +52,7 @@ def test_every_operation_says_whose_token_it_wants(schema: dict[str, Any]) -> No
         f"get {enrolment}": [{"agentToken": []}, {"gatewayToken": []}],
         f"post {enrolment}/password/reveal": [{"agentToken": []}],
         f"post {enrolment}/relay": [{"agentToken": []}],
+        f"post {enrolment}/resend": [{"agentToken": []}],
         **{f"get {path}": [] for path in PUBLIC},
     }
     assert set(schema["components"]["securitySchemes"]) == {"gatewayToken", "agentToken"}
