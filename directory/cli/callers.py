@@ -89,7 +89,7 @@ def add_agent(
         async with installation(config) as opened:
             return await opened.administration(operator()).add_agent(mailbox, org)
 
-    _show_token("agent", str(mailbox), run(work()), as_json=as_json)
+    _show_token("agent", mailbox.key, run(work()), as_json=as_json)
 
 
 @agents.command("list")
@@ -118,14 +118,14 @@ def disable_agent(
 ) -> None:
     """Take a registration agent's rights away, for good."""
     mailbox = parse_mailbox("EMAIL", email)
-    confirm(f"Disable agent {mailbox} of {org} for good?", yes=yes)
+    confirm(f"Disable agent {mailbox.key} of {org} for good?", yes=yes)
 
     async def work() -> None:
         async with installation(config) as opened:
             await opened.administration(operator()).disable_agent(mailbox, org)
 
     run(work())
-    show({"agent": str(mailbox), "disabled": True}, as_json=as_json, lines=[f"Agent {mailbox} disabled."])
+    show({"agent": mailbox.key, "disabled": True}, as_json=as_json, lines=[f"Agent {mailbox.key} disabled."])
 
 
 def _show_token(kind: str, name: str, token: IssuedToken, *, as_json: bool) -> None:

@@ -33,7 +33,8 @@ def rotate(
 ) -> None:
     """Make a new master key, wrap every secret with it, drop the old one; safe while the service runs.
 
-    If it is interrupted, run it again: it goes on where it stopped.
+    Every service on this database must read this very file. If it is interrupted, run it again: it goes on
+    where it stopped.
     """
     confirm("Replace the master key? Back the new file up before the old backups are useless.", yes=yes)
 
