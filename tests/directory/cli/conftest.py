@@ -62,3 +62,14 @@ def workplace(template: Workplace, tmp_path: Path) -> Workplace:
     """A copy of it."""
     shutil.copytree(template.folder, tmp_path / "pushpki")
     return Workplace(config=tmp_path / "pushpki" / template.config.name)
+
+
+@pytest.fixture
+def protected(protected_template: Workplace, tmp_path: Path) -> Workplace:
+    """A copy of it; its passphrase is in the file `passphrase` beside its folder."""
+    original, folder = protected_template.folder.parent, tmp_path / "protected"
+    shutil.copytree(original, folder)
+    copy = Workplace(config=folder / "pushpki" / protected_template.config.name)
+    text = copy.config.read_text(encoding="utf-8")
+    copy.config.write_text(text.replace(str(original), str(folder)), encoding="utf-8")
+    return copy

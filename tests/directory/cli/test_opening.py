@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -253,12 +252,3 @@ def test_the_operator_is_who_the_system_says(monkeypatch: pytest.MonkeyPatch) ->
 
 def passphrase_of(protected: Workplace) -> Path:
     return protected.folder.parent / "passphrase"
-
-
-@pytest.fixture
-def protected(protected_template: Workplace, tmp_path: Path) -> Workplace:
-    """A copy of an installation whose master key has a passphrase."""
-    folder = tmp_path / "protected"
-    shutil.copytree(protected_template.folder.parent, folder)
-    copy = Workplace(config=folder / "pushpki" / protected_template.config.name)
-    return edited(copy, str(passphrase_of(protected_template)), str(passphrase_of(copy)))
