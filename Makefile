@@ -40,8 +40,8 @@ check: $(VENV)/.development ## Formatting, lint, types, directions, the wheel
 bench: $(VENV)/.development ## Measure the numbers of the README and print them as tables
 	$(BIN)/python -m bench
 
-faults: $(VENV)/.development ## The long runs: crashes, races, fuzzing
-	$(BIN)/pytest -q tests/faults tests/attacks --long
+faults: $(VENV)/.development ## The long runs: crashes, races, attacks and parsers with 10,000 examples each
+	$(BIN)/pytest -q --long tests/faults tests/attacks tests/contracts/test_races.py tests/ca/test_address.py tests/directory/ldap
 
 interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, NSS, GnuPG, Java
 	sh deploy/install-interop-tools.sh

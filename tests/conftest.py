@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.linting import Linter
@@ -10,6 +11,17 @@ from directory.store.opening import open_database
 from tests.builders import Authority, an_authority
 from tests.contracts.world import Store, populate
 from tests.databases import Databases
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="generate a hundred times as many examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # No deadline: how long an example takes says more about the machine than about the code.
+    examples = 10_000 if config.getoption("--long") else 100
+    settings.register_profile("pushpki", deadline=None, max_examples=examples)
+    settings.load_profile("pushpki")
 
 
 @pytest.fixture(scope="session")

@@ -152,7 +152,7 @@ async def test_a_contact_stays_a_line_of_text(contact: str) -> None:
     check_who_it_is_from_and_to(transaction, mail)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.text(max_size=250), contact=st.text(max_size=250), address=ADDRESSES)
 async def test_whatever_the_words_and_the_address(name: str, contact: str, address: str) -> None:
     try:
