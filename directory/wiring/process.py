@@ -18,7 +18,10 @@ from directory.wiring.service import serving
 def configure_logging(settings: Settings) -> None:
     """Log to standard error; nothing that is logged holds an address, a token or a password."""
     level = settings.service.log_level.upper()
-    logging.config.dictConfig(logging_config(level) | {"root": {"level": level, "handlers": ["stderr"]}})
+    config = logging_config(level)
+    config["root"] = {"level": level, "handlers": ["stderr"]}
+    config["loggers"]["alembic"] = {"level": "WARNING"}  # says at every start which database it has met
+    logging.config.dictConfig(config)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -67,6 +67,7 @@ async def serving(
     """
     settings = installation.settings
     tls = extracts.ldap_tls(settings)
+    worker = _worker(installation, on_step)
     async with AsyncExitStack() as stack:
         # 1. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
@@ -76,9 +77,9 @@ async def serving(
 
         # 2. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
         #    starting. A second one, started by mistake, must not take up the mails of the first.
-        delivery = await stack.enter_async_context(_Delivery(_worker(installation, on_step)))
+        delivery = await stack.enter_async_context(_Delivery(worker))
         minter = minting.enroller(
-            installation, maker=maker, keys=keys, on_enrolled=delivery.worker.notify, on_step=on_step
+            installation, maker=maker, keys=keys, on_enrolled=worker.notify, on_step=on_step
         )
         stack.push_async_callback(minter.settle)
         lookup = minting.lookup(installation, minter)
@@ -89,7 +90,7 @@ async def serving(
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
         ldap, ldaps = await _serve_ldap(installation, lookup, tls, stack)
-        http = await _serve_http(installation, lookup, keys, delivery, stack)
+        http = await _serve_http(installation, lookup, keys, worker, stack)
         delivery.begin()
         yield Listening(http=http, ldap=ldap, ldaps=ldaps)
 
@@ -112,19 +113,19 @@ class _Delivery:
     """The delivery worker as a task, from `begin` to the end of the context."""
 
     def __init__(self, worker: DeliveryWorker) -> None:
-        self.worker = worker
+        self._worker = worker
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Take up what is due."""
-        self._task = asyncio.create_task(self.worker.run(), name="delivery worker")
+        self._task = asyncio.create_task(self._worker.run(), name="delivery worker")
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         if self._task is not None:
-            self.worker.stop()
+            self._worker.stop()
             await self._task
 
 
@@ -176,7 +177,7 @@ async def _serve_http(
     installation: Installation,
     lookup: Lookup,
     keys: KeyPool,
-    delivery: _Delivery,
+    worker: DeliveryWorker,
     stack: AsyncExitStack,
 ) -> ListenAddress:
     settings, database = installation.settings, installation.database
@@ -189,7 +190,7 @@ async def _serve_http(
                 sealer=installation.sealer,
                 clock=installation.clock,
             ),
-            resender=installation.resender(delivery.worker.notify),
+            resender=installation.resender(worker.notify),
             enrolments=SqlEnrolmentReader(database),
             issuers=SqlStoreInspector(database),
             readiness=_Readiness(installation, keys),

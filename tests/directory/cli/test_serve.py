@@ -1,0 +1,130 @@
+"""`pushpki serve` as a process: what keeps it from starting is one line, and it stops when told to."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tests.directory.cli.command import Workplace
+
+ENDS_WITHIN_SECONDS = 60
+QUICK = {
+    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    "PUSHPKI_CA__KEY_POOL_SIZE": "1",
+    **{f"PUSHPKI_{section}__LISTEN": "127.0.0.1:0" for section in ("HTTP", "LDAP", "LDAPS")},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What keeps the service from starting, and what must be said about it."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    named: tuple[str, ...]
+
+
+def start(workplace: Workplace, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "directory", "serve", "--config", str(workplace.config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **QUICK, **variables},
+    )
+
+
+def encrypt(source: Path, target: Path) -> None:
+    key = load_pem_private_key(source.read_bytes(), None)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    target.write_bytes(pem)
+
+
+@pytest.fixture(scope="module")
+def taken() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def obstacles(
+    template: Workplace, taken: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Obstacle]:
+    folder = tmp_path_factory.mktemp("obstacles")
+    encrypt(template.folder / "tls.key", folder / "encrypted.key")
+    in_use = ("Address already in use", "choose another address")
+    return {
+        "http port": Obstacle(
+            variables={"PUSHPKI_HTTP__LISTEN": taken},
+            named=("http.listen", taken.rpartition(":")[2], *in_use),
+        ),
+        "ldap port": Obstacle(
+            variables={"PUSHPKI_LDAP__LISTEN": taken}, named=("ldap.listen", taken, *in_use)
+        ),
+        "ldaps port": Obstacle(
+            variables={"PUSHPKI_LDAPS__LISTEN": taken}, named=("ldaps.listen", taken, *in_use)
+        ),
+        "encrypted TLS key": Obstacle(
+            variables={"PUSHPKI_TLS__KEY": str(folder / "encrypted.key")},
+            named=("tls.certificate", "encrypted.key", "unencrypted PEM key"),
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def ended(
+    template: Workplace, obstacles: dict[str, Obstacle], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, str, str]]:
+    """How the service ended before each obstacle: exit code, output, errors. All of them at once."""
+    folder = tmp_path_factory.mktemp("ended")
+    processes = {}
+    for name, obstacle in obstacles.items():
+        shutil.copytree(template.folder, folder / name)
+        copy = Workplace(config=folder / name / template.config.name)
+        processes[name] = start(copy, obstacle.variables)
+    results = {}
+    for name, process in processes.items():
+        out, err = process.communicate(timeout=ENDS_WITHIN_SECONDS)
+        results[name] = (process.returncode, out, err)
+    return results
+
+
+@pytest.mark.parametrize("name", ["http port", "ldap port", "ldaps port", "encrypted TLS key"])
+def test_what_keeps_it_from_starting_is_one_line(
+    ended: dict[str, tuple[int, str, str]], obstacles: dict[str, Obstacle], name: str
+) -> None:
+    code, out, err = ended[name]
+
+    assert (code, out) == (78, ""), err
+    (line,) = [line for line in err.splitlines() if line.startswith("pushpki: ")]
+    assert "Traceback" not in err
+    assert [word for word in obstacles[name].named if word not in line] == []
+
+
+def test_says_where_it_listens_and_stops_at_control_c(workplace: Workplace) -> None:
+    with start(workplace, {}) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=ENDS_WITHIN_SECONDS) == 0, process.stderr.read()
+        assert "Traceback" not in process.stderr.read()
+
+    assert line.startswith("Listening: http on 127.0.0.1:")
+    assert "ldap on 127.0.0.1:" in line
+    assert "ldaps on 127.0.0.1:" in line
+    assert workplace.document("verify") == {"violations": []}
