@@ -44,8 +44,8 @@ class Postbox:
 
 
 @contextmanager
-def postbox() -> Iterator[Postbox]:
-    """Open a postbox on a free loopback port."""
+def postbox(port: int = 0) -> Iterator[Postbox]:
+    """Open a postbox on a loopback port, by default a free one."""
     box = Postbox()
     loop = asyncio.new_event_loop()
     opened = threading.Event()
@@ -53,7 +53,7 @@ def postbox() -> Iterator[Postbox]:
 
     async def open_() -> None:
         made = await loop.create_server(
-            lambda: SMTP(box, hostname="postbox.localhost", loop=loop), host="127.0.0.1", port=0
+            lambda: SMTP(box, hostname="postbox.localhost", loop=loop), host="127.0.0.1", port=port
         )
         server.append(made)
         box.port = made.sockets[0].getsockname()[1]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.command import pushpki
+
 SUFFIX = "dc=example,dc=com"
 GATEWAY = "gw"
 AGENT = "agent@hospital.org"
@@ -53,23 +55,9 @@ class Running:
         return f"ldaps://127.0.0.1:{self.ports['ldaps']}"
 
 
-def pushpki(*arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "directory", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(variables or {})},
-    )
-
-
-def succeed(*arguments: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def succeed(*arguments: str) -> dict[str, Any]:
     """Run the command, which must succeed, and return its document."""
-    done = pushpki(*arguments, "--json", variables=variables)
-    assert done.returncode == 0, f"pushpki {' '.join(arguments[:2])}: {done.stderr}"
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+    return pushpki(*arguments, "--json").document
 
 
 def install(folder: Path, *, smtp: str, database: str | None = None, init: tuple[str, ...] = ()) -> Installed:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.directory.cli.command import Done, Workplace, pushpki
+from tests.command import Done, pushpki
+from tests.directory.cli.workplace import Workplace
 
 ORGANIZATION = (
     *("org", "add", "hospital", "--name", "City Hospital", "--domain", "hospital.org"),

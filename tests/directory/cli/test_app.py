@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from directory import __version__
 from directory.cli.app import app
-from tests.directory.cli.command import pushpki
+from tests.command import pushpki
 
 WITHOUT_CONFIGURATION = {"init", "demo"}
 """Commands that make their installation."""

@@ -8,7 +8,7 @@ import pytest
 from directory.callers import Agent, Authentication, Gateway
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 TOKEN = re.compile(r"pp(gw|ra)_[0-9a-f]{16}_[0-9a-f]{40}")
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.directory.cli.command import Done, Workplace, pushpki, the_line_of
+from tests.command import Done, pushpki
+from tests.directory.cli.workplace import Workplace, the_line_of
 
 
 def test_programs_are_told_where_everything_is(

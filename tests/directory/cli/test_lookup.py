@@ -3,7 +3,7 @@
 import pytest
 from cryptography import x509
 
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 ANNA = "anna@example.org"
 

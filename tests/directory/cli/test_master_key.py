@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 
 @pytest.fixture(autouse=True)

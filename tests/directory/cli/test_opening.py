@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from directory.cli.opening import operator
-from tests.directory.cli.command import Workplace, pushpki, the_line_of
+from tests.command import pushpki
+from tests.directory.cli.workplace import Workplace, the_line_of
 
 REFUSED = 78
 UNAVAILABLE = 75

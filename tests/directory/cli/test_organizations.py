@@ -9,7 +9,7 @@ from ca.sealing import SealedSecret
 from directory.organization import smtp_password_identity
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 FIRM = {
     "--name": "Law Firm",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 ANNA = "anna@example.org"
 

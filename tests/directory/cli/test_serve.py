@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.directory.cli.command import Workplace
+from tests.directory.cli.workplace import Workplace
 
 ENDS_WITHIN_SECONDS = 60
 QUICK = {

@@ -1,46 +1,15 @@
-"""The command, run within this process: a tenth of the time of a process of its own."""
+"""An installation, and the command with its configuration."""
 
-import contextlib
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directory.__main__ import main
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What a command has said, and how it has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        assert self.code == 0, self.err
-        (line,) = self.out.splitlines()
-        document: dict[str, Any] = json.loads(line)
-        return document
-
-
-def pushpki(*arguments: str) -> Done:
-    """Run `pushpki ARGUMENTS` to its end."""
-    out, err = io.StringIO(), io.StringIO()
-    code: object = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(arguments)
-        except SystemExit as end:
-            code = end.code
-    return Done(code=code if isinstance(code, int) else 0, out=out.getvalue(), err=err.getvalue())
+from tests.command import Done, pushpki
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """An installation, and the command with its configuration."""
+    """An installation to run commands on."""
 
     config: Path
 
