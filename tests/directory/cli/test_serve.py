@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -113,6 +114,24 @@ def test_what_keeps_it_from_starting_is_one_line(
     (line,) = [line for line in err.splitlines() if line.startswith("pushpki: ")]
     assert "Traceback" not in err
     assert [word for word in obstacles[name].named if word not in line] == []
+
+
+def test_a_second_service_started_by_mistake_leaves_the_mails_of_the_first_alone(
+    workplace: Workplace, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSHPKI_CA__KEY_ALGORITHM", "rsa-2048")
+    workplace.document("lookup", "anna@example.org", "--gateway", "gw")
+    claim = ("node-1", "2999-01-01 00:00:00.000000")
+    connection = sqlite3.connect(workplace.folder / "pushpki.sqlite3")
+    with connection:
+        connection.execute("UPDATE outgoing_mail SET claimed_by = ?, claimed_until = ?", claim)
+
+    with start(workplace, {"PUSHPKI_HTTP__LISTEN": taken}) as process:
+        process.communicate(timeout=ENDS_WITHIN_SECONDS)
+
+    assert process.returncode == 78
+    assert connection.execute("SELECT claimed_by, claimed_until FROM outgoing_mail").fetchall() == [claim]
+    connection.close()
 
 
 def test_says_where_it_listens_and_stops_at_control_c(workplace: Workplace) -> None:
