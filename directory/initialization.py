@@ -4,6 +4,7 @@ So there is either a complete installation or none: an `init` that was killed le
 says what it is, and is simply begun again. A database elsewhere is founded in one transaction, the last step.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,11 +94,14 @@ async def initialize(
         async with open_unchecked(settings, blueprint.passphrase, clock=clock) as installation:
             with _refusing_a_founded_database():
                 await installation.founding.refuse_founded()
-            linter = Linter()
+            # In threads: a root's key takes seconds, and connections to the database would time out meanwhile.
+            linter = await asyncio.to_thread(Linter)
             tell("Making a TLS certificate for this machine …")
-            _make_tls(folder, clock, linter)
+            await asyncio.to_thread(_make_tls, folder, clock, linter)
             tell("Making the root and the issuing CA …")
-            hierarchy = _Hierarchy.create(blueprint.authority, publication, linter, clock.now())
+            hierarchy = await asyncio.to_thread(
+                _Hierarchy.create, blueprint.authority, publication, linter, clock.now()
+            )
             # The last step: with it the installation is complete but for its name.
             with _refusing_a_founded_database():
                 await hierarchy.record(installation, actor)
