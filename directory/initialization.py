@@ -94,7 +94,7 @@ async def initialize(
         async with open_unchecked(settings, blueprint.passphrase, clock=clock) as installation:
             with _refusing_a_founded_database():
                 await installation.founding.refuse_founded()
-            # In threads: a root's key takes seconds, and connections to the database would time out meanwhile.
+            # In threads: a root's key takes seconds; connections to the database would time out meanwhile.
             linter = await asyncio.to_thread(Linter)
             tell("Making a TLS certificate for this machine …")
             await asyncio.to_thread(_make_tls, folder, clock, linter)
