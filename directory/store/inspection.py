@@ -12,9 +12,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select, tuple_
 
+from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import GENESIS_HASH, AuditKind, ChainedEvent, ChainHead
 from directory.delivery.outbox import DeliveryState, MailState
+from directory.invariants import InspectedEnrolment
 from directory.lookup import Origin
+from directory.organization import smtp_password_identity
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log
@@ -28,10 +31,12 @@ from directory.store.tables import (
     deliveries,
     enrolments,
     held_keys,
+    issuers,
+    organizations,
     outgoing_mail,
     relays,
 )
-from directory.verification import InspectedEnrolment
+from directory.verification import InspectedSecret
 
 _PAGE = 200
 _State = TypeVar("_State", bound=StrEnum)
@@ -60,7 +65,10 @@ _PAGE_OF_ENROLMENTS = (
         enrolments.c.address_key,
         enrolments.c.live,
         certificates.c.der,
+        certificates.c.scope.label("certificate_scope"),
         certificates.c.address.label("certificate_address"),
+        certificates.c.address_key.label("certificate_address_key"),
+        certificates.c.not_after.label("certificate_not_after"),
         certificates.c.serial,
         certificates.c.issuer_id,
         certificates.c.withdrawn_at,
@@ -99,6 +107,15 @@ _PAGE_OF_CERTIFICATES = (
     .order_by(*_PLACE)
     .limit(bindparam("page"))
 )
+_CA_KEYS = select(
+    issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
+).order_by(issuers.c.id)
+_SMTP_PASSWORDS = select(
+    organizations.c.id,
+    organizations.c.smtp_password_master_key_id,
+    organizations.c.smtp_password_wrapped_key,
+    organizations.c.smtp_password_ciphertext,
+).order_by(organizations.c.id)
 _NODES_WITH_HEAD = select(audit_heads.c.node)
 _NEXT_NODE_WITH_EVENTS = select(func.min(audit_events.c.node)).where(audit_events.c.node > bindparam("after"))
 _THIS_HEAD = audit_heads.c.node == bindparam("node")
@@ -135,6 +152,10 @@ class SqlStoreInspector:
         """Return the DER of every issuer by its identifier."""
         stored = await self._database.read(certificates_by_id)
         return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
+
+    async def secrets(self) -> Sequence[InspectedSecret]:
+        """Return the issuers' keys and the smart hosts' passwords."""
+        return await self._database.read(_secrets)
 
     async def orphaned_certificates(self) -> Sequence[str]:
         """Return identifiers of certificates marked minted that belong to no enrolment."""
@@ -187,6 +208,19 @@ class SqlStoreInspector:
             yield event
 
 
+def _secrets(connection: Connection) -> list[InspectedSecret]:
+    found: list[InspectedSecret] = []
+    for record_id, *columns in connection.execute(_CA_KEYS):
+        if (secret := sealed(*columns)) is not None:
+            identity = SecretIdentity(kind=SecretKind.CA_KEY, record_id=record_id, organization_id=None)
+            found.append(InspectedSecret(identity=identity, sealed=secret))
+    for organization_id, *columns in connection.execute(_SMTP_PASSWORDS):
+        if (secret := sealed(*columns)) is not None:
+            identity = smtp_password_identity(organization_id)
+            found.append(InspectedSecret(identity=identity, sealed=secret))
+    return found
+
+
 def _enrolments_after(connection: Connection, *, after: str) -> list[InspectedEnrolment]:
     return [
         _inspected(row) for row in connection.execute(_PAGE_OF_ENROLMENTS, {"after": after, "page": _PAGE})
@@ -202,7 +236,10 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         address_key=row.address_key,
         live=row.live,
         certificate=row.der,
+        certificate_scope=row.certificate_scope,
         certificate_address=row.certificate_address,
+        certificate_address_key=row.certificate_address_key,
+        certificate_not_after=row.certificate_not_after,
         serial=row.serial,
         issuer_id=row.issuer_id,
         withdrawn_or_revoked=row.withdrawn_at is not None or row.revoked_at is not None,

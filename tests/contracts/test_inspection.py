@@ -1,18 +1,36 @@
 """The contract of `StoreInspector`: whatever is missing or too much, it shows."""
 
+from dataclasses import replace
+
 import pytest
 
 from ca.address import Mailbox
+from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import GENESIS_HASH, broken_links
 from directory.delivery.outbox import DeliveryState, MailState
+from directory.invariants import InspectedEnrolment
+from directory.organization import smtp_password_identity
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, inspection
 from directory.store.audit_log import SqlAuditLog
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
-from directory.verification import InspectedEnrolment
-from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, an_event, import_certificate, mint
+from directory.store.issuers import SqlIssuers
+from directory.verification import InspectedSecret
+from tests.contracts.world import (
+    ANNA,
+    NOW,
+    YEAR,
+    Store,
+    a_reservation,
+    add_organization,
+    an_event,
+    an_issuer,
+    import_certificate,
+    mint,
+)
+from tests.directory.builders import an_organization
 
 
 @pytest.fixture
@@ -38,7 +56,10 @@ async def test_a_sound_enrolment_is_shown_whole(database: Database, inspector: S
         address_key=ANNA.key,
         live=True,
         certificate=minted.certificate.der,
+        certificate_scope="shared",
         certificate_address=str(ANNA),
+        certificate_address_key=ANNA.key,
+        certificate_not_after=minted.certificate.not_after,
         serial=f"{minted.certificate.serial:x}",
         issuer_id="issuing-1",
         withdrawn_or_revoked=False,
@@ -70,6 +91,28 @@ async def test_every_missing_row_is_shown_as_none(store: Store, inspector: SqlSt
     assert (enrolment.relay_state, enrolment.sealed_password) == (None, None)
     assert (enrolment.delivery_state, enrolment.mail_states) == (None, ())
     assert enrolment.minted_event_count == 0
+
+
+async def test_secrets_of_no_enrolment_are_shown_with_their_identity(
+    database: Database, inspector: SqlStoreInspector
+) -> None:
+    assert await inspector.secrets() == []
+    ca_key = InspectedSecret(
+        identity=SecretIdentity(kind=SecretKind.CA_KEY, record_id="issuing-2", organization_id=None),
+        sealed=SealedSecret(master_key_id="master-1", wrapped_key=b"w", ciphertext=b"c"),
+    )
+    password = InspectedSecret(
+        identity=smtp_password_identity("org-2"),
+        sealed=SealedSecret(master_key_id="master-1", wrapped_key=b"ww", ciphertext=b"cc"),
+    )
+    await SqlIssuers(database, node="node-1").add(
+        an_issuer("issuing-2", sealed_key=ca_key.sealed), an_event()
+    )
+    firm = an_organization(organization_id="org-2", slug="firm", domains=frozenset())
+    host = replace(firm.smart_host, username="mailer", sealed_password=password.sealed)
+    await add_organization(database, replace(firm, smart_host=host))
+
+    assert await inspector.secrets() == [ca_key, password]
 
 
 async def test_a_state_that_nobody_writes_counts_as_missing(

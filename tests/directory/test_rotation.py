@@ -33,6 +33,8 @@ from tests.directory.minting import ReadyKeys, an_enroller, found_authority, vio
 
 Result = TypeVar("Result")
 SECRETS_OF_A_MINT = 2
+SECRETS_OF_THE_AUTHORITY = 2
+ALL_SECRETS = SECRETS_OF_THE_AUTHORITY + 2 * SECRETS_OF_A_MINT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ async def house(store: Store, authority: Authority, recipient_key: PrivateKey, t
     keyring = create_master_key_file(path, None, created=StoppedClock().now())
     register = SqlMasterKeys(store.database, node="setup")
     await register.register(keyring.active.key_id, an_event())
+    await register.rewrap(Sealer(MasterKeyring(active=keyring.active, retired=(MASTER_KEY,))))
     await register.drop(MASTER_KEY.key_id, an_event())
     house = House(store=store, path=path, authority=authority, key=recipient_key)
     await house.mint("anna", "bert")
@@ -97,7 +100,7 @@ async def test_every_secret_is_wrapped_anew_and_the_old_key_goes(house: House) -
 
     rotated = await house.rotate()
 
-    assert rotated == Rotated(active_key_id=house.file().active.key_id, rewrapped=2 * SECRETS_OF_A_MINT)
+    assert rotated == Rotated(active_key_id=house.file().active.key_id, rewrapped=ALL_SECRETS)
     assert rotated.active_key_id != old.key_id
     assert await house.is_sound_under_one_key()
 
@@ -108,7 +111,7 @@ async def test_a_stolen_old_key_opens_nothing_any_more(house: House) -> None:
     await house.rotate()
 
     found = {one.invariant for one in await violations(house.store.database, sealer=Sealer(old))}
-    assert found == {"enrolment.key_opens", "enrolment.password_opens"}
+    assert found == {"enrolment.key_opens", "enrolment.password_opens", "issuer.key_opens"}
 
 
 async def test_rotating_twice_makes_two_new_keys(house: House) -> None:
@@ -116,7 +119,7 @@ async def test_rotating_twice_makes_two_new_keys(house: House) -> None:
     second = await house.rotate()
 
     assert first.active_key_id != second.active_key_id
-    assert second.rewrapped == 2 * SECRETS_OF_A_MINT
+    assert second.rewrapped == ALL_SECRETS
     assert await house.is_sound_under_one_key()
 
 
@@ -266,7 +269,7 @@ class LateService:
 async def test_what_was_sealed_under_the_old_key_at_the_last_moment_is_wrapped_too(house: House) -> None:
     rotated = await house.rotation(LateService(house, mints=3)).rotate()
 
-    assert rotated.rewrapped == (2 + 3) * SECRETS_OF_A_MINT
+    assert rotated.rewrapped == ALL_SECRETS + 3 * SECRETS_OF_A_MINT
     assert await house.is_sound_under_one_key()
 
 
