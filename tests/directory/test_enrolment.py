@@ -21,6 +21,7 @@ from directory.callers import Gateway
 from directory.delivery.outbox import MailState
 from directory.enrolment import Enroller, recipient_key_identity, relay_password_identity
 from directory.errors import StoreUnavailable
+from directory.invariants import InspectedEnrolment
 from directory.lookup import Absent, Answer, Deferred, Found, Lookup, Minted, Question
 from directory.organization import SHARED_SCOPE
 from directory.policy import MintContext, MintPolicy, Refusal
@@ -31,7 +32,6 @@ from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
 from directory.store.outbox import SqlOutbox
-from directory.verification import InspectedEnrolment
 from tests.builders import Authority
 from tests.contracts.test_mint import failing_inserts_into
 from tests.contracts.world import SEALER, Store, a_reservation, add_organization
