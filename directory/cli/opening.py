@@ -78,4 +78,4 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigurationRefused(key="--yes", reason=question, remedy="confirm it with --yes")
-    typer.confirm(question, abort=True)
+    typer.confirm(question, abort=True, err=True)

@@ -1,6 +1,7 @@
 """`pushpki gateway` and `pushpki agent`: tokens are shown once, and taken away for good."""
 
 import asyncio
+import os
 import re
 
 import pytest
@@ -113,3 +114,19 @@ def test_what_is_refused_is_named(
     template: Workplace, arguments: tuple[str, ...], code: int, named: str
 ) -> None:
     assert named in template.refusal(*arguments, code=code)
+
+
+@pytest.mark.parametrize(("answer", "state"), [("y\n", "disabled"), ("n\n", "active")], ids=["yes", "no"])
+def test_at_a_terminal_it_is_asked_first(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, answer: str, state: str
+) -> None:
+    person, terminal = os.openpty()
+    os.write(person, answer.encode())
+    with os.fdopen(terminal, "r", encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        done = workplace.pushpki("gateway", "disable", "gw", "--org", "hospital")
+    os.close(person)
+
+    assert "Disable gateway gw of hospital for good?" in done.err
+    assert done.code == (0 if state == "disabled" else 1)
+    assert workplace.lines("gateway", "list", "--org", "hospital") == [f"gw\t{state}"]
