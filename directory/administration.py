@@ -76,7 +76,11 @@ class CallerRegister(Protocol):
 
 
 class Administration:
-    """An operator at work."""
+    """An operator at work.
+
+    In the audit log whatever he adds and takes away is called by the name he uses: a gateway's or slug is
+    never given twice, and an agent's address names one person.
+    """
 
     def __init__(
         self, *, organizations: OrganizationRegister, callers: CallerRegister, clock: Clock, actor: str
@@ -124,7 +128,9 @@ class Administration:
             may_mint=may_mint,
         )
         token = issue_token(TokenKind.GATEWAY)
-        event = self._event(AuditKind.GATEWAY_ADDED, gateway.gateway_id, gateway.organization_id, name=name)
+        event = self._event(
+            AuditKind.GATEWAY_ADDED, name, gateway.organization_id, gateway_id=gateway.gateway_id
+        )
         await self._callers.add_gateway(
             gateway, token_id=token.token_id, token_digest=token.digest, event=event
         )
@@ -142,7 +148,9 @@ class Administration:
             agent_id=secrets.token_hex(16), email=email.key, organization_id=organization.organization_id
         )
         token = issue_token(TokenKind.AGENT)
-        event = self._event(AuditKind.AGENT_ADDED, agent.agent_id, agent.organization_id, email=agent.email)
+        event = self._event(
+            AuditKind.AGENT_ADDED, agent.email, agent.organization_id, agent_id=agent.agent_id
+        )
         await self._callers.add_agent(agent, token_id=token.token_id, token_digest=token.digest, event=event)
         return token
 
@@ -153,7 +161,7 @@ class Administration:
             Unknown: there is no such organization or gateway, or the gateway is disabled already.
         """
         organization = await self._organizations.by_slug(slug)
-        event = self._event(AuditKind.GATEWAY_DISABLED, name, organization.organization_id, name=name)
+        event = self._event(AuditKind.GATEWAY_DISABLED, name, organization.organization_id)
         await self._callers.disable_gateway(name, organization.organization_id, event)
 
     async def disable_agent(self, email: Mailbox, slug: str) -> None:
@@ -163,9 +171,7 @@ class Administration:
             Unknown: there is no such organization or agent, or the agent is disabled already.
         """
         organization = await self._organizations.by_slug(slug)
-        event = self._event(
-            AuditKind.AGENT_DISABLED, email.key, organization.organization_id, email=email.key
-        )
+        event = self._event(AuditKind.AGENT_DISABLED, email.key, organization.organization_id)
         await self._callers.disable_agent(email.key, organization.organization_id, event)
 
     def _event(self, kind: AuditKind, subject: str, organization_id: str | None, **detail: str) -> AuditEvent:

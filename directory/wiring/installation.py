@@ -232,5 +232,13 @@ async def migrate_database(settings: Settings) -> str:
 
 def _open(settings: Settings) -> Database:
     file = settings.database.password_file
-    password = read_secret_file("database.password_file", file).decode() if file else None
-    return open_database(settings.database.url, password=password)
+    return open_database(settings.database.url, password=_text_of(file) if file else None)
+
+
+def _text_of(password_file: Path) -> str:
+    key = "database.password_file"
+    try:
+        return read_secret_file(key, password_file).decode()
+    except UnicodeDecodeError:
+        # `from None`: the error holds the password.
+        raise ConfigurationRefused(key=key, reason=f"{password_file} is not UTF-8") from None

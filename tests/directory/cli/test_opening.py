@@ -244,6 +244,18 @@ def test_the_databases_password_file_must_be_secret(workplace: Workplace, tmp_pa
     assert f"chmod 600 {password}" in line
 
 
+def test_the_databases_password_must_be_text(workplace: Workplace, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_bytes(b"hunter2\xff")
+    edited(workplace, "[master_key]", f'password_file = "{password}"\n[master_key]')
+
+    line = workplace.refusal("org", "list", code=REFUSED)
+
+    assert f"database.password_file: {password} is not UTF-8" in line
+    assert "hunter2" not in line
+
+
 def test_the_operator_is_who_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "somebody-else")
     monkeypatch.setenv("USER", "somebody-else")
