@@ -15,8 +15,8 @@ from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_smart_host, refuse_clear_beyond_loopback
 from directory.errors import ConfigurationRefused
 from directory.organization import Organization, SmartHost, smtp_password_identity
-from directory.settings import parse_domain, parse_mailbox, read_secret_file
-from directory.wiring.installation import Installation
+from directory.settings import parse_domain, parse_mailbox
+from directory.wiring.installation import Installation, read_secret_text
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -86,18 +86,20 @@ def list_all(*, config: Config = None, as_json: Json = False) -> None:
     show({"organizations": [_as_document(one) for one in found]}, as_json=as_json, lines=lines)
 
 
-def _smtp_password(smart_host: SmartHost, file: Path | None) -> bytes | None:
+def _smtp_password(smart_host: SmartHost, file: Path | None) -> str | None:
     if (smart_host.username is None) != (file is None):
         raise ConfigurationRefused(
             key="--smtp-password-file",
             reason="a smart host's user and password go together",
             remedy="give both smtp://USER@HOST and --smtp-password-file, or neither",
         )
-    return read_secret_file("--smtp-password-file", file) if file is not None else None
+    return read_secret_text("--smtp-password-file", file) if file is not None else None
 
 
-def _sealed(opened: Installation, password: bytes | None, organization_id: str) -> SealedSecret | None:
-    return opened.sealer.seal(password, smtp_password_identity(organization_id)) if password else None
+def _sealed(opened: Installation, password: str | None, organization_id: str) -> SealedSecret | None:
+    if password is None:
+        return None
+    return opened.sealer.seal(password.encode(), smtp_password_identity(organization_id))
 
 
 def _as_document(organization: Organization) -> dict[str, object]:

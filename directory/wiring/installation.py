@@ -232,13 +232,18 @@ async def migrate_database(settings: Settings) -> str:
 
 def _open(settings: Settings) -> Database:
     file = settings.database.password_file
-    return open_database(settings.database.url, password=_text_of(file) if file else None)
+    password = read_secret_text("database.password_file", file) if file else None
+    return open_database(settings.database.url, password=password)
 
 
-def _text_of(password_file: Path) -> str:
-    key = "database.password_file"
+def read_secret_text(key: str, path: Path) -> str:
+    """Return the content of a secret's file that must be text, such as a password for somebody else.
+
+    Raises:
+        ConfigurationRefused: it is missing, empty, readable by others, or not UTF-8.
+    """
     try:
-        return read_secret_file(key, password_file).decode()
+        return read_secret_file(key, path).decode()
     except UnicodeDecodeError:
-        # `from None`: the error holds the password.
-        raise ConfigurationRefused(key=key, reason=f"{password_file} is not UTF-8") from None
+        # `from None`: the error holds the secret.
+        raise ConfigurationRefused(key=key, reason=f"{path} is not UTF-8") from None

@@ -24,10 +24,10 @@ def add(slug: str = "firm", **deviations: str) -> tuple[str, ...]:
     return ("org", "add", slug, *(word for option in options.items() for word in option))
 
 
-def a_secret_file(folder: Path, text: str = "s3cret\n", *, mode: int = 0o600) -> str:
+def a_secret_file(folder: Path, content: bytes = b"s3cret\n", *, mode: int = 0o600) -> str:
     path = folder / "smtp-password"
     path.touch(mode=mode)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content)
     path.chmod(mode)
     return str(path)
 
@@ -116,13 +116,18 @@ def test_what_is_refused_is_named_and_nothing_is_added(
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "named"),
-    [("s3cret", 0o640, "chmod 600"), ("s3cret", 0o604, "chmod 600"), ("\n", 0o600, "is empty")],
+    ("content", "mode", "named"),
+    [
+        (b"s3cret", 0o640, "chmod 600"),
+        (b"s3cret", 0o604, "chmod 600"),
+        (b"\n", 0o600, "is empty"),
+        (b"s3cret\xff", 0o600, "is not UTF-8"),
+    ],
 )
 def test_a_password_file_that_is_no_secret_is_refused(
-    workplace: Workplace, tmp_path: Path, text: str, mode: int, named: str
+    workplace: Workplace, tmp_path: Path, content: bytes, mode: int, named: str
 ) -> None:
-    file = a_secret_file(tmp_path, text, mode=mode)
+    file = a_secret_file(tmp_path, content, mode=mode)
 
     line = workplace.refusal(*add(smtp="smtp://m@mail.firm.com", smtp_password_file=file), code=78)
 
