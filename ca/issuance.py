@@ -183,7 +183,7 @@ class Issuer:
                 _uri(self._publication.certificate_url(self.key_id)),
             )
         ]
-        # A root's key is off line and answers no OCSP requests; what it issued is covered by its CRL.
+        # A root answers no OCSP requests: its key can be taken off line, and its CRL is enough.
         if self._role is Purpose.ISSUING_CA:
             descriptions.append(
                 x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _uri(self._publication.ocsp_url))

@@ -145,6 +145,7 @@ class Enroller:
         clock: Clock,
         on_enrolled: Callable[[], None] = lambda: None,
         on_step: StepListener = ignore_step,
+        actor: str | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -154,6 +155,7 @@ class Enroller:
         self._clock = clock
         self._on_enrolled = on_enrolled
         self._on_step = on_step
+        self._actor = actor
         self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._used_up = UsedUpLimits()
         # Keys that were taken for nothing: never certified, never recorded, so the next mint may have them.
@@ -246,7 +248,7 @@ class Enroller:
                         package_format=organization.package_format,
                         message_id=f"<{enrolment_id}.key@{organization.mail_from.domain}>",
                         give_up_at=now + self._rules.delivery_lifetime,
-                        event=_minted_event(reservation, certificate, gateway.name),
+                        event=self._minted_event(reservation, certificate, gateway),
                     )
                 )
                 self._on_step(Step.MINT_BEFORE_COMMIT)
@@ -262,6 +264,23 @@ class Enroller:
         self._on_step(Step.MINT_AFTER_COMMIT)
         self._on_enrolled()
         return Minted(certificate=certificate, enrolment_id=enrolment_id)
+
+    def _minted_event(
+        self, reservation: Reservation, certificate: PublishedCertificate, gateway: Gateway
+    ) -> AuditEvent:
+        asked_as = f"gateway:{gateway.name}"
+        return AuditEvent(
+            kind=AuditKind.CERTIFICATE_MINTED,
+            at=reservation.minted_at,
+            actor=self._actor or asked_as,
+            subject=reservation.enrolment_id,
+            organization_id=reservation.organization_id,
+            detail={
+                "serial": f"{certificate.serial:x}",
+                "not_after": certificate.not_after.isoformat(),
+                "asked_as": asked_as,
+            },
+        )
 
     def _reservation(self, mailbox: Mailbox, context: MintContext, now: datetime) -> Reservation:
         gateway, organization = context.gateway, context.organization
@@ -338,16 +357,3 @@ def recipient_key_identity(enrolment_id: str, organization_id: str) -> SecretIde
 def relay_password_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:
     """Return what the sealed password of a key package is bound to."""
     return SecretIdentity(kind=SecretKind.PASSWORD, record_id=enrolment_id, organization_id=organization_id)
-
-
-def _minted_event(
-    reservation: Reservation, certificate: PublishedCertificate, gateway_name: str
-) -> AuditEvent:
-    return AuditEvent(
-        kind=AuditKind.CERTIFICATE_MINTED,
-        at=reservation.minted_at,
-        actor=f"gateway:{gateway_name}",
-        subject=reservation.enrolment_id,
-        organization_id=reservation.organization_id,
-        detail={"serial": f"{certificate.serial:x}", "not_after": certificate.not_after.isoformat()},
-    )

@@ -3,6 +3,7 @@
 Knows nothing of LDAP, HTTP or SQL: front ends ask it, ports answer it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -111,18 +112,34 @@ class Minter(Protocol):
 class Lookup:
     """Answers questions: what the directory has, or else, where policy allows, a minted certificate."""
 
-    def __init__(self, *, reader: DirectoryReader, policy: MintPolicy, minter: Minter, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        reader: DirectoryReader,
+        policy: MintPolicy,
+        minter: Minter,
+        clock: Clock,
+        patience: timedelta = timedelta(seconds=2),
+    ) -> None:
+        self._patience = patience
         self._reader = reader
         self._policy = policy
         self._minter = minter
         self._clock = clock
 
     async def answer(self, question: Question) -> Answer:
-        """Answer one question.
+        """Answer one question, in two seconds: gateways give up after five, and some clients never.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                return await self._answer(question)
+        except TimeoutError:
+            return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._patience)
+
+    async def _answer(self, question: Question) -> Answer:
         mailbox, asker = question.mailbox, question.asker
         if isinstance(asker, Anonymous) and not asker.may_read:
             return Absent(refusal=Refusal.NOT_FOUND)

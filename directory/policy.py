@@ -60,7 +60,8 @@ ROLE_LOCAL_PARTS = frozenset(
 RESERVED_DOMAINS = frozenset(
     {"alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"}
 )
-"""RFC 2606, RFC 6761, RFC 6762, RFC 7686, RFC 9476: names that no mail from outside can reach."""
+"""RFC 2606, RFC 6761, RFC 6762, RFC 7686, RFC 9476: names that no mail from outside can reach.
+The second-level names of RFC 2606, such as example.org, are left to demonstrations and tests."""
 
 
 _PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=False)

@@ -79,6 +79,8 @@ class RelayStore(Protocol):
     ) -> None:
         """Record what came of an attempt, and the state after it.
 
+        A failed relay withdraws the certificate and ends the enrolment: nobody could ever read with the key.
+
         Raises:
             RelayRefused: the relay was closed by somebody else first.
         """

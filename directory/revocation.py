@@ -25,7 +25,7 @@ class RevocationReason(StrEnum):
 
 
 ALLOWS_SUCCESSOR = frozenset({RevocationReason.SUPERSEDED})
-"""After these reasons the next allowed lookup may mint anew; after all others only an operator may."""
+"""After these reasons the next allowed lookup may mint anew; after all others the address stays without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,5 +51,9 @@ class EnrolmentReader(Protocol):
         ...
 
     async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
-        """Return the organization's live enrolments whose relay is not closed, the oldest first."""
+        """Return the organization's enrolments that somebody has to see to.
+
+        Those whose password nobody has seen yet, then those whose relay is open, or whose key mail was given
+        up and no operator has looked; the oldest first.
+        """
         ...

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
 from directory.callers import Anonymous, Asker
-from directory.cli.opening import Config, installation, run
+from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, fail, show
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Question
 from directory.policy import Refusal
@@ -35,7 +35,9 @@ def lookup(
     async def work() -> Answer:
         async with installation(config) as opened:
             asker: Asker = await opened.gateway(gateway) if gateway else Anonymous(may_read=True)
-            answering = minting.lookup(opened, minting.CommandMinter(opened))
+            answering = minting.lookup(
+                opened, minting.CommandMinter(opened, operator()), patience=minting.A_PERSONS_PATIENCE
+            )
             return await answering.answer(Question(mailbox=mailbox, asker=asker))
 
     answer = run(work())

@@ -9,7 +9,6 @@ from directory.errors import ConfigurationRefused
 from directory.organization import SmartHost, SmtpSecurity
 
 _DEFAULT_PORTS = {"smtp": 587, "smtps": 465, "smtp+clear": 25}
-_LARGEST_PORT = 65535
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*")
 """LDH labels (RFC 5890 section 2.3.1); an international name is given by its A-labels."""

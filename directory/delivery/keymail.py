@@ -5,7 +5,7 @@ cannot send. Nor does it have a word from whoever asked for the certificate.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from importlib.resources.abc import Traversable
 
@@ -32,9 +32,8 @@ _LONGEST_CONTACT = 500
 class KeyMailComposer:
     """Writes key mails in the organization's name."""
 
-    def __init__(self, *, hold: timedelta, folders: Sequence[Traversable] = (SHIPPED,)) -> None:
+    def __init__(self, *, folders: Sequence[Traversable] = (SHIPPED,)) -> None:
         self._templates = MessageTemplates(MESSAGE, folders)
-        self._hold_days = str(hold.days)
 
     def compose(self, mail: DueMail, *, key_package: bytes, now: datetime) -> bytes:
         """Return the message as it goes over the wire.
@@ -50,7 +49,6 @@ class KeyMailComposer:
                 "address": str(mail.mailbox),
                 "file_name": FILE_NAME,
                 "authority": _authority_name(mail.chain[-1]),
-                "hold_days": self._hold_days,
             }
         )
         return Message(

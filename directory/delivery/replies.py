@@ -104,12 +104,18 @@ _BLAME_BY_SUBJECT = {
 # RCPT (RFC 3463 section 3.2).
 _BLAME_BY_DETAIL = {(1, 7): _Blame.SENDER, (1, 8): _Blame.SENDER}
 
-# Without an enhanced status code: replies to malformed or premature commands (RFC 5321 section 4.2.2),
-# to missing TLS or authentication (RFC 3207, RFC 4954 section 6), and of hosts that accept no mail from
-# anybody (RFC 7504 section 3).
-_REPLIES_TO_THE_SENDER = frozenset({500, 501, 502, 503, 504, 521, 523, 524, 530, 534, 535, 538, 555})
+# Without an enhanced status code a reply code alone is no verdict: `550` is "no such user" to one server and
+# "relaying denied" to the next. Only words that name the mailbox blame the recipient; whatever else is said
+# is tried again for days, which a misconfigured smart host survives and a withdrawn certificate does not.
+_NO_SUCH_MAILBOX = re.compile(
+    r"\b(?:no such (?:user|recipient|mailbox|person|address)|(?:user|recipient|mailbox|address) unknown"
+    r"|unknown (?:user|recipient|mailbox|address)|invalid (?:recipient|mailbox)"
+    r"|(?:user|mailbox|account|recipient) (?:does not exist|doesn't exist|not found|disabled|is disabled))\b",
+    re.IGNORECASE,
+)
 
-_ENHANCED_STATUS = re.compile(r"5\.(\d{1,3})\.(\d{1,3})(?!\S)")
+# Mostly it leads the line; some write it in brackets behind their words.
+_ENHANCED_STATUS = re.compile(r"(?<![\w.])5\.(\d{1,3})\.(\d{1,3})(?![\w.]\d)")
 
 _PERMANENT = 5
 """The first digit of a permanent negative completion reply (RFC 5321 section 4.2.1)."""
@@ -121,17 +127,15 @@ def judge_reply(phase: Phase, reply: int, text: str) -> Transient | Permanent:
     reason = "login refused" if phase is Phase.AUTH else one_line(text, longest=LONGEST_FAILURE)
     failure = Failure(phase=phase, reply=reply, reason=reason)
     permanent = (
-        reply // 100 == _PERMANENT
-        and phase in _PHASES_OF_THE_RECIPIENT
-        and _blame(reply, text) is _Blame.RECIPIENT
+        reply // 100 == _PERMANENT and phase in _PHASES_OF_THE_RECIPIENT and _blame(text) is _Blame.RECIPIENT
     )
     return Permanent(failure=failure) if permanent else Transient(failure=failure)
 
 
-def _blame(reply: int, text: str) -> _Blame:
-    status = _ENHANCED_STATUS.match(text)
+def _blame(text: str) -> _Blame:
+    status = _ENHANCED_STATUS.search(text)
     if status is None:
-        return _Blame.SENDER if reply in _REPLIES_TO_THE_SENDER else _Blame.RECIPIENT
+        return _Blame.RECIPIENT if _NO_SUCH_MAILBOX.search(text) else _Blame.SENDER
     subject, detail = int(status[1]), int(status[2])
     by_subject = _BLAME_BY_SUBJECT.get(subject, _Blame.RECIPIENT)
     return _BLAME_BY_DETAIL.get((subject, detail), by_subject)

@@ -230,6 +230,7 @@ class DeliveryWorker:
     async def _give_up(self, mail: DueMail, now: datetime, failure: Failure) -> None:
         event = _event(AuditKind.KEY_MAIL_GIVEN_UP, mail, now, failure=failure.code)
         await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event)
+        logger.warning("the key mail of enrolment %s was given up: %s", mail.enrolment_id, failure.code)
 
     async def _finish(self) -> None:
         """Let what is in flight finish within bounds, cut the rest off, and leave nothing claimed."""

@@ -131,7 +131,16 @@ def api_router(services: HttpServices) -> APIRouter:
 
     @router.post(
         "/enrolments/{enrolment_id}/resend",
-        responses=problems(*_ENROLMENT, *JSON_BODY, HttpProblem.AGENT_REQUIRED, HttpProblem.RESEND_REFUSED),
+        responses=problems(
+            *_ENROLMENT,
+            *JSON_BODY,
+            HttpProblem.AGENT_REQUIRED,
+            HttpProblem.RESEND_NOT_LIVE,
+            HttpProblem.RESEND_KEY_GONE,
+            HttpProblem.RESEND_UNDER_WAY,
+            HttpProblem.RESEND_BUDGET_SPENT,
+            HttpProblem.RESEND_REFUSED,
+        ),
     )
     async def resend_key_mail(
         enrolment_id: str, body: ResendRequest, agent: Annotated[Agent, Depends(agent_needed)]

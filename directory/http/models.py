@@ -115,7 +115,10 @@ class RelayListResponse(_Shape):
     model_config = ConfigDict(json_schema_extra={"examples": [{"enrolments": [_ENROLMENT_EXAMPLE]}]})
 
     enrolments: list[EnrolmentResponse] = Field(
-        description=f"Live enrolments whose relay is not closed, the oldest first; at most {LONGEST_LIST}."
+        description=(
+            "Enrolments whose password is to be passed on, those not yet called first, and those whom no key "
+            f"mail reached; at most {LONGEST_LIST}."
+        )
     )
 
 

@@ -46,6 +46,10 @@ class HttpProblem(StrEnum):
     RELAY_NOTE_TOO_LONG = "relay.note_too_long"
     RELAY_NOTE_NOT_TEXT = "relay.note_not_text"
     RELAY_REFUSED = "relay.refused"
+    RESEND_NOT_LIVE = "resend.not_live"
+    RESEND_KEY_GONE = "resend.key_gone"
+    RESEND_UNDER_WAY = "resend.under_way"
+    RESEND_BUDGET_SPENT = "resend.budget_spent"
     RESEND_REFUSED = "resend.refused"
     INTERNAL = "http.internal"
 
@@ -298,6 +302,30 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         HTTPStatus.CONFLICT,
         "The relay does not allow this",
         "Look where it stands.",
+    ),
+    (
+        HttpProblem.RESEND_NOT_LIVE,
+        HTTPStatus.CONFLICT,
+        "The certificate is no longer served",
+        "It was revoked, withdrawn or has expired.",
+    ),
+    (
+        HttpProblem.RESEND_KEY_GONE,
+        HTTPStatus.CONFLICT,
+        "The key is gone",
+        "The service has no copy of the private key any more.",
+    ),
+    (
+        HttpProblem.RESEND_UNDER_WAY,
+        HTTPStatus.CONFLICT,
+        "A key mail is under way already",
+        "Wait until it has been delivered.",
+    ),
+    (
+        HttpProblem.RESEND_BUDGET_SPENT,
+        HTTPStatus.CONFLICT,
+        "Enough key mails were sent",
+        "Nobody gets more than three key mails in a week.",
     ),
     (
         HttpProblem.RESEND_REFUSED,

@@ -140,7 +140,7 @@ def report_of(error: Exception) -> Report:
 
 
 def _code_of(error: DirectoryError) -> str:
-    if isinstance(error, RelayRefused) and error.code in PROBLEMS:
+    if isinstance(error, RelayRefused | ResendRefused) and error.code in PROBLEMS:
         return error.code
     return next(ERROR_CODES[kind] for kind in type(error).__mro__ if kind in ERROR_CODES)
 

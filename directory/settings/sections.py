@@ -156,8 +156,9 @@ class LimitSettings(_Section):
     """Mints per organization and day."""
     recipient_per_day: int = Field(default=3, ge=0)
     """Mints per mailbox and day, `+tag` and dots taken away, over all organizations."""
-    domain_per_day: int = Field(default=500, ge=0)
-    """Mints per recipient domain and day, over all organizations."""
+    domain_per_day: int = Field(default=20_000, ge=0)
+    """Mints per recipient domain and day, over all organizations; far above what one of them may cause, so
+    that none keeps the others from a large mail provider."""
 
 
 class MintSettings(_Section):
@@ -177,7 +178,7 @@ class TlsSettings(_Section):
     certificate: Path | None = None
     """PEM, with its chain."""
     key: Path | None = None
-    """PEM, unencrypted, readable by its owner alone."""
+    """PEM, unencrypted; keep it from other users of the machine."""
 
 
 class HttpSection(_Section):
@@ -222,7 +223,7 @@ class DeliverySection(_Section):
     poll_seconds: float = Field(default=30, gt=0, le=3600)
     """How often due mail is looked for that another process has queued."""
     helo_name: str = Field(default="localhost", pattern=r"^[A-Za-z0-9.-]{1,253}$")
-    """What EHLO says."""
+    """What EHLO says; a name without a dot is replaced by the address (RFC 5321 section 4.1.4)."""
     ca_file: Path | None = None
     """PEM certificates that smart hosts may chain to, besides the system's."""
     allow_clear_beyond_loopback: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, case, or_, select
 
 from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
@@ -11,7 +11,15 @@ from directory.relay import RelayState
 from directory.status import EnrolmentStatus, KeyState
 from directory.store.database import Database
 from directory.store.rows import AnyRow, mailbox
-from directory.store.tables import certificates, deliveries, enrolments, held_keys, outgoing_mail, relays
+from directory.store.tables import (
+    EnrolmentEnd,
+    certificates,
+    deliveries,
+    enrolments,
+    held_keys,
+    outgoing_mail,
+    relays,
+)
 
 _LATEST_MAIL = (
     select(outgoing_mail.c.id)
@@ -46,11 +54,20 @@ _OF_ORGANIZATION = (
     .where(enrolments.c.organization_id == bindparam("organization_id"))
 )
 _STATUS = _OF_ORGANIZATION.where(enrolments.c.id == bindparam("enrolment_id"))
+# Besides the people to call, those whom no key mail reached: somebody must look, until an operator has.
 _AWAITING_RELAY = (
     _OF_ORGANIZATION.where(
-        enrolments.c.live, relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value])
+        or_(
+            relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value]),
+            enrolments.c.ended_because == EnrolmentEnd.BOUNCED.value,
+        )
     )
-    .order_by(enrolments.c.minted_at, enrolments.c.id)
+    # Those whom nobody has called yet come first: calls that nobody closed must not hide them.
+    .order_by(
+        case((relays.c.state == RelayState.WAITING.value, 0), else_=1),
+        enrolments.c.minted_at,
+        enrolments.c.id,
+    )
     .limit(bindparam("most"))
 )
 
@@ -68,7 +85,7 @@ class SqlEnrolmentReader:
         )
 
     async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
-        """Return the organization's live enrolments whose relay is not closed, the oldest first."""
+        """Return the organization's enrolments that somebody has to see to, those not yet called first."""
         return await self._database.read(partial(_awaiting_relay, organization_id=organization_id, most=most))
 
 

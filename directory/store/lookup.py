@@ -144,5 +144,5 @@ def _context(connection: Connection, *, address_key: str, gateway_id: str) -> Mi
             row.ended_because == EnrolmentEnd.REVOKED
             and RevocationReason(row.revocation_reason) not in ALLOWS_SUCCESSOR
         ),
-        bounced=row.ended_because == EnrolmentEnd.BOUNCED,
+        bounced=row.ended_because in {EnrolmentEnd.BOUNCED, EnrolmentEnd.UNRELAYED},
     )

@@ -158,6 +158,7 @@ class EnrolmentEnd(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     BOUNCED = "bounced"
+    UNRELAYED = "unrelayed"
 
 
 enrolments = Table(

@@ -30,7 +30,7 @@ from directory.wiring.installation import Installation, ca_key_identity
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
-_A_PERSONS_PATIENCE = timedelta(minutes=1)
+A_PERSONS_PATIENCE = timedelta(minutes=1)
 _SETTING_OF_FIELD = {
     "base_url": "ca.public_url",
     "validity": "ca.validity_days",
@@ -142,8 +142,9 @@ def enroller(
     on_enrolled: Callable[[], None] = lambda: None,
     on_step: StepListener = ignore_step,
     rules: MintRules | None = None,
+    actor: str | None = None,
 ) -> Enroller:
-    """Return what mints."""
+    """Return what mints; `actor` is who asks in a gateway's name, where it is not the gateway itself."""
     return Enroller(
         store=SqlMintStore(installation.database, node=installation.node),
         keys=keys,
@@ -153,11 +154,12 @@ def enroller(
         clock=installation.clock,
         on_enrolled=on_enrolled,
         on_step=on_step,
+        actor=actor,
     )
 
 
-def lookup(installation: Installation, minter: Minter) -> Lookup:
-    """Return what answers questions."""
+def lookup(installation: Installation, minter: Minter, *, patience: timedelta) -> Lookup:
+    """Return what answers questions, in the time that whoever asks has."""
     policy = installation.settings.policy
     return Lookup(
         reader=SqlDirectoryReader(installation.database),
@@ -166,6 +168,7 @@ def lookup(installation: Installation, minter: Minter) -> Lookup:
         ),
         minter=minter,
         clock=installation.clock,
+        patience=patience,
     )
 
 
@@ -176,8 +179,9 @@ class CommandMinter:
     for a key than a gateway.
     """
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, actor: str) -> None:
         self._installation = installation
+        self._actor = actor
 
     async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
         """Mint once.
@@ -187,10 +191,10 @@ class CommandMinter:
             StoreUnavailable: the database does not answer.
         """
         installation = self._installation
-        rules = replace(mint_rules(installation.settings), patience=_A_PERSONS_PATIENCE)
+        rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
         with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
             maker = await certificate_maker(installation)
-            minter = enroller(installation, maker=maker, keys=keys, rules=rules)
+            minter = enroller(installation, maker=maker, keys=keys, rules=rules, actor=self._actor)
             try:
                 return await minter.mint(mailbox, context)
             finally:

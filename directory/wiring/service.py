@@ -82,7 +82,7 @@ async def serving(
             installation, maker=maker, keys=keys, on_enrolled=worker.notify, on_step=on_step
         )
         stack.push_async_callback(minter.settle)
-        lookup = minting.lookup(installation, minter)
+        lookup = minting.lookup(installation, minter, patience=minting.mint_rules(settings).patience)
 
         await stack.enter_async_context(_tidied(installation))
 
@@ -101,7 +101,7 @@ def _worker(installation: Installation, on_step: StepListener) -> DeliveryWorker
         name=installation.node,
         outbox=SqlOutbox(installation.database, node=installation.node),
         sealer=installation.sealer,
-        composer=KeyMailComposer(hold=settings.hold),
+        composer=KeyMailComposer(),
         smart_hosts=SmartHosts(sealer=installation.sealer, clock=installation.clock, settings=settings),
         settings=settings,
         clock=installation.clock,

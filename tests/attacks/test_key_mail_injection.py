@@ -8,7 +8,6 @@ wire shows must be one message, for one recipient, with the headers of every key
 import email
 import re
 from dataclasses import replace
-from datetime import timedelta
 from email import policy
 from email.header import decode_header, make_header
 
@@ -28,7 +27,7 @@ from tests.directory.builders import an_organization
 from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_sealer
 from tests.directory.delivery.sink import SmtpSink, Transaction, smtp_sink
 
-COMPOSER = KeyMailComposer(hold=timedelta(days=7))
+COMPOSER = KeyMailComposer()
 TLS = tls_context(None)
 HEADERS = [
     b"From",

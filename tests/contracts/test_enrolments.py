@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from ca.address import Mailbox
+from directory.audit import AuditKind
 from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
 from directory.relay import RelayState
@@ -12,7 +14,7 @@ from directory.store.database import Database
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
-from tests.contracts.world import ANNA, NOW, YEAR, add_organization, an_event, mint
+from tests.contracts.world import ANNA, NOW, YEAR, a_reservation, add_organization, an_event, mint
 from tests.directory.builders import an_agent, an_organization
 
 
@@ -73,3 +75,31 @@ async def test_another_organizations_enrolment_is_as_unknown_as_none(database: D
         await SqlEnrolmentReader(database).enrolment("enrolment-2", "org-2")
 
     assert (anothers.value.kind, nobodys.value.kind) == ("enrolment", "enrolment")
+
+
+async def test_whom_no_key_mail_reached_stays_on_the_list(database: Database) -> None:
+    enrolment = await mint(database)
+    outbox = SqlOutbox(database, node="node-1")
+    (mail,) = await outbox.claim_due(
+        worker="w", now=NOW + timedelta(hours=1), lease_until=NOW + timedelta(hours=2), most=1
+    )
+    event = an_event(AuditKind.KEY_MAIL_GIVEN_UP, subject=mail.enrolment_id)
+    await outbox.record_given_up(mail, at=NOW + timedelta(hours=1), failure="550 no such user", event=event)
+
+    organization_id = enrolment.reservation.organization_id
+    (listed,) = await SqlEnrolmentReader(database).awaiting_relay(organization_id, most=10)
+
+    assert (listed.delivery, listed.relay, listed.live) == (DeliveryState.BOUNCED, RelayState.FAILED, False)
+
+
+async def test_who_was_not_called_yet_comes_before_open_calls(database: Database) -> None:
+    first = await mint(database)
+    await mint(database, a_reservation("enrolment-2", mailbox=Mailbox.parse("bob@example.org")))
+    relays = SqlRelayStore(database, node="node-1")
+    organization_id = first.reservation.organization_id
+    event = an_event(AuditKind.PASSWORD_REVEALED, subject="enrolment-1")
+    await relays.mark_revealed(await relays.relay("enrolment-1", organization_id), an_agent(), event)
+
+    listed = await SqlEnrolmentReader(database).awaiting_relay(organization_id, most=10)
+
+    assert [one.enrolment_id for one in listed] == ["enrolment-2", "enrolment-1"]

@@ -9,8 +9,10 @@ from directory.audit import AuditEvent, AuditKind
 from directory.errors import RelayRefused, Unknown
 from directory.relay import Relay, RelayOutcome, RelayState
 from directory.store.database import Database
+from directory.store.lookup import SqlDirectoryReader
 from directory.store.relays import SqlRelayStore
 from tests.contracts.world import (
+    ANNA,
     NOW,
     Store,
     a_reservation,
@@ -19,7 +21,7 @@ from tests.contracts.world import (
     an_event,
     mint,
 )
-from tests.directory.builders import an_agent, an_organization
+from tests.directory.builders import a_gateway, an_agent, an_organization
 
 RELAY_EVENTS = "SELECT kind FROM audit_events WHERE node = 'node-1' AND kind <> 'certificate.minted'"
 
@@ -173,3 +175,25 @@ async def test_the_relay_of_another_enrolment_is_untouched(database: Database, r
     await reveal(relays, await the_relay(relays))
 
     assert (await relays.relay("enrolment-2", "org-1")).state is RelayState.WAITING
+
+
+async def test_a_failed_relay_takes_the_certificate_out_of_the_directory(
+    database: Database, relays: SqlRelayStore
+) -> None:
+    reader = SqlDirectoryReader(database)
+    assert await reader.best_certificate(ANNA.key, a_gateway(), NOW) is not None
+
+    await record(relays, await the_relay(relays), state=RelayState.FAILED, outcome=RelayOutcome.FAILED)
+
+    assert await reader.best_certificate(ANNA.key, a_gateway(), NOW) is None
+    context = await reader.mint_context(ANNA.key, a_gateway())
+    assert context is not None
+    assert context.bounced
+
+
+async def test_a_call_that_nobody_took_leaves_the_certificate(
+    database: Database, relays: SqlRelayStore
+) -> None:
+    await record(relays, await the_relay(relays), state=RelayState.WAITING, outcome=RelayOutcome.NO_ANSWER)
+
+    assert await SqlDirectoryReader(database).best_certificate(ANNA.key, a_gateway(), NOW) is not None

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -162,3 +163,25 @@ async def test_the_directory_is_asked_by_identity_key() -> None:
     )
 
     assert shelf.reads == ["alice@example.com"]
+
+
+async def test_an_answer_comes_within_the_patience_whatever_is_slow() -> None:
+    class Silent(Shelf):
+        async def best_certificate(
+            self, address_key: str, _asker: Asker, _now: datetime
+        ) -> PublishedCertificate | None:
+            self.reads.append(address_key)
+            await asyncio.Event().wait()
+            return None
+
+    lookup = Lookup(
+        reader=Silent(),
+        policy=MintPolicy(),
+        minter=Mint(),
+        clock=CLOCK,
+        patience=timedelta(milliseconds=1),
+    )
+
+    answer = await lookup.answer(Question(mailbox=ALICE, asker=a_gateway()))
+
+    assert answer == Deferred(refusal=Refusal.TOO_SLOW, retry_after=timedelta(milliseconds=1))

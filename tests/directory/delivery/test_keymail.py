@@ -17,11 +17,9 @@ from directory.organization import Organization
 from tests.directory.builders import an_organization
 from tests.directory.delivery.builders import NOW, PASSWORD, ROOT_NAME, a_due_mail, a_sealer
 
-HOLD = timedelta(days=7)
 
-
-def compose(mail: DueMail, *, hold: timedelta = HOLD) -> bytes:
-    return KeyMailComposer(hold=hold).compose(mail, key_package=pack(mail, a_sealer()), now=NOW)
+def compose(mail: DueMail) -> bytes:
+    return KeyMailComposer().compose(mail, key_package=pack(mail, a_sealer()), now=NOW)
 
 
 def read(octets: bytes) -> EmailMessage:
@@ -64,10 +62,9 @@ def an_organization_called(name: str, *, contact: str = "+49 30 1234567") -> Org
 
 
 @pytest.mark.parametrize("contact", ["+49 30 1234567", ""])
-@pytest.mark.parametrize("hold", [HOLD, timedelta(0)])
-def test_text_and_html_say_the_same(contact: str, hold: timedelta) -> None:
+def test_text_and_html_say_the_same(contact: str) -> None:
     mail = a_due_mail(organization=an_organization_called('Smith & Sons, "Law"', contact=contact))
-    message = read(compose(mail, hold=hold))
+    message = read(compose(mail))
     plain = words_of_text(text_of(message, "text/plain"))
     html = words_of_html(text_of(message, "text/html"))
     # Headings are in capitals where there is no larger type.
@@ -89,7 +86,7 @@ def test_says_who_sends_it_to_whom_and_what_to_expect() -> None:
         f'whether to install the certificate of "{ROOT_NAME}"',
         "Type the password exactly as you were told, with all hyphens",
         "the key can be sent to you in another format",
-        "can send you the same key again for 7 days",
+        "If you lose one of them, tell City Hospital.",
     ):
         assert sentence in text
 
@@ -134,7 +131,7 @@ def test_comes_from_the_organization() -> None:
 
 def test_every_attempt_has_the_same_message_id_and_its_own_date() -> None:
     mail = a_due_mail()
-    composer = KeyMailComposer(hold=HOLD)
+    composer = KeyMailComposer()
     later = NOW + timedelta(hours=3)
     first = read(composer.compose(mail, key_package=b"x", now=NOW))
     second = read(composer.compose(replace(mail, attempts=1), key_package=b"x", now=later))

@@ -109,7 +109,7 @@ async def at_work(
         name=name,
         outbox=outbox,
         sealer=a_sealer(),
-        composer=KeyMailComposer(hold=settings.hold),
+        composer=KeyMailComposer(),
         smart_hosts=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,
         clock=clock,

@@ -258,7 +258,7 @@ async def test_an_agent_has_the_key_mail_sent_again_while_none_waits(
     second = await client.post(path, json={}, headers=bearer(AGENT.text))
 
     assert (first.status_code, first.json()) == (200, {"enrolment_id": ENROLMENT, "delivery": "queued"})
-    assert (second.status_code, second.json()["code"]) == (409, "resend.refused")
+    assert (second.status_code, second.json()["code"]) == (409, "resend.under_way")
 
 
 async def test_a_format_nobody_knows_is_refused(client: httpx.AsyncClient) -> None:
