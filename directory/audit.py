@@ -7,7 +7,7 @@ An event is written in the transaction of the action it tells of: no action with
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -109,13 +109,6 @@ class ChainCheck:
         if (self._at.sequence, self._at.hash) == (head.sequence, head.hash):
             return []
         return [f"audit chain {head.node}: ends at event {self._at.sequence}, its head says {head.sequence}"]
-
-
-def broken_links(events: Iterable[ChainedEvent], head: ChainHead) -> list[str]:
-    """Check one node's chain, in order of sequence, against its head; return what is wrong with it."""
-    check = ChainCheck(head.node)
-    problems = [problem for chained in events for problem in check.follow(chained)]
-    return problems + check.end(head)
 
 
 def _hash(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> bytes:

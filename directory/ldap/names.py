@@ -71,11 +71,6 @@ class DistinguishedName:
         return DistinguishedName(rdns=self.rdns[1:], key=self.key[1:])
 
     @property
-    def is_root(self) -> bool:
-        """Whether this is the empty name."""
-        return not self.rdns
-
-    @property
     def sole_part(self) -> NamePart | None:
         """The only part of the first relative name; None where that has several, or there is none."""
         return self.rdns[0][0] if self.rdns and len(self.rdns[0]) == 1 else None

@@ -6,7 +6,7 @@ import pytest
 
 from ca.address import Mailbox
 from ca.sealing import SealedSecret, SecretIdentity, SecretKind
-from directory.audit import GENESIS_HASH, broken_links
+from directory.audit import GENESIS_HASH
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.invariants import InspectedEnrolment
 from directory.organization import smtp_password_identity
@@ -18,6 +18,7 @@ from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers
 from directory.verification import InspectedSecret
+from tests.chains import broken_links
 from tests.contracts.world import (
     ANNA,
     NOW,

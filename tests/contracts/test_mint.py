@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ca.address import Mailbox
-from directory.audit import ChainHead, broken_links
+from directory.audit import ChainHead
 from directory.enrolment import Reservation
 from directory.errors import LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, Rate
@@ -17,6 +17,7 @@ from directory.store.audit_log import read_chain
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
+from tests.chains import broken_links
 from tests.contracts.world import (
     ANNA,
     NOW,

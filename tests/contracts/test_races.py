@@ -9,13 +9,13 @@ from enum import Enum, auto
 import pytest
 
 from ca.address import Mailbox
-from directory.audit import broken_links
 from directory.enrolment import Reservation
 from directory.errors import LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, MintRates, Rate
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
+from tests.chains import broken_links
 from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, mint
 from tests.directory.builders import a_gateway
 

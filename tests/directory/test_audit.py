@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from directory.audit import AuditEvent, AuditKind, ChainedEvent, ChainHead, broken_links, chain
+from directory.audit import AuditEvent, AuditKind, ChainedEvent, ChainHead, chain
+from tests.chains import broken_links
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 

@@ -1,7 +1,6 @@
 """The service as a process of its own, over real sockets: what an operator and a gateway live through."""
 
 import signal
-import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -150,20 +149,3 @@ def test_two_processes_on_one_database_mint_once(on_postgresql: Installed, mail:
     assert len([document for document in documents if document["enrolment_id"]]) <= 1
     assert len(mailed) == 1
     assert succeed("verify", "--config", str(on_postgresql.config)) == {"violations": []}
-
-
-def test_a_smart_host_that_is_down_does_not_hold_the_answer_up(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
-    installed = install(tmp_path_factory.mktemp("down") / "pushpki", smtp=f"smtp://127.0.0.1:{port}")
-    address = an_address()
-    with serving(installed, variables=QUICK_KEYS) as running:
-        assert len(look_up(running, address)) == 1
-        token = running.installed.agent_token
-        _, listed = call(running, "GET", "/api/v1/enrolments", token=token)
-
-    (enrolment,) = [one for one in listed["enrolments"] if one["address"] == address]
-    assert enrolment["delivery"] == "queued"
-    assert succeed("verify", "--config", str(installed.config)) == {"violations": []}

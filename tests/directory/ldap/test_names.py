@@ -105,7 +105,7 @@ def test_knows_parent_and_sole_part() -> None:
     assert name.parent == parse_name("ou=gateways,o=x")
     assert parse_name("cn=a+sn=b").sole_part is None
     assert ROOT.sole_part is None
-    assert ROOT.is_root
+    assert ROOT.rdns == ()
     assert parse_name("o=x").parent == ROOT
 
 
