@@ -58,7 +58,7 @@ def _measured(seconds: float) -> Iterator[dict[str, Cell]]:
     warm_up = round(PER_SECOND * _WARM_UP_SECONDS)
     variables = {
         "PUSHPKI_CA__KEY_ALGORITHM": "rsa-3072",
-        "PUSHPKI_CA__KEY_POOL_SIZE": str(number + warm_up),
+        "PUSHPKI_CA__KEY_POOL_SIZE": str(2 * (number + warm_up)),
     }
     for kind, ways in _WAYS.items():
         with subject(kind, variables) as measured:

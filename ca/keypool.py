@@ -24,7 +24,10 @@ _NICEST = 19
 
 
 class KeyPool:
-    """Keeps `target` fresh keys ready and gives each of them out exactly once, first come first served.
+    """Keeps up to `target` fresh keys ready and gives each of them out exactly once, first come first served.
+
+    It fills up to the target, rests until half of that is left, and fills up again: while it rests, the cores
+    are the lookups' alone, whose bursts are mostly shorter than half a pool.
 
     When the pool is empty a taker waits for the next key made; with a target of 0 keys are made on demand
     only. Keys are generated outside the lock, so taking one never waits for arithmetic.
@@ -48,6 +51,7 @@ class KeyPool:
         self._ready: deque[PrivateKey] = deque()
         self._waiting: deque[Future[PrivateKey]] = deque()
         self._in_making = 0
+        self._filling = target > 0
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"keypool-{algorithm}-{number}", daemon=True)
@@ -98,10 +102,10 @@ class KeyPool:
         with self._changed:
             if not self._closed and not self._ready:
                 self._waiting.append(future)
-                self._changed.notify()
+                self._changed.notify_all()
                 return future
             key = None if self._closed else self._ready.popleft()
-            self._changed.notify()
+            self._changed.notify_all()
         if key is None:
             future.set_exception(KeyPoolClosed())
         else:
@@ -125,12 +129,19 @@ class KeyPool:
             if self._closed:
                 return False
             self._in_making += 1
+            self._filling = self._filling and self._stock() < self._target
             return True
 
     def _shortage(self) -> int:
-        """How many keys must still be started, so that every taker is served and the target is met."""
+        """How many keys must still be started: for every taker, and to fill the pool while it fills."""
+        stock = self._stock()
+        self._filling = self._filling or stock <= self._target // 2
+        return (self._target if self._filling else 0) - stock
+
+    def _stock(self) -> int:
+        """How many keys will be left when every taker has his; less than none if more must be started."""
         takers = sum(not future.cancelled() for future in self._waiting)
-        return self._target + takers - len(self._ready) - self._in_making
+        return len(self._ready) + self._in_making - takers
 
     def _make_one(self) -> None:
         """Generate a key and give it to the taker who has waited longest, or keep it ready."""

@@ -84,6 +84,24 @@ def test_a_key_taken_is_replaced(workshop: Workshop) -> None:
     closing(pool, workshop)
 
 
+def test_rests_until_half_is_left_and_then_fills_itself_again(workshop: Workshop) -> None:
+    pool = a_pool(workshop, target=4).start()
+    for _ in range(4):
+        workshop.wait_until_one_is_begun()
+        workshop.permit()
+    first = pool.take().result(_PATIENCE)
+    with pool._changed:
+        assert pool._shortage() <= 0
+
+    second = pool.take().result(_PATIENCE)
+    for level in (2, 3):
+        workshop.wait_until_one_is_begun()
+        assert pool.level == level
+        workshop.permit()
+    assert [first, second] == workshop.made[:2]
+    closing(pool, workshop)
+
+
 def test_makes_no_more_than_was_taken_and_the_target() -> None:
     made: list[PrivateKey] = []
 
