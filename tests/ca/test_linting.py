@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
+from pkilint import loader
 from pkilint.cabf import smime
 from pkilint.cabf.smime.smime_constants import Generation, ValidationLevel
 from pkilint.pkix import certificate
@@ -132,6 +133,25 @@ def test_the_rules_are_those_of_mailbox_strict(linter: Linter) -> None:
         smime.create_subscriber_validators(ValidationLevel.MAILBOX, Generation.STRICT),
     )
     assert Counter(kinds_of(linter._recipient_rules._container)) == Counter(kinds_of(expected))
+
+
+def test_leaving_validators_out_changes_nothing_that_is_found(
+    linter: Linter, authority: Authority, recipient_key: PrivateKey
+) -> None:
+    plain = certificate.create_pkix_certificate_validator_container(
+        smime.create_decoding_validators(),
+        smime.create_subscriber_validators(ValidationLevel.MAILBOX, Generation.STRICT),
+    )
+    recipient = a_certificate(authority, recipient_key.public_key())
+    for judged in (recipient, authority.issuer.certificate, authority.root.certificate):
+        der = der_of(judged)
+        everything = [
+            (int(found.finding.severity), found.finding.code, found.message or "")
+            for result in plain.validate(loader.load_der_certificate(der).root)
+            for found in result.finding_descriptions
+        ]
+        assert list(linter._recipient_rules.judge(der)) == everything
+        assert everything
 
 
 def kinds_of(container: Any) -> list[type]:
