@@ -1,13 +1,15 @@
 """How long does a gateway wait for the certificate of somebody nobody has asked for before?
 
 Keys are ready; everything else happens while the gateway waits: the certificate is prepared, linted and
-signed, the secrets are sealed, and all of it is committed durably. Key mails go out beside it, and the key
-pool refills itself, as in service.
+signed, the secrets are sealed, and all of it is committed durably. Key mails go out beside it. The key pool
+rests until half of it is left, and so it does here: it holds twice what is asked for. What its threads, at
+their low priority, do to the latency once they work is a row of its own.
 """
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from enum import Enum
 
 from bench.asking import Answered, ask_on_schedule, require_minted_for_the_address, unknown_addresses
 from bench.figures import Bound, Cell, Result, Target, percentile
@@ -27,9 +29,22 @@ _SECONDS_PER_KEY = 5.0
 """Longer than any machine takes to make one; only to give up at some time."""
 
 Connect = Callable[[Running], Gateway]
-_WAYS: dict[DatabaseKind, dict[str, Connect]] = {
-    DatabaseKind.SQLITE: {"LDAP": LdapGateway, "HTTP": HttpGateway},
-    DatabaseKind.POSTGRESQL: {"LDAP": LdapGateway},
+
+
+class _Pool(Enum):
+    """What the key pool does meanwhile."""
+
+    RESTS = "full at the beginning"
+    REFILLS = "half empty, all cores making keys"
+
+
+_WAYS: dict[DatabaseKind, tuple[tuple[str, Connect, _Pool], ...]] = {
+    DatabaseKind.SQLITE: (
+        ("LDAP, SQLite", LdapGateway, _Pool.RESTS),
+        ("HTTP, SQLite", HttpGateway, _Pool.RESTS),
+        ("LDAP, SQLite, key pool refilling", LdapGateway, _Pool.REFILLS),
+    ),
+    DatabaseKind.POSTGRESQL: (("LDAP, PostgreSQL", LdapGateway, _Pool.RESTS),),
 }
 
 
@@ -56,16 +71,16 @@ def _target(column: str, row: dict[str, Cell], wanted: float) -> Target:
 def _measured(seconds: float) -> Iterator[dict[str, Cell]]:
     number = round(PER_SECOND * seconds)
     warm_up = round(PER_SECOND * _WARM_UP_SECONDS)
-    variables = {
-        "PUSHPKI_CA__KEY_ALGORITHM": "rsa-3072",
-        "PUSHPKI_CA__KEY_POOL_SIZE": str(2 * (number + warm_up)),
-    }
+    pool = 2 * (number + warm_up)
+    variables = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-3072", "PUSHPKI_CA__KEY_POOL_SIZE": str(pool)}
     for kind, ways in _WAYS.items():
         with subject(kind, variables) as measured:
-            for way, connect in ways.items():
-                print(f"first_lookup: {way}, {kind}: filling the key pool", file=sys.stderr)
-                measured.wait_until_idle(within=_SECONDS_PER_KEY * (number + warm_up))
-                yield _row(f"{way}, {kind}", measured, connect, warm_up, number)
+            for way, connect, state in ways:
+                if state is _Pool.RESTS:
+                    print(f"first_lookup: {way}: filling the key pool", file=sys.stderr)
+                    measured.wait_until_idle(within=_SECONDS_PER_KEY * pool)
+                # Otherwise the way before has just used up its half.
+                yield _row(way, measured, connect, warm_up, number)
 
 
 def _row(name: str, measured: Subject, connect: Connect, warm_up: int, number: int) -> dict[str, Cell]:
