@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ BENCHMARKS: Mapping[str, Callable[[float | None], Result]] = {
 def main() -> None:
     """Run the benchmarks asked for, or all; a broken premise ends the run."""
     options = _options()
+    # As on an interrupt: what was started is stopped, and its folders are removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     described = machine()
     print(as_text(described), flush=True)
     results: dict[str, Result] = {}
