@@ -10,6 +10,8 @@ only what every parser of the mail chain reads alike, and refuses the rest:
   IDNA2008 A-labels (RFC 9598 section 3); nothing is mapped, normalized or repaired on the way;
 * the whole has at most 254 octets (RFC 5321 section 4.5.3.1.3).
 
+A domain alone is a value of its own, never an address: some certificates are bound to a whole domain.
+
 Look-alike domains are different domains here. Which addresses deserve a certificate is not decided here
 either, and nothing in this room knows an organization.
 """
@@ -27,6 +29,7 @@ from ca.errors import AddressRefused
 
 _LONGEST_LOCAL_PART = 64
 _LONGEST_ADDRESS = 254
+_LONGEST_DOMAIN = 253  # RFC 1035 section 2.3.4, written out
 
 
 class AddressRefusal(StrEnum):
@@ -141,6 +144,46 @@ class Mailbox:
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailDomain:
+    """One complete mail domain, as the domain of a `Mailbox`: a name that certificates may be bound to.
+
+    Raises:
+        AddressRefused: not one complete, valid domain name.
+    """
+
+    domain: str
+
+    def __post_init__(self) -> None:
+        if len(self.domain) > _LONGEST_DOMAIN:
+            raise _refused(AddressRefusal.TOO_LONG)
+        _check_domain(self.domain)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one bare domain, in any ASCII case or with U-labels, or refuse; never repairs.
+
+        Raises:
+            AddressRefused: with a code of `AddressRefusal`, and without the text.
+        """
+        _check_readable(text)
+        if not _SPECIALS.isdisjoint(text):
+            raise _refused(AddressRefusal.DOMAIN)
+        return cls(domain=_a_labels(text.translate(_ASCII_LOWER)))
+
+    @property
+    def key(self) -> str:
+        """The domain's identity, for lookup; it has no `@`, so it is never a mailbox's."""
+        return self.domain
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+Addressee = Mailbox | MailDomain
+"""Whom a certificate may be for: a mailbox, or everybody in a domain."""
 
 
 def _refused(refusal: AddressRefusal) -> AddressRefused:

@@ -4,15 +4,22 @@ Knows nothing of LDAP, HTTP or SQL: front ends ask it, ports answer it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
-from ca.address import Mailbox
+from ca.address import Addressee, Mailbox, MailDomain
 from directory.callers import Anonymous, Asker, Gateway
 from directory.clock import Clock
 from directory.policy import MintContext, MintPolicy, Refusal
+
+MOST_CERTIFICATES: Final = 16
+"""Of one addressee in one answer."""
+
+_DOMAIN_AUTHORITY: Final = "domain-confidentiality-authority"
+"""RFC 3183 section 4.1."""
 
 
 class Origin(StrEnum):
@@ -33,16 +40,27 @@ class Intent(Enum):
 class Question:
     """One question for one address."""
 
-    mailbox: Mailbox
+    mailbox: Addressee
+    """One complete address; or a domain, whose certificates are found but never made."""
     asker: Asker
     intent: Intent = Intent.MINT_IF_ABSENT
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys under which its answer may be stored, the preferred one first.
+
+        A domain without a certificate of its own is answered with the one of its confidentiality authority,
+        which the domain's gateway holds (RFC 3183 section 4.2); never with that of a domain above.
+        """
+        key = self.mailbox.key
+        return (key, f"{_DOMAIN_AUTHORITY}@{key}") if isinstance(self.mailbox, MailDomain) else (key,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedCertificate:
     """A certificate that may leave the directory."""
 
-    mailbox: Mailbox
+    mailbox: Addressee
     der: bytes
     serial: int
     not_before: datetime
@@ -55,6 +73,9 @@ class Found:
     """The directory had a certificate."""
 
     certificate: PublishedCertificate
+    """The best one."""
+    further: tuple[PublishedCertificate, ...] = ()
+    """What else is live, in order of preference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +107,13 @@ Answer = Found | Minted | Absent | Deferred
 class DirectoryReader(Protocol):
     """What the lookup reads."""
 
-    async def best_certificate(
+    async def live_certificates(
         self, address_key: str, asker: Asker, now: datetime
-    ) -> PublishedCertificate | None:
-        """Return the best live certificate the asker may see: the recipient's own over a minted one.
+    ) -> Sequence[PublishedCertificate]:
+        """Return the live certificates the asker may see, the best first: the recipient's own, then minted.
 
-        Live: not expired, not revoked, its delivery not bounced. For a gateway that has been disabled
-        since it authenticated, None.
+        Live: not expired, not revoked, its delivery not bounced. At most `MOST_CERTIFICATES`; none for a
+        gateway that has been disabled since it authenticated.
         """
         ...
 
@@ -145,15 +166,17 @@ class Lookup:
             return Absent(refusal=Refusal.NOT_FOUND)
 
         # 1. The directory itself.
-        certificate = await self._reader.best_certificate(mailbox.key, asker, self._clock.now())
-        if certificate is not None:
-            return Found(certificate=certificate)
+        found = await self._found(question)
+        if found is not None:
+            return found
 
         # 2. Sources elsewhere (the recipient's own LDAP, DNS CERT, SMIMEA) have their place here: after what
         #    we know ourselves, before anything is made.
 
         # 3. May one be minted? A caller without the right learns nothing but that there is none.
         if question.intent is Intent.READ_ONLY or not isinstance(asker, Gateway):
+            return Absent(refusal=Refusal.NOT_FOUND)
+        if isinstance(mailbox, MailDomain):
             return Absent(refusal=Refusal.NOT_FOUND)
         context = await self._reader.mint_context(mailbox.key, asker)
         if context is None or not context.gateway.may_mint:
@@ -164,3 +187,10 @@ class Lookup:
 
         # 4. Mint: one durable transaction, then the answer.
         return await self._minter.mint(mailbox, context)
+
+    async def _found(self, question: Question) -> Found | None:
+        for key in question.keys:
+            live = await self._reader.live_certificates(key, question.asker, self._clock.now())
+            if live:
+                return Found(certificate=live[0], further=tuple(live[1:]))
+        return None

@@ -3,26 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from ca.address import Mailbox
+from ca.address import Addressee
+from ca.revocation import RevocationReason
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import Unknown
 
-
-class RevocationReason(StrEnum):
-    """CRLReason (RFC 5280 section 5.3.1), by its names there."""
-
-    UNSPECIFIED = "unspecified"
-    KEY_COMPROMISE = "keyCompromise"
-    CA_COMPROMISE = "cACompromise"
-    AFFILIATION_CHANGED = "affiliationChanged"
-    SUPERSEDED = "superseded"
-    CESSATION_OF_OPERATION = "cessationOfOperation"
-    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
-
+__all__ = [
+    "ALLOWS_SUCCESSOR",
+    "RevocableCertificate",
+    "Revocation",
+    "RevocationReason",
+    "RevocationStore",
+]
 
 ALLOWS_SUCCESSOR = frozenset({RevocationReason.SUPERSEDED})
 """After these reasons the next allowed lookup may mint anew; after all others the address stays without."""
@@ -35,7 +30,7 @@ class RevocableCertificate:
     certificate_id: str
     enrolment_id: str | None
     organization_id: str | None
-    mailbox: Mailbox
+    mailbox: Addressee
     serial: int
 
 
@@ -46,7 +41,7 @@ class RevocationStore(Protocol):
         """Return the certificates of this serial number, one per issuer that used it."""
         ...
 
-    async def by_address(self, mailbox: Mailbox, now: datetime) -> Sequence[RevocableCertificate]:
+    async def by_address(self, mailbox: Addressee, now: datetime) -> Sequence[RevocableCertificate]:
         """Return the address' certificates, in every scope."""
         ...
 
@@ -81,7 +76,7 @@ class Revocation:
         return await self._revoke(found, reason, actor, sought=f"{serial:x}")
 
     async def revoke_address(
-        self, mailbox: Mailbox, reason: RevocationReason, actor: str
+        self, mailbox: Addressee, reason: RevocationReason, actor: str
     ) -> Sequence[RevocableCertificate]:
         """Revoke every certificate of this address.
 

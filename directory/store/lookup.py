@@ -4,6 +4,7 @@ What a gateway may see is decided by its organization as it is stored at that mo
 gateway authenticated: disabling one, or isolating its organization, takes effect with the next question.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select
 
 from directory.callers import Asker, Gateway
-from directory.lookup import Origin, PublishedCertificate
+from directory.lookup import MOST_CERTIFICATES, Origin, PublishedCertificate
 from directory.organization import SHARED_SCOPE
 from directory.policy import MintContext
 from directory.revocation import ALLOWS_SUCCESSOR, RevocationReason
@@ -29,7 +30,7 @@ _LIVE = (
     certificates.c.withdrawn_at.is_(None),
     certificates.c.revoked_at.is_(None),
 )
-_BEST = (
+_PREFERRED_FIRST = (
     select(
         certificates.c.address,
         certificates.c.der,
@@ -45,11 +46,11 @@ _BEST = (
         certificates.c.not_before.desc(),
         certificates.c.id,
     )
-    .limit(1)
+    .limit(MOST_CERTIFICATES)
 )
-_BEST_FOR_ANYBODY = _BEST.where(certificates.c.scope == SHARED_SCOPE)
-_BEST_FOR_GATEWAY = (
-    _BEST.select_from(certificates.join(gateways, _THIS_GATEWAY).join(organizations))
+_FOR_ANYBODY = _PREFERRED_FIRST.where(certificates.c.scope == SHARED_SCOPE)
+_FOR_GATEWAY = (
+    _PREFERRED_FIRST.select_from(certificates.join(gateways, _THIS_GATEWAY).join(organizations))
     .where(*_ENABLED)
     .where(
         or_(
@@ -92,11 +93,17 @@ class SqlDirectoryReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def live_certificates(
+        self, address_key: str, asker: Asker, now: datetime
+    ) -> Sequence[PublishedCertificate]:
+        """Return the live certificates the asker may see: the recipient's own before a minted one."""
+        return await self._database.read(partial(_live, address_key=address_key, asker=asker, now=now))
+
     async def best_certificate(
         self, address_key: str, asker: Asker, now: datetime
     ) -> PublishedCertificate | None:
-        """Return the best live certificate the asker may see: the recipient's own over a minted one."""
-        return await self._database.read(partial(_best, address_key=address_key, asker=asker, now=now))
+        """Return the first of them, if there is one."""
+        return next(iter(await self.live_certificates(address_key, asker, now)), None)
 
     async def mint_context(self, address_key: str, gateway: Gateway) -> MintContext | None:
         """Return what the mint policy must know, as stored now; None if the gateway has been disabled."""
@@ -105,25 +112,25 @@ class SqlDirectoryReader:
         )
 
 
-def _best(
+def _live(
     connection: Connection, *, address_key: str, asker: Asker, now: datetime
-) -> PublishedCertificate | None:
+) -> list[PublishedCertificate]:
     question = {"address_key": address_key, "now": now}
     if isinstance(asker, Gateway):
-        result = connection.execute(_BEST_FOR_GATEWAY, question | {"gateway_id": asker.gateway_id})
+        result = connection.execute(_FOR_GATEWAY, question | {"gateway_id": asker.gateway_id})
     else:
-        result = connection.execute(_BEST_FOR_ANYBODY, question)
-    row = result.one_or_none()
-    if row is None:
-        return None
-    return PublishedCertificate(
-        mailbox=rows.mailbox(row.address),
-        der=row.der,
-        serial=int(row.serial, 16),
-        not_before=row.not_before,
-        not_after=row.not_after,
-        origin=Origin(row.origin),
-    )
+        result = connection.execute(_FOR_ANYBODY, question)
+    return [
+        PublishedCertificate(
+            mailbox=rows.addressee(row.address),
+            der=row.der,
+            serial=int(row.serial, 16),
+            not_before=row.not_before,
+            not_after=row.not_after,
+            origin=Origin(row.origin),
+        )
+        for row in result
+    ]
 
 
 def _context(connection: Connection, *, address_key: str, gateway_id: str) -> MintContext | None:

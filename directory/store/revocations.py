@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Connection, Select, bindparam, select, update
 
-from ca.address import Mailbox
+from ca.address import Addressee
 from directory.audit import AuditEvent
 from directory.revocation import RevocableCertificate, RevocationReason
 from directory.store import audit_log, rows
@@ -51,7 +51,7 @@ class SqlRevocationStore:
         """Return the certificates of this serial number, one per issuer that used it."""
         return await self._database.read(partial(_find, _BY_SERIAL, f"{serial:x}", now))
 
-    async def by_address(self, mailbox: Mailbox, now: datetime) -> Sequence[RevocableCertificate]:
+    async def by_address(self, mailbox: Addressee, now: datetime) -> Sequence[RevocableCertificate]:
         """Return the address' certificates, in every scope."""
         return await self._database.read(partial(_find, _BY_ADDRESS, mailbox.key, now))
 
@@ -82,7 +82,7 @@ def _find(
             certificate_id=row.id,
             enrolment_id=row.enrolment_id,
             organization_id=row.organization_id,
-            mailbox=rows.mailbox(row.address),
+            mailbox=rows.addressee(row.address),
             serial=int(row.serial, 16),
         )
         for row in connection.execute(statement, {"sought": sought, "now": now})

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Label, Row, Table, func, select
 
-from ca.address import Mailbox
+from ca.address import Addressee, Mailbox, MailDomain
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
 from ca.sealing import SealedSecret
@@ -60,6 +60,11 @@ def mailbox(text: str) -> Mailbox:
     """Make a mailbox of an address as stored, which is as one prints it."""
     local_part, _, domain = text.rpartition("@")
     return Mailbox(local_part=local_part, domain=domain)
+
+
+def addressee(text: str) -> Addressee:
+    """Make a mailbox, or a domain, of what a certificate is stored for."""
+    return mailbox(text) if "@" in text else MailDomain(domain=text)
 
 
 def sealed(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ca.address import AddressRefusal, Mailbox
+from ca.address import AddressRefusal, Mailbox, MailDomain
 from ca.errors import AddressRefused
 
 ATEXT = string.ascii_letters + string.digits + "!#$%&'*+-/=?^_`{|}~"
@@ -318,3 +318,41 @@ def fastest_refusal(text: str) -> float:
         return time.perf_counter() - started
 
     return min(elapsed() for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("example.com", "example.com"),
+        ("Mail.EXAMPLE.com", "mail.example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_bare_domain_is_read_as_a_mailbox_reads_its_domain(text: str, key: str) -> None:
+    assert MailDomain.parse(text).key == key
+    assert MailDomain.parse(text).domain == Mailbox.parse(f"anna@{text}").domain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "example",
+        "example.com.",
+        ".example.com",
+        "@example.com",
+        "anna@example.com",
+        "*.example.com",
+        "192.0.2.7",
+        "[192.0.2.7]",
+        "exam ple.com",
+        "example.com\0",
+        "xn--a.example",
+        "a" * 64 + ".example",
+        ".".join(["a" * 62] * 4) + ".de",
+    ],
+)
+def test_refuses_what_is_no_complete_domain(text: str) -> None:
+    with pytest.raises(AddressRefused):
+        MailDomain.parse(text)

@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ca.address import Mailbox
+from ca.address import Mailbox, MailDomain
 from directory.callers import Anonymous, Asker
 from directory.delivery.outbox import DueMail
-from directory.lookup import Origin, PublishedCertificate
+from directory.lookup import MOST_CERTIFICATES, Origin, PublishedCertificate
 from directory.organization import SHARED_SCOPE
 from directory.revocation import RevocationReason
 from directory.store.callers import SqlCallerStore
@@ -35,6 +35,11 @@ async def best(
     database: Database, asker: Asker | None = None, *, mailbox: Mailbox = ANNA, now: datetime = NOW
 ) -> PublishedCertificate | None:
     return await SqlDirectoryReader(database).best_certificate(mailbox.key, asker or a_gateway(), now)
+
+
+async def live(database: Database) -> list[bytes]:
+    reader = SqlDirectoryReader(database)
+    return [found.der for found in await reader.live_certificates(ANNA.key, a_gateway(), NOW)]
 
 
 async def revoke(database: Database, reason: RevocationReason = RevocationReason.KEY_COMPROMISE) -> None:
@@ -81,6 +86,33 @@ async def test_an_own_one_that_expired_does_not_stand_before_a_minted_one(databa
     await import_certificate(database, not_after=NOW)
 
     assert await best(database) == enrolment.certificate
+
+
+async def test_what_else_is_live_comes_after_the_best_the_newest_first(database: Database) -> None:
+    enrolment = await mint(database)
+    await import_certificate(database, der=b"old", not_before=NOW - 2 * YEAR)
+    await import_certificate(database, der=b"new")
+    await import_certificate(database, der=b"expired", not_after=NOW)
+
+    assert await live(database) == [b"new", b"old", enrolment.certificate.der]
+
+
+async def test_one_answer_holds_a_bounded_number_of_certificates(database: Database) -> None:
+    for number in range(MOST_CERTIFICATES + 1):
+        await import_certificate(database, der=str(number).encode())
+
+    assert len(await live(database)) == MOST_CERTIFICATES
+
+
+async def test_certificates_bound_to_a_domain_are_stored_under_the_domain(database: Database) -> None:
+    domain = MailDomain.parse("example.org")
+    await import_certificate(database, mailbox=domain)
+
+    found = await SqlDirectoryReader(database).best_certificate(domain.key, a_gateway(), NOW)
+
+    assert found is not None
+    assert found.mailbox == domain
+    assert await best(database) is None
 
 
 async def test_a_certificate_is_served_until_the_moment_it_expires(database: Database) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from ca.address import Mailbox
+from ca.address import Addressee, Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.profiles import Purpose
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
@@ -221,7 +221,12 @@ async def mint(
 
 
 async def import_certificate(
-    database: Database, *, mailbox: Mailbox = ANNA, der: bytes = b"own", not_after: datetime = NOW + YEAR
+    database: Database,
+    *,
+    mailbox: Addressee = ANNA,
+    der: bytes = b"own",
+    not_before: datetime = NOW - YEAR,
+    not_after: datetime = NOW + YEAR,
 ) -> None:
     """Add a certificate that the recipient brought himself."""
     await database.write(
@@ -235,7 +240,7 @@ async def import_certificate(
                 "address_key": mailbox.key,
                 "origin": Origin.FOUND.value,
                 "der": der,
-                "not_before": NOW - YEAR,
+                "not_before": not_before,
                 "not_after": not_after,
                 "published_at": NOW,
             },

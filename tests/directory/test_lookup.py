@@ -1,10 +1,11 @@
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from ca.address import Mailbox
+from ca.address import Mailbox, MailDomain
 from directory.callers import Anonymous, Asker, Gateway
 from directory.lookup import (
     Absent,
@@ -23,6 +24,7 @@ from tests.directory.builders import a_gateway, a_mint_context
 from tests.directory.clocks import StoppedClock
 
 ALICE = Mailbox.parse("alice@example.com")
+DOMAIN = MailDomain.parse("example.com")
 CLOCK = StoppedClock()
 
 
@@ -43,14 +45,15 @@ class Shelf:
     """What the lookup reads, in memory."""
 
     certificate: PublishedCertificate | None = None
+    certificates: dict[str, tuple[PublishedCertificate, ...]] = field(default_factory=dict)
     context: MintContext | None = field(default_factory=a_mint_context)
     reads: list[str] = field(default_factory=list)
 
-    async def best_certificate(
+    async def live_certificates(
         self, address_key: str, _asker: Asker, _now: datetime
-    ) -> PublishedCertificate | None:
+    ) -> Sequence[PublishedCertificate]:
         self.reads.append(address_key)
-        return self.certificate
+        return self.certificates.get(address_key, (self.certificate,) if self.certificate else ())
 
     async def mint_context(self, _address_key: str, _gateway: Gateway) -> MintContext | None:
         return self.context
@@ -78,6 +81,44 @@ async def test_what_the_directory_has_is_answered_and_nothing_minted() -> None:
     answer = await a_lookup(shelf, mint).answer(Question(mailbox=ALICE, asker=a_gateway()))
 
     assert answer == Found(certificate=a_certificate())
+    assert mint.minted == []
+
+
+async def test_the_best_certificate_comes_first_and_the_further_ones_in_their_order() -> None:
+    best, *further = (replace(a_certificate(), serial=number) for number in range(3))
+
+    answer = await a_lookup(Shelf(certificates={ALICE.key: (best, *further)}), Mint()).answer(
+        Question(mailbox=ALICE, asker=a_gateway())
+    )
+
+    assert answer == Found(certificate=best, further=tuple(further))
+
+
+async def test_a_domain_is_answered_with_the_certificates_bound_to_it() -> None:
+    shelf = Shelf(certificates={"example.com": (a_certificate(),)})
+
+    answer = await a_lookup(shelf, Mint()).answer(Question(mailbox=DOMAIN, asker=a_gateway()))
+
+    assert answer == Found(certificate=a_certificate())
+    assert shelf.reads == ["example.com"]
+
+
+async def test_a_domain_without_one_is_answered_with_that_of_its_confidentiality_authority() -> None:
+    authority = "domain-confidentiality-authority@example.com"
+    shelf = Shelf(certificates={authority: (a_certificate(),)})
+
+    answer = await a_lookup(shelf, Mint()).answer(Question(mailbox=DOMAIN, asker=a_gateway()))
+
+    assert answer == Found(certificate=a_certificate())
+    assert shelf.reads == ["example.com", authority]
+
+
+async def test_a_domain_is_never_minted() -> None:
+    mint = Mint()
+
+    answer = await a_lookup(Shelf(), mint).answer(Question(mailbox=DOMAIN, asker=a_gateway()))
+
+    assert answer == Absent(refusal=Refusal.NOT_FOUND)
     assert mint.minted == []
 
 
@@ -167,12 +208,12 @@ async def test_the_directory_is_asked_by_identity_key() -> None:
 
 async def test_an_answer_comes_within_the_patience_whatever_is_slow() -> None:
     class Silent(Shelf):
-        async def best_certificate(
+        async def live_certificates(
             self, address_key: str, _asker: Asker, _now: datetime
-        ) -> PublishedCertificate | None:
+        ) -> Sequence[PublishedCertificate]:
             self.reads.append(address_key)
             await asyncio.Event().wait()
-            return None
+            return ()
 
     lookup = Lookup(
         reader=Silent(),

@@ -55,12 +55,13 @@ class Shelf:
     failure: Exception | None = None
     """What reading runs into."""
 
-    async def best_certificate(
+    async def live_certificates(
         self, address_key: str, _asker: Asker, _now: datetime
-    ) -> PublishedCertificate | None:
+    ) -> Sequence[PublishedCertificate]:
         if self.failure is not None:
             raise self.failure
-        return self.certificates.get(address_key)
+        certificate = self.certificates.get(address_key)
+        return (certificate,) if certificate is not None else ()
 
     async def mint_context(self, _address_key: str, gateway: Gateway) -> MintContext | None:
         return MintContext(
@@ -289,6 +290,7 @@ def _register() -> Register:
 
 
 def _status(certificate: PublishedCertificate, now: datetime) -> EnrolmentStatus:
+    assert isinstance(certificate.mailbox, Mailbox)
     return EnrolmentStatus(
         enrolment_id=ENROLMENT,
         mailbox=certificate.mailbox,
