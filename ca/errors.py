@@ -5,7 +5,7 @@
     ├── ProfileRefused        a profile asks for what the rules refuse
     ├── KeyRefused            a key is too weak, of an unsupported kind, or not the certificate's
     ├── PasswordRuleRefused   a password rule below the strength the key package needs
-    ├── LintFailed            a prepared certificate breaks a rule; nothing was signed
+    ├── LintFailed            a prepared certificate or CRL breaks a rule; nothing was signed
     ├── SigningRefused        not linted by this issuer, signed before, or the signature is not what was asked
     ├── KeyPoolClosed         no key will come any more
     ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
@@ -70,7 +70,7 @@ class PasswordRuleRefused(CaError):
 
 @dataclass(eq=False)
 class LintFailed(CaError):
-    """A prepared certificate breaks a rule; nothing was signed with the issuer's key."""
+    """A prepared certificate or CRL breaks a rule; nothing was signed with the issuer's key."""
 
     findings: tuple[str, ...]
 
@@ -80,12 +80,13 @@ class LintFailed(CaError):
 
 @dataclass(eq=False)
 class SigningRefused(CaError):
-    """Something else than one certificate that this issuer linted was to be signed, or was signed."""
+    """Something else than what this issuer linted was to be signed, or was signed."""
 
     reason: str
+    what: str = "certificate"
 
     def __str__(self) -> str:
-        return f"the certificate {self.reason}"
+        return f"the {self.what} {self.reason}"
 
 
 class KeyPoolClosed(CaError):

@@ -3,27 +3,28 @@
 Importing it takes more than half a second, so only who lints imports it (`ca.linting`, on first use).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from pkilint import loader
-from pkilint.cabf import smime
+from pkilint import loader, pkix
+from pkilint.cabf import cabf_crl, smime
 from pkilint.cabf.smime.smime_constants import Generation, ValidationLevel
 from pkilint.document import NodeVisitor
-from pkilint.pkix import certificate, extension, name
+from pkilint.pkix import certificate, crl, extension, name
 from pkilint.validation import ValidatorContainer
 
 
 class Rulebook:
-    """A set of rules to hold a certificate to."""
+    """A set of rules to hold a certificate, or a CRL, to."""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, load: Callable[[bytes], Any] = loader.load_der_certificate) -> None:
         self._container = container
+        self._load = load
         _index(container)
 
     def judge(self, der: bytes) -> Iterator[tuple[int, str, str]]:
         """Yield severity (0 is the worst), code and message of everything found."""
-        for result in self._container.validate(loader.load_der_certificate(der).root):
+        for result in self._container.validate(self._load(der).root):
             for description in result.finding_descriptions:
                 finding = description.finding
                 yield int(finding.severity), finding.code, description.message or ""
@@ -58,6 +59,29 @@ def for_others() -> Rulebook:
                 certificate.create_spki_validator_container(),
             ],
         )
+    )
+
+
+def for_crls() -> Rulebook:
+    """Return RFC 5280, and how long the CA/B S/MIME Baseline Requirements let a CRL live.
+
+    Not the CA/B list of reasons: which may be given is decided when a certificate is revoked, and a CRL that
+    left one out for its reason would be worse.
+    """
+    longest = cabf_crl.create_validity_period_validator(crl.CertificateRevocationListType.CRL)
+    return Rulebook(
+        crl.create_pkix_crl_validator_container(
+            [
+                pkix.create_attribute_decoder(name.ATTRIBUTE_TYPE_MAPPINGS),
+                pkix.create_extension_decoder(extension.EXTENSION_MAPPINGS),
+            ],
+            [
+                crl.create_issuer_validator_container([]),
+                crl.create_validity_validator_container([longest]),
+                crl.create_extensions_validator_container([]),
+            ],
+        ),
+        loader.load_der_crl,
     )
 
 

@@ -73,7 +73,7 @@ class SigningGate:
         self._signer = signer
         self._linter = linter
         self._certificate = certificate
-        self._throwaway_key = _throwaway_key_like(signer.public_key)
+        self._throwaway_key = throwaway_key_like(signer.public_key)
         self._signable: weakref.WeakSet[LintedCertificate] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -136,7 +136,8 @@ def _signed(prepared: PreparedCertificate, key: PrivateKey) -> x509.Certificate:
     return builder.sign(key, SIGNATURE_HASH)
 
 
-def _throwaway_key_like(public_key: PublicKey) -> PrivateKey:
+def throwaway_key_like(public_key: PublicKey) -> PrivateKey:
+    """Make a key whose signature a linter can look at in place of the issuer's."""
     # Of the same kind, because the signature algorithm is among the bytes that are linted. The size is not,
     # and a small RSA key signs faster.
     return generate(KeyAlgorithm.RSA_2048 if isinstance(public_key, rsa.RSAPublicKey) else KeyAlgorithm.P_256)

@@ -1,0 +1,152 @@
+"""What has been revoked, and how does the world learn of it? The CRLs of one issuer (RFC 5280 section 5).
+
+A copy signed with a throw-away key goes to the linter first, as with certificates (`ca.signing`): there is no
+way to a signature of the issuer's but through `CrlIssuer.issue`. Which certificates are revoked, and when a
+CRL is due, is the directory's question.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.crllinting import CrlLinter
+from ca.errors import KeyRefused, LintFailed, ProfileRefused, SigningRefused
+from ca.keys import PrivateKey, same_key
+from ca.signers import Signer
+from ca.signing import SIGNATURE_HASH, throwaway_key_like
+
+
+@unique
+class RevocationReason(StrEnum):
+    """CRLReason (RFC 5280 section 5.3.1), by its names there."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedCertificate:
+    """One entry of a CRL (RFC 5280 section 5.3)."""
+
+    serial_number: int
+    revoked_at: datetime
+    reason: RevocationReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCrl:
+    """All that a complete CRL says (RFC 5280 section 5.1), but for its issuer."""
+
+    number: int
+    """Greater than that of every CRL of the issuer's before (section 5.2.3)."""
+    this_update: datetime
+    next_update: datetime
+    revoked: Sequence[RevokedCertificate]
+
+
+class CrlIssuer:
+    """An issuer's key behind the linter of its CRLs. Safe to share among threads.
+
+    Raises:
+        KeyRefused: the signer's key is not the certificate's.
+        ProfileRefused: the certificate's key may not sign CRLs (section 6.3.3 (f)).
+    """
+
+    def __init__(self, certificate: x509.Certificate, signer: Signer, linter: CrlLinter) -> None:
+        if not same_key(signer.public_key, certificate.public_key()):
+            raise KeyRefused("the signer's key does not belong to the issuer's certificate")
+        self._certificate = certificate
+        self._key_identifier = _key_identifier_of(certificate)
+        self._signer = signer
+        self._linter = linter
+        self._throwaway_key = throwaway_key_like(signer.public_key)
+
+    def __repr__(self) -> str:
+        return f"<CrlIssuer {self._certificate.subject.rfc4514_string()}>"
+
+    def issue(self, prepared: PreparedCrl) -> x509.CertificateRevocationList:
+        """Lint, sign and verify a CRL; 10 µs of CPU per entry, most of it under the interpreter lock.
+
+        The linter sees the header and one entry of each kind: it takes 0.2 ms per entry, and all of a kind
+        are written alike.
+
+        Raises:
+            LintFailed: it breaks a rule, or cannot even be encoded; the issuer's key was not used.
+            SigningRefused: what the key returned is not a signature of the issuer's over those bytes.
+        """
+        try:
+            entries = [_entry(one, prepared) for one in prepared.revoked]
+            excerpt = [entries[place] for place in _one_of_each_kind(prepared.revoked)]
+            linted = self._signed(prepared, excerpt, self._throwaway_key)
+            copy = self._signed(prepared, entries, self._throwaway_key)
+        except ValueError as error:  # a serial number of zero, an end before the beginning
+            raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
+        if findings := self._linter.findings(linted.public_bytes(Encoding.DER)):
+            raise LintFailed(tuple(str(finding) for finding in findings))
+        crl = self._signed(prepared, entries, self._signer.signing_key)
+        if crl.tbs_certlist_bytes != copy.tbs_certlist_bytes:
+            raise SigningRefused("is not what was linted", what="CRL")
+        if not crl.is_signature_valid(
+            self._signer.public_key
+        ):  # a failing token, or a fault in the arithmetic
+            raise SigningRefused("came back with a signature that does not verify", what="CRL")
+        return crl
+
+    def _signed(
+        self, prepared: PreparedCrl, entries: list[x509.RevokedCertificate], key: PrivateKey
+    ) -> x509.CertificateRevocationList:
+        builder = (
+            # All at once: `add_revoked_certificate` copies what is there for every entry more.
+            x509.CertificateRevocationListBuilder(revoked_certificates=entries)
+            .issuer_name(self._certificate.subject)
+            .last_update(prepared.this_update.replace(microsecond=0))
+            .next_update(prepared.next_update.replace(microsecond=0))
+            .add_extension(
+                x509.AuthorityKeyIdentifier(self._key_identifier.digest, None, None), critical=False
+            )
+            .add_extension(x509.CRLNumber(prepared.number), critical=False)
+        )
+        return builder.sign(key, SIGNATURE_HASH)
+
+
+def _entry(revoked: RevokedCertificate, prepared: PreparedCrl) -> x509.RevokedCertificate:
+    # A node whose clock is ahead may have revoked it a moment from now.
+    revoked_at = min(revoked.revoked_at, prepared.this_update).replace(microsecond=0)
+    builder = (
+        x509.RevokedCertificateBuilder().serial_number(revoked.serial_number).revocation_date(revoked_at)
+    )
+    if revoked.reason is not RevocationReason.UNSPECIFIED:  # which is said by saying nothing (section 5.3.1)
+        builder = builder.add_extension(_REASONS[revoked.reason], critical=False)
+    return builder.build()
+
+
+_REASONS = {reason: x509.CRLReason(x509.ReasonFlags(reason.value)) for reason in RevocationReason}
+
+
+def _one_of_each_kind(revoked: Sequence[RevokedCertificate]) -> list[int]:
+    """Return places of entries: the first of every reason, and the one with the greatest serial number."""
+    first = {one.reason: place for place, one in reversed(list(enumerate(revoked)))}
+    places = set(first.values())
+    if revoked:
+        places.add(max(range(len(revoked)), key=lambda place: revoked[place].serial_number))
+    return sorted(places)
+
+
+def _key_identifier_of(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        key_identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound as error:
+        raise ProfileRefused("issuer", "is not a CA certificate") from error
+    if not usage.crl_sign:
+        raise ProfileRefused("issuer", "may not sign CRLs")
+    return key_identifier
