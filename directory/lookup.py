@@ -174,9 +174,9 @@ class Lookup:
         #    we know ourselves, before anything is made.
 
         # 3. May one be minted? A caller without the right learns nothing but that there is none.
-        if question.intent is Intent.READ_ONLY or not isinstance(asker, Gateway):
-            return Absent(refusal=Refusal.NOT_FOUND)
-        if isinstance(mailbox, MailDomain):
+        #    For a domain there is nobody to whom its key could be sent.
+        is_reading = question.intent is Intent.READ_ONLY
+        if is_reading or isinstance(mailbox, MailDomain) or not isinstance(asker, Gateway):
             return Absent(refusal=Refusal.NOT_FOUND)
         context = await self._reader.mint_context(mailbox.key, asker)
         if context is None or not context.gateway.may_mint:
