@@ -21,11 +21,20 @@ class Buckets(Protocol):
         ...
 
 
+class OldChanges(Protocol):
+    """What was announced as taken away (`directory/changes.py`)."""
+
+    async def forget_old_changes(self) -> None:
+        """Delete what nobody will read any more."""
+        ...
+
+
 class Housekeeping:
     """Tidies at start and then once an hour."""
 
-    def __init__(self, *, buckets: Buckets, clock: Clock) -> None:
+    def __init__(self, *, buckets: Buckets, changes: OldChanges, clock: Clock) -> None:
         self._buckets = buckets
+        self._changes = changes
         self._clock = clock
 
     async def run(self, stopped: asyncio.Event) -> None:
@@ -42,5 +51,6 @@ class Housekeeping:
         """Tidy once."""
         try:
             await self._buckets.forget_full_buckets(self._clock.now())
+            await self._changes.forget_old_changes()
         except StoreUnavailable as error:
             logger.warning("housekeeping has to wait: %s", error.reason)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -26,8 +27,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
     text,
 )
+
+from directory.store.migrations import triggers_v1
 
 metadata = MetaData(
     naming_convention={
@@ -303,3 +307,23 @@ audit_heads = Table(
     Column("sequence", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
+
+# Written by triggers alone: how often something was taken away, and from whom. `store/changes.py` reads it.
+directory_state = Table(
+    "directory_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("generation", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("generation", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("address_key", String(254)),  # NULL: of everybody
+)
+
+for _dialect, _statements in triggers_v1.STATEMENTS.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(metadata, "after_create", _ddl.execute_if(dialect=_dialect))

@@ -26,6 +26,7 @@ from directory.lookup import Lookup
 from directory.relay import RelayDesk
 from directory.settings import ListenAddress
 from directory.steps import StepListener, ignore_step
+from directory.store.changes import SqlChangeLog
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.inspection import SqlStoreInspector
 from directory.store.mint import SqlMintStore
@@ -133,7 +134,9 @@ class _Delivery:
 async def _tidied(installation: Installation) -> AsyncIterator[None]:
     stopped = asyncio.Event()
     housekeeping = Housekeeping(
-        buckets=SqlMintStore(installation.database, node=installation.node), clock=installation.clock
+        buckets=SqlMintStore(installation.database, node=installation.node),
+        changes=SqlChangeLog(installation.database),
+        clock=installation.clock,
     )
     task = asyncio.create_task(housekeeping.run(stopped), name="housekeeping")
     try:

@@ -34,6 +34,12 @@ CATALOGUES = {
         FROM pg_attribute WHERE attrelid IN (
             SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
         ) AND attnum > 0
+        UNION ALL
+        SELECT 'trigger', tgrelid::regclass::text, tgname::text, pg_get_triggerdef(oid)
+        FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL
+        SELECT 'function', '', proname::text, pg_get_functiondef(oid)
+        FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     """,
 }
 

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, UniqueConstraint
 
+from directory.store.migrations import triggers_v1
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -30,6 +32,7 @@ def upgrade() -> None:
     _create_deliveries()
     op.create_table("limit_buckets", _key("bucket", 320), _moment("arrival"))
     _create_audit()
+    _create_changes()
 
 
 def _create_organizations() -> None:
@@ -211,6 +214,21 @@ def _create_audit() -> None:
         Column("sequence", _BIG, nullable=False),
         Column("hash", sa.LargeBinary, nullable=False),
     )
+
+
+def _create_changes() -> None:
+    op.create_table(
+        "directory_state",
+        Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        Column("generation", _BIG, nullable=False),
+    )
+    op.create_table(
+        "changes",
+        Column("generation", _BIG, primary_key=True, autoincrement=False),
+        _text("address_key", 254, nullable=True),
+    )
+    for statement in triggers_v1.STATEMENTS[op.get_context().dialect.name]:
+        op.execute(statement)
 
 
 def _key(name: str, length: int = 32) -> Column[Any]:
