@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from directory.callers import Credential, Gateway, HeldCertificate, HeldToken
 from directory.ldap.plans import Plan
 from directory.ldap.responses import Result
+from directory.tokens import read_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +41,34 @@ class Authenticate:
     gateway: str
     token: str = field(repr=False)
 
+    @property
+    def credential(self) -> Credential:
+        """What makes the authentication good, if it is."""
+        presented = read_token(self.token)
+        return HeldToken(token_id=presented.token_id if presented else "")
+
+    def accepts(self, gateway: Gateway) -> bool:
+        """Whether the client may be the gateway that was found."""
+        return gateway.name == self.gateway.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticateCertificate:
+    """Find out whose TLS certificate this is, then go on as after `Authenticate`."""
+
+    sha256: bytes
+    gateway: str | None
+    """Who the client says it is, if it does."""
+
+    @property
+    def credential(self) -> Credential:
+        """What makes the authentication good, if it is."""
+        return HeldCertificate(sha256=self.sha256)
+
+    def accepts(self, gateway: Gateway) -> bool:
+        """Whether the client may be the gateway that was found."""
+        return self.gateway is None or gateway.name == self.gateway.lower()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginTls:
@@ -52,4 +82,4 @@ class Close:
     reason: str
 
 
-Action = Send | LookUp | Authenticate | BeginTls | Close
+Action = Send | LookUp | Authenticate | AuthenticateCertificate | BeginTls | Close

@@ -216,6 +216,9 @@ SUPPORTED_FEATURES: Final = _of_server(
 SUPPORTED_LDAP_VERSION: Final = _of_server(
     "1.3.6.1.4.1.1466.101.120.15", "supportedLDAPVersion", Syntax.INTEGER
 )
+SUPPORTED_SASL_MECHANISMS: Final = _of_server(
+    "1.3.6.1.4.1.1466.101.120.14", "supportedSASLMechanisms", Syntax.DIRECTORY_STRING
+)
 VENDOR_NAME: Final = _of_server("1.3.6.1.1.4", "vendorName", Syntax.DIRECTORY_STRING)
 
 ALL_ATTRIBUTE_TYPES: Final = (
@@ -246,6 +249,7 @@ ALL_ATTRIBUTE_TYPES: Final = (
     SUPPORTED_EXTENSION,
     SUPPORTED_FEATURES,
     SUPPORTED_LDAP_VERSION,
+    SUPPORTED_SASL_MECHANISMS,
     VENDOR_NAME,
 )
 

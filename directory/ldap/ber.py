@@ -19,6 +19,7 @@ Knows nothing of messages. A reader never recurses, never copies more than it is
 beyond the element it was given.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from directory.ldap.codes import ResultCode
@@ -131,6 +132,18 @@ class Reader:
         """Pass over what a later version of the protocol may have added (RFC 4511 section 4)."""
         while self._at < self._end:
             self.skip()
+
+    def rest(self) -> bytes:
+        """Read everything that is left, as it is written."""
+        start, self._at = self._at, self._end
+        return self._data[start : self._end]
+
+    def elements(self) -> Iterator[bytes]:
+        """Read every element that is left, each as it is written."""
+        while self._at < self._end:
+            start = self._at
+            self.skip()
+            yield self._data[start : self._at]
 
     def _open(self, tag: int) -> tuple[int, int]:
         at = self._at

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ResultCode(IntEnum):
-    """The result codes this server sends (RFC 4511 appendix A)."""
+    """The result codes this server sends (RFC 4511 appendix A; RFC 3909 section 2.3)."""
 
     SUCCESS = 0
     OPERATIONS_ERROR = 1
@@ -14,6 +14,7 @@ class ResultCode(IntEnum):
     COMPARE_FALSE = 5
     COMPARE_TRUE = 6
     AUTH_METHOD_NOT_SUPPORTED = 7
+    STRONGER_AUTH_REQUIRED = 8
     ADMIN_LIMIT_EXCEEDED = 11
     UNAVAILABLE_CRITICAL_EXTENSION = 12
     CONFIDENTIALITY_REQUIRED = 13
@@ -22,11 +23,15 @@ class ResultCode(IntEnum):
     INAPPROPRIATE_MATCHING = 18
     NO_SUCH_OBJECT = 32
     INVALID_DN_SYNTAX = 34
+    INAPPROPRIATE_AUTHENTICATION = 48
     INVALID_CREDENTIALS = 49
     BUSY = 51
     UNAVAILABLE = 52
     UNWILLING_TO_PERFORM = 53
     OTHER = 80
+    CANCELED = 118
+    NO_SUCH_OPERATION = 119
+    CANNOT_CANCEL = 121
 
 
 class RequestTag(IntEnum):
@@ -69,6 +74,8 @@ class SearchScope(IntEnum):
 START_TLS = "1.3.6.1.4.1.1466.20037"  # RFC 4511 section 4.14
 NOTICE_OF_DISCONNECTION = "1.3.6.1.4.1.1466.20036"  # RFC 4511 section 4.4.1
 WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"  # RFC 4532
+CANCEL = "1.3.6.1.1.8"  # RFC 3909
 MANAGE_DSA_IT = "2.16.840.1.113730.3.4.2"  # RFC 3296
+PAGED_RESULTS = "1.2.840.113556.1.4.319"  # RFC 2696
 ALL_OPERATIONAL_ATTRIBUTES = "1.3.6.1.4.1.4203.1.5.1"  # RFC 3673
 TRUE_FALSE_FILTERS = "1.3.6.1.4.1.4203.1.5.3"  # RFC 4526

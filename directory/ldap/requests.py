@@ -24,19 +24,29 @@ _REQUEST_NAME, _REQUEST_VALUE = 0x80, 0x81
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """An extension of a request (RFC 4511 section 4.1.11). No control here has a use for a value."""
+    """An extension of a request (RFC 4511 section 4.1.11); `value` is None where it has none."""
 
     oid: str
     critical: bool
+    value: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sasl:
+    """How a client authenticates by SASL; `credentials` is None where it sent no initial response."""
+
+    mechanism: str
+    credentials: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindRequest:
-    """Wants to be somebody; `password` is None when the method is not simple."""
+    """Wants to be somebody: by a password, by SASL, or by a method that is neither, and unknown."""
 
     version: int
     name: str
-    password: bytes | None = field(repr=False)
+    password: bytes | None = field(default=None, repr=False)
+    sasl: Sasl | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +85,10 @@ class AbandonRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendedRequest:
-    """Wants what an object identifier names. No operation here has a use for a value."""
+    """Wants what an object identifier names; `value` is None where it has none."""
 
     oid: str
+    value: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +181,9 @@ def _read_controls(envelope: Reader) -> tuple[Control, ...]:
         control = members.constructed()
         oid = control.text()
         critical = control.boolean() if control.peek() == BOOLEAN else False
-        if control.peek() == OCTET_STRING:
-            control.skip()
+        value = control.octets() if control.peek() == OCTET_STRING else None
         control.skip_rest()
-        controls.append(Control(oid=oid, critical=critical))
+        controls.append(Control(oid=oid, critical=critical, value=value))
         if len(controls) > MOST_CONTROLS:
             raise _too_much("too many controls")
     return tuple(controls)
@@ -184,18 +194,23 @@ def _read_bind(envelope: Reader) -> BindRequest:
     version = body.integer()
     name = body.text()
     method = body.peek()
+    password: bytes | None = None
+    sasl: Sasl | None = None
     if method == _SIMPLE:
         password = body.octets(_SIMPLE)
-        body.skip_rest()
-        return BindRequest(version=version, name=name, password=password)
-    if method == _SASL:
-        credentials = body.constructed(_SASL)
-        credentials.text()
-        credentials.skip_rest()
+    elif method == _SASL:
+        sasl = _read_sasl(body.constructed(_SASL))
     else:
         body.skip()
     body.skip_rest()
-    return BindRequest(version=version, name=name, password=None)
+    return BindRequest(version=version, name=name, password=password, sasl=sasl)
+
+
+def _read_sasl(members: Reader) -> Sasl:
+    mechanism = members.text()
+    credentials = members.octets() if members.peek() == OCTET_STRING else None
+    members.skip_rest()
+    return Sasl(mechanism=mechanism, credentials=credentials)
 
 
 def _read_unbind(envelope: Reader) -> UnbindRequest:
@@ -257,10 +272,9 @@ def _read_abandon(envelope: Reader) -> AbandonRequest:
 def _read_extended(envelope: Reader) -> ExtendedRequest:
     body = envelope.constructed(RequestTag.EXTENDED)
     oid = body.text(_REQUEST_NAME)
-    if body.peek() == _REQUEST_VALUE:
-        body.skip()
+    value = body.octets(_REQUEST_VALUE) if body.peek() == _REQUEST_VALUE else None
     body.skip_rest()
-    return ExtendedRequest(oid=oid)
+    return ExtendedRequest(oid=oid, value=value)
 
 
 def _read_write(envelope: Reader) -> Request:

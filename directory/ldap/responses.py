@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from directory.ldap.ber import ENUMERATED, element, integer, octet_string, sequence
+from directory.ldap.ber import ENUMERATED, Reader, element, integer, octet_string, sequence
 from directory.ldap.codes import NOTICE_OF_DISCONNECTION, ResponseTag, ResultCode
 
 _RESPONSE_NAME, _RESPONSE_VALUE = 0x8A, 0x8B
+_CONTROLS = 0xA0
 _UNSOLICITED = 0
 _SUCCESSFUL_END: Final = bytes.fromhex("65070a010004000400")
 
@@ -43,6 +44,12 @@ def write_extended(message_id: int, result: Result, *, name: str = "", value: by
     if value is not None:
         members.append(octet_string(value, _RESPONSE_VALUE))
     return sequence(integer(message_id), sequence(*members, tag=ResponseTag.EXTENDED))
+
+
+def with_control(message: bytes, oid: str, value: bytes) -> bytes:
+    """Return a response already written, with a control put behind its operation."""
+    control = sequence(octet_string(oid), octet_string(value))
+    return sequence(Reader(message).constructed().rest(), sequence(control, tag=_CONTROLS))
 
 
 def write_notice_of_disconnection(result: Result) -> bytes:

@@ -14,30 +14,39 @@ Every request that has a response gets exactly one, unless it is abandoned or th
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final
 
-from directory.access import may_read_anonymously
-from directory.callers import Anonymous, Asker, Gateway
-from directory.ldap.actions import Action, Authenticate, BeginTls, Close, LookUp, Operation, Send
+from directory.callers import Asker, Credential, Gateway
+from directory.ldap.actions import (
+    Action,
+    Authenticate,
+    AuthenticateCertificate,
+    BeginTls,
+    Close,
+    LookUp,
+    Operation,
+    Send,
+)
+from directory.ldap.ber import Reader
 from directory.ldap.binding import (
     WRONG_CREDENTIALS,
     Anonymously,
     Check,
-    Circumstances,
+    CheckCertificate,
     Protection,
     Refuse,
-    judge_bind,
 )
-from directory.ldap.codes import MANAGE_DSA_IT, START_TLS, WHO_AM_I, ResponseTag, ResultCode
+from directory.ldap.codes import CANCEL, START_TLS, WHO_AM_I, ResponseTag, ResultCode
 from directory.ldap.comparison import plan_compare
+from directory.ldap.controls import PageWanted, read_controls
 from directory.ldap.errors import MalformedPdu, RequestRefused
 from directory.ldap.framing import Framer
+from directory.ldap.identity import Identity
+from directory.ldap.paging import Pages
 from directory.ldap.plans import Plan
 from directory.ldap.requests import (
     AbandonRequest,
     BindRequest,
     CompareRequest,
-    Control,
     ExtendedRequest,
     Message,
     SearchRequest,
@@ -56,9 +65,6 @@ from directory.ldap.results import Outcome, result_of_failure
 from directory.ldap.search import plan_search
 from directory.ldap.settings import LdapSettings, StartTls
 from directory.ldap.tree import Tree
-
-_CONTROLS: Final = frozenset({MANAGE_DSA_IT})
-"""There are no referrals to manage, so that one is honoured by doing nothing (RFC 3296 section 3)."""
 
 
 class State(Enum):
@@ -82,20 +88,20 @@ class Session:
         protection: Protection,
         start_tls: StartTls,
     ) -> None:
-        self._tree = tree
         self._settings = settings
-        self._peer_address = peer_address
-        self._protection = protection
         self._start_tls = start_tls
-        self._nobody = Anonymous(may_read=may_read_anonymously(settings.anonymous_read, peer_address))
-        self._asker: Asker = self._nobody
-        self._framer = Framer(settings.anonymous_pdu_limit)
+        self._client = Identity(
+            tree=tree, settings=settings, peer_address=peer_address, protection=protection
+        )
+        self._framer = Framer(self._client.pdu_limit)
         self._state = State.OPEN
         self._operations: dict[int, Operation] = {}
         self._lookups = 0
         """Lookups under way, among them those whose answer nobody waits for any more."""
         self._bind: tuple[int, BindRequest] | None = None
         """A bind request that waits for earlier operations, or for its own answer."""
+        self._checking: Authenticate | AuthenticateCertificate | None = None
+        self._pages: Pages | None = None
         self._wrong_credentials = 0
         self._input_ended = False
 
@@ -107,7 +113,22 @@ class Session:
     @property
     def asker(self) -> Asker:
         """On whose behalf requests are carried out."""
-        return self._asker
+        return self._client.asker
+
+    @property
+    def credential(self) -> Credential | None:
+        """By what the gateway has authenticated; None for nobody."""
+        return self._client.credential
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Whether the rest of a message is waited for."""
+        return self._framer.pending > 0 and self.wants_octets
+
+    @property
+    def longest_quiet(self) -> float:
+        """How many seconds may pass without a message."""
+        return self._client.longest_quiet
 
     @property
     def is_idle(self) -> bool:
@@ -149,17 +170,18 @@ class Session:
 
     def authenticated(self, gateway: Gateway | None) -> list[Action]:
         """Answer a bind: as whom, or as nobody because the credentials are wrong."""
-        if self._state is not State.AUTHENTICATING:
+        checked = self._checking
+        if self._state is not State.AUTHENTICATING or checked is None:
             return []
-        if gateway is None:
+        if gateway is None or not checked.accepts(gateway):
             self._wrong_credentials += 1
             actions = self._answer_bind(WRONG_CREDENTIALS)
             if self._wrong_credentials >= self._settings.failed_binds:
                 actions += self._disconnect(ResultCode.UNWILLING_TO_PERFORM, "too many wrong credentials")
             return actions + self._advance()
         self._wrong_credentials = 0
-        self._asker = gateway
-        self._framer.limit = self._settings.authenticated_pdu_limit
+        self._client.become(gateway, checked)
+        self._framer.limit = self._client.pdu_limit
         return self._answer_bind(SUCCESS) + self._advance()
 
     def authentication_failed(self, error: BaseException) -> list[Action]:
@@ -168,12 +190,33 @@ class Session:
             return []
         return self._answer_bind(result_of_failure(error)) + self._advance()
 
+    def revised(self, gateway: Gateway | None) -> list[Action]:
+        """Go on with what the gateway is now; end the session if its credential is good no more.
+
+        Whatever the client waits for ends first: some clients never notice that a connection was closed.
+        """
+        if self._client.credential is None:
+            return []
+        if gateway is not None:
+            self._client.asker = gateway
+            return []
+        result = Result(code=ResultCode.STRONGER_AUTH_REQUIRED, diagnostic="the credentials are good no more")
+        ended: list[Action] = [
+            Send(data=operation.plan.ending(operation.message_id, result))
+            for operation in self._operations.values()
+        ]
+        return ended + self._disconnect(result.code, result.diagnostic)
+
+    def presented(self, certificate: bytes) -> None:
+        """Take notice that the client has shown a certificate of this SHA-256, and that it has the key."""
+        self._client.present(certificate)
+
     def tls_established(self) -> list[Action]:
-        """Go on under TLS, as nobody (RFC 4513 section 3.1.1): what was agreed in clear may be forged."""
+        """Go on under TLS, as nobody."""
         if self._state is State.STARTING_TLS:
             self._state = State.OPEN
-        self._protection = Protection.TLS
-        self._become_nobody()
+        self._client.secure()
+        self._framer.limit = self._client.pdu_limit
         return []
 
     def shut_down(self, code: ResultCode, reason: str) -> list[Action]:
@@ -204,40 +247,47 @@ class Session:
         return actions
 
     def _carry_out(self, message: Message) -> list[Action]:
-        message_id, request = message.message_id, message.request
-        if message_id in self._operations:
+        if message.message_id in self._operations:
             raise MalformedPdu("a message identifier that is in use")
-        refusal = _refusal_of_controls(message.controls)
+        try:
+            return self._take_up(message)
+        except RequestRefused as refused:
+            return _answer(message, Result(code=refused.code, diagnostic=refused.reason))
+
+    def _take_up(self, message: Message) -> list[Action]:
+        message_id, request = message.message_id, message.request
+        # Controls mean nothing where there is no response (RFC 4511 section 4.1.11).
+        has_response = not isinstance(request, UnbindRequest | AbandonRequest)
+        page = read_controls(request, message.controls) if has_response else None
         actions: list[Action]
         match request:
-            # Criticality means nothing where there is no response (RFC 4511 section 4.1.11).
-            case UnbindRequest():
-                actions = self._close("the client unbound")
-            case AbandonRequest():
-                self._operations.pop(request.message_id, None)
-                actions = []
-            case _ if refusal is not None:
-                actions = _answer(message, refusal)
             case SearchRequest():
-                actions = self._search(message_id, request)
+                actions = self._search(message_id, request, page)
             case BindRequest():
                 actions = self._bind_when_alone(message_id, request)
             case CompareRequest():
-                plan = plan_compare(self._tree, request, self._asker)
+                plan = plan_compare(self._client.tree, request, self._client.asker)
                 actions = self._begin(message_id, plan, ResponseTag.COMPARE, time_limit=0)
             case ExtendedRequest():
                 actions = self._extended(message_id, request)
+            case AbandonRequest():
+                self._operations.pop(request.message_id, None)
+                actions = []
+            case UnbindRequest():
+                actions = self._close("the client unbound")
             case Unacceptable():
                 actions = _answer(message, Result(code=request.code, diagnostic=request.reason))
         return actions
 
     # Operations that wait for answers.
 
-    def _search(self, message_id: int, request: SearchRequest) -> list[Action]:
-        try:
-            plan = plan_search(self._tree, request, self._asker)
-        except RequestRefused as refused:
-            plan = Result(code=refused.code, diagnostic=refused.reason)
+    def _search(
+        self, message_id: int, request: SearchRequest, page: PageWanted | None = None
+    ) -> list[Action]:
+        plan: Plan | Result = plan_search(self._client.tree, request, self._client.asker)
+        if page is not None and not isinstance(plan, Result):
+            self._pages = self._pages or Pages()
+            plan = self._pages.paged(plan, request, page)
         return self._begin(message_id, plan, ResponseTag.SEARCH_DONE, time_limit=request.time_limit)
 
     def _begin(
@@ -274,27 +324,29 @@ class Session:
         return [] if self._operations else self._begin_bind(request)
 
     def _begin_bind(self, request: BindRequest) -> list[Action]:
-        self._become_nobody()
-        circumstances = Circumstances(peer_address=self._peer_address, protection=self._protection)
-        match judge_bind(request, circumstances, self._settings, self._tree):
+        self._client.become_nobody()
+        self._framer.limit = self._client.pdu_limit
+        match self._client.judge(request):
             case Refuse(result=result):
                 return self._answer_bind(result)
             case Anonymously():
                 return self._answer_bind(SUCCESS)
             case Check(gateway=gateway, token=token):
-                self._state = State.AUTHENTICATING
-                return [Authenticate(gateway=gateway, token=token)]
+                return self._authenticate(Authenticate(gateway=gateway, token=token))
+            case CheckCertificate(sha256=sha256, gateway=asserted):
+                return self._authenticate(AuthenticateCertificate(sha256=sha256, gateway=asserted))
+
+    def _authenticate(self, action: Authenticate | AuthenticateCertificate) -> list[Action]:
+        self._state = State.AUTHENTICATING
+        self._checking = action
+        return [action]
 
     def _answer_bind(self, result: Result) -> list[Action]:
-        answered, self._bind = self._bind, None
+        answered, self._bind, self._checking = self._bind, None, None
         self._state = State.OPEN
         if answered is None:
             return []
         return [Send(data=write_result(answered[0], ResponseTag.BIND, result))]
-
-    def _become_nobody(self) -> None:
-        self._asker = self._nobody
-        self._framer.limit = self._settings.anonymous_pdu_limit
 
     # Extended operations.
 
@@ -303,18 +355,31 @@ class Session:
             return self._begin_tls(message_id)
         if request.oid == WHO_AM_I:
             identity = ""
-            if isinstance(self._asker, Gateway):
-                identity = f"dn:{self._tree.gateway_name(self._asker.name)}"
+            if isinstance(self.asker, Gateway):
+                identity = f"dn:{self._client.tree.gateway_name(self.asker.name)}"
             return [Send(data=write_extended(message_id, SUCCESS, value=identity.encode()))]
+        if request.oid == CANCEL:
+            return self._cancel(message_id, _cancelled_by(request))
         unsupported = Result(code=ResultCode.PROTOCOL_ERROR, diagnostic="not a supported extended operation")
         return [Send(data=write_extended(message_id, unsupported))]
 
+    def _cancel(self, message_id: int, cancelled: int) -> list[Action]:
+        """End an operation at its client's wish (RFC 3909). Its lookup goes on, as after an abandon."""
+        operation = self._operations.get(cancelled)
+        if operation is None:
+            # What has its answer is forgotten, so that it is too late cannot be told from that it never was.
+            code = ResultCode.CANNOT_CANCEL if cancelled == message_id else ResultCode.NO_SUCH_OPERATION
+            return [Send(data=write_extended(message_id, Result(code=code)))]
+        del self._operations[cancelled]
+        ending = operation.plan.ending(cancelled, Result(code=ResultCode.CANCELED))
+        return [Send(data=ending), Send(data=write_extended(message_id, SUCCESS))]
+
     @property
     def _offers_tls(self) -> bool:
-        return self._start_tls is StartTls.OFFERED or self._protection is Protection.TLS
+        return self._start_tls is StartTls.OFFERED or self._client.is_protected
 
     def _begin_tls(self, message_id: int) -> list[Action]:
-        if self._protection is Protection.TLS or self._operations:
+        if self._client.is_protected or self._operations:
             # RFC 4511 section 4.14.1: TLS is up already, or responses are outstanding.
             refusal = Result(code=ResultCode.OPERATIONS_ERROR)
             return [Send(data=write_extended(message_id, refusal, name=START_TLS))]
@@ -333,14 +398,18 @@ class Session:
     def _close(self, reason: str) -> list[Action]:
         self._state = State.CLOSED
         self._operations.clear()
-        self._bind = None
+        self._bind = self._checking = None
         return [Close(reason=reason)]
 
 
-def _refusal_of_controls(controls: tuple[Control, ...]) -> Result | None:
-    if all(control.oid in _CONTROLS for control in controls if control.critical):
-        return None
-    return Result(code=ResultCode.UNAVAILABLE_CRITICAL_EXTENSION)
+def _cancelled_by(request: ExtendedRequest) -> int:
+    """Return which operation is to be cancelled (RFC 3909 section 2.1)."""
+    try:
+        return Reader(request.value or b"").constructed().integer()
+    except MalformedPdu as malformed:
+        raise RequestRefused(
+            code=ResultCode.PROTOCOL_ERROR, reason="an unreadable request to cancel"
+        ) from malformed
 
 
 def _answer(message: Message, result: Result) -> list[Action]:

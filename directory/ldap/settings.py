@@ -44,7 +44,15 @@ class LdapSettings:
     lookup_ceiling: float = 60
     """How long a lookup whose answer nobody waits for any more may go on before it is cancelled."""
     idle: float = 60
-    """How long a connection may stay without completing a message."""
+    """How long a connection may stay without completing a message, while nobody has authenticated."""
+    idle_gateway: float = 900
+    """The same for a gateway: connections that wait in its pool are meant to stay."""
+    message: float = 20
+    """How long a message may take from its first octet to its last."""
+    connections_per_peer: int = 256
+    """Connections from one address; this machine's own are not counted."""
+    rights: float = 2
+    """How often it is looked at whether the credentials of those who are logged in are still good."""
     handshake: float = 10
     """How long a TLS handshake may take."""
     write: float = 30

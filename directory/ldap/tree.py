@@ -32,17 +32,19 @@ from directory.ldap.attributes import (
     SUPPORTED_EXTENSION,
     SUPPORTED_FEATURES,
     SUPPORTED_LDAP_VERSION,
+    SUPPORTED_SASL_MECHANISMS,
     VENDOR_NAME,
     O,
 )
 from directory.ldap.codes import (
     ALL_OPERATIONAL_ATTRIBUTES,
-    MANAGE_DSA_IT,
+    CANCEL,
     START_TLS,
     TRUE_FALSE_FILTERS,
     WHO_AM_I,
     SearchScope,
 )
+from directory.ldap.controls import SUPPORTED_CONTROLS
 from directory.ldap.entries import SUBSCHEMA_NAME, Entry, class_names, person_entry, texts
 from directory.ldap.errors import NameRefused
 from directory.ldap.names import ROOT, DistinguishedName, name_below, parse_name
@@ -103,7 +105,11 @@ class Tree:
         ConfigurationRefused: the suffix is not the name of an organization, a unit or a domain.
     """
 
-    def __init__(self, suffix: str, start_tls: StartTls) -> None:
+    def __init__(self, suffix: str, start_tls: StartTls, mechanisms: tuple[str, ...] = ()) -> None:
+        self._suffix = suffix
+        self._start_tls = start_tls
+        self._mechanisms = mechanisms
+        self._offering = {mechanisms: self}
         context = _context_entry(suffix)
         self.people = name_below(suffix, OU, "people")
         self._gateways = name_below(suffix, OU, "gateways")
@@ -112,7 +118,7 @@ class Tree:
 
         people = _unit_entry(self.people, "people")
         gateways = _unit_entry(self._gateways, "gateways")
-        root = _root_entry(suffix, start_tls)
+        root = _root_entry(suffix, start_tls, mechanisms)
         schema = _subschema_entry()
 
         units = Covered(fixed=(people, gateways))
@@ -131,6 +137,12 @@ class Tree:
             self._gateways_key: (Covered(fixed=(gateways,)), Covered(), Covered(fixed=(gateways,))),
         }
         """By the name of the base, in the order of `SearchScope`."""
+
+    def offering(self, mechanisms: tuple[str, ...]) -> "Tree":
+        """Return the tree as it looks to a client that can use these SASL mechanisms (RFC 4513 5.2.1.5)."""
+        if mechanisms not in self._offering:
+            self._offering[mechanisms] = Tree(self._suffix, self._start_tls, mechanisms)
+        return self._offering[mechanisms]
 
     def extent(self, base: DistinguishedName, scope: SearchScope) -> Extent:
         """Return what a search with this base and scope covers."""
@@ -170,8 +182,8 @@ class Tree:
             return None
 
 
-def _root_entry(suffix: str, start_tls: StartTls) -> Entry:
-    extensions = (START_TLS, WHO_AM_I) if start_tls is StartTls.OFFERED else (WHO_AM_I,)
+def _root_entry(suffix: str, start_tls: StartTls, mechanisms: tuple[str, ...]) -> Entry:
+    extensions = (START_TLS, WHO_AM_I, CANCEL) if start_tls is StartTls.OFFERED else (WHO_AM_I, CANCEL)
     return Entry.of(
         str(ROOT),
         {
@@ -179,8 +191,9 @@ def _root_entry(suffix: str, start_tls: StartTls) -> Entry:
             NAMING_CONTEXTS: texts(suffix),
             SUPPORTED_LDAP_VERSION: texts("3"),
             SUPPORTED_EXTENSION: texts(*extensions),
-            SUPPORTED_CONTROL: texts(MANAGE_DSA_IT),
+            SUPPORTED_CONTROL: texts(*SUPPORTED_CONTROLS),
             SUPPORTED_FEATURES: texts(ALL_OPERATIONAL_ATTRIBUTES, TRUE_FALSE_FILTERS),
+            **({SUPPORTED_SASL_MECHANISMS: texts(*mechanisms)} if mechanisms else {}),
             VENDOR_NAME: texts(_VENDOR),
         },
     )

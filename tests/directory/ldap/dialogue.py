@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from directory.access import AnonymousRead
-from directory.ldap.actions import Action, Authenticate, BeginTls, Close, LookUp, Operation, Send
+from directory.ldap.actions import (
+    Action,
+    Authenticate,
+    AuthenticateCertificate,
+    BeginTls,
+    Close,
+    LookUp,
+    Operation,
+    Send,
+)
 from directory.ldap.binding import Protection
 from directory.ldap.codes import NOTICE_OF_DISCONNECTION
 from directory.ldap.results import Outcome
@@ -68,7 +77,7 @@ class Dialogue:
     def __init__(self, session: Session, directory: Directory | None = None) -> None:
         self.session = session
         self.operations: list[Operation] = []
-        self.authentications: list[Authenticate] = []
+        self.authentications: list[Authenticate | AuthenticateCertificate] = []
         self.tls_begun = 0
         self.closed_because: str | None = None
         self._directory = directory
@@ -118,7 +127,9 @@ class Dialogue:
                 case Authenticate() if self._directory is not None:
                     gateway = self._directory.authenticate(action.gateway, action.token)
                     waiting.extend(self.session.authenticated(gateway))
-                case Authenticate():
+                case AuthenticateCertificate() if self._directory is not None:
+                    waiting.extend(self.session.authenticated(self._directory.certified(action.sha256)))
+                case Authenticate() | AuthenticateCertificate():
                     self.authentications.append(action)
 
 

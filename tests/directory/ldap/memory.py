@@ -1,11 +1,11 @@
 """A directory in memory behind the front end's two ports, and answers to give by hand."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from ca.address import Mailbox
-from directory.callers import Anonymous, Gateway
+from directory.callers import Anonymous, Credential, Gateway
 from directory.lookup import (
     Absent,
     Answer,
@@ -22,6 +22,7 @@ from tests.builders import NOW
 from tests.directory.builders import a_gateway
 
 TOKEN = "ppgw_0011223344556677_" + "ab" * 20
+FINGERPRINT = hashlib.sha256(b"the gateway's certificate").digest()
 BIND_NAME = "cn=gw,ou=gateways,o=directory"
 
 
@@ -86,6 +87,15 @@ class Directory:
 
     def authenticate(self, name: str, token: str) -> Gateway | None:
         return self._gateway if (name.lower(), token) == (self._gateway.name, TOKEN) else None
+
+    def certified(self, sha256: bytes) -> Gateway | None:
+        return self._gateway if sha256 == FINGERPRINT else None
+
+    async def certified_gateway(self, sha256: bytes) -> Gateway | None:
+        return self.certified(sha256)
+
+    async def still_good(self, credentials: Collection[Credential]) -> dict[Credential, Gateway]:
+        return dict.fromkeys(credentials, self._gateway)
 
     async def named_gateway(self, name: str, token: str) -> Gateway | None:
         return self.authenticate(name, token)

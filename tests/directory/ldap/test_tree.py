@@ -3,6 +3,7 @@
 import pytest
 
 from directory.errors import ConfigurationRefused
+from directory.ldap.attributes import SUPPORTED_SASL_MECHANISMS
 from directory.ldap.codes import START_TLS, SearchScope
 from directory.ldap.names import parse_name
 from directory.ldap.responses import write_entry
@@ -130,7 +131,19 @@ def test_the_root_dse_says_what_clients_look_for() -> None:
     assert attributes["subschemaSubentry"] == [b"cn=Subschema"]
     assert b"1.3.6.1.4.1.4203.1.5.1" in attributes["supportedFeatures"]
     assert START_TLS.encode() in attributes["supportedExtension"]
-    assert attributes["supportedControl"] == [b"2.16.840.1.113730.3.4.2"]
+    assert b"1.3.6.1.1.8" in attributes["supportedExtension"]
+    assert attributes["supportedControl"] == [b"2.16.840.1.113730.3.4.2", b"1.2.840.113556.1.4.319"]
+    assert "supportedSASLMechanisms" not in attributes
+
+
+def test_the_root_dse_names_the_mechanisms_that_can_be_used() -> None:
+    offering = tree().offering(("EXTERNAL", "PLAIN"))
+    extent = offering.extent(parse_name(""), BASE)
+    assert isinstance(extent, Covered)
+    (entry,) = extent.fixed
+
+    assert entry.values(SUPPORTED_SASL_MECHANISMS) == (b"EXTERNAL", b"PLAIN")
+    assert tree().offering(()) is not offering
 
 
 def test_the_root_dse_does_not_promise_start_tls_without_a_certificate() -> None:
