@@ -3,7 +3,9 @@
 Knows neither where they come from nor which protocol shows them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -35,3 +37,55 @@ class FixedAuthorities:
     def current(self) -> tuple[PublishedAuthority, ...]:
         """Return them."""
         return self.authorities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCrl:
+    """The current complete CRL of one issuer."""
+
+    issuer_id: str
+    """The subject key identifier of its certificate, in hex."""
+    issuer_certificate: bytes
+    """DER."""
+    der: bytes
+    number: int
+    this_update: datetime
+    next_update: datetime
+
+
+class CrlShelf(Protocol):
+    """Has every current CRL at hand."""
+
+    def crl(self, issuer_id: str) -> PublishedCrl | None:
+        """Return the issuer's CRL, from memory; None if there is none, or no such issuer."""
+        ...
+
+    def crls(self) -> Sequence[PublishedCrl]:
+        """Return the CRL of every issuer that has one, from memory."""
+        ...
+
+
+class AuthorityBoard:
+    """What is published now, in memory: one for all front ends of a process."""
+
+    def __init__(self) -> None:
+        self._authorities: tuple[PublishedAuthority, ...] = ()
+        self._crls: dict[str, PublishedCrl] = {}
+
+    def show(self, authorities: Sequence[PublishedAuthority], crls: Sequence[PublishedCrl]) -> None:
+        """Show these from now on."""
+        self._crls = {crl.issuer_id: crl for crl in crls}
+        if tuple(authorities) != self._authorities:  # whoever shows them asks for identity
+            self._authorities = tuple(authorities)
+
+    def current(self) -> tuple[PublishedAuthority, ...]:
+        """Return every authority; the same tuple as long as nothing has changed."""
+        return self._authorities
+
+    def crl(self, issuer_id: str) -> PublishedCrl | None:
+        """Return the issuer's CRL; None if there is none, or no such issuer."""
+        return self._crls.get(issuer_id)
+
+    def crls(self) -> Sequence[PublishedCrl]:
+        """Return the CRL of every issuer that has one."""
+        return tuple(self._crls.values())

@@ -212,6 +212,28 @@ certificates = Table(
     # The serial number first: an operator who revokes by it need not know the issuer.
     UniqueConstraint("serial", "issuer_id"),
     Index("ix_certificates_address_key_scope", "address_key", "scope"),
+    # What a CRL lists, in its order, and nothing else.
+    Index(
+        "ix_certificates_revoked",
+        "issuer_id",
+        "not_after",
+        "serial",
+        sqlite_where=text("revoked_at IS NOT NULL"),
+        postgresql_where=text("revoked_at IS NOT NULL"),
+    ),
+)
+
+crls = Table(
+    "crls",
+    metadata,
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    # It lists the certificates that had not expired then, so many.
+    Column("covers_from", UtcDateTime, nullable=False),
+    Column("entries", Integer, nullable=False),
 )
 
 held_keys = Table(

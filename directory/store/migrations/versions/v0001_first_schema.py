@@ -137,6 +137,24 @@ def _create_certificates() -> None:
         _text("revocation_reason", 32, nullable=True),
         UniqueConstraint("serial", "issuer_id"),
         Index("ix_certificates_address_key_scope", "address_key", "scope"),
+        Index(
+            "ix_certificates_revoked",
+            "issuer_id",
+            "not_after",
+            "serial",
+            sqlite_where=sa.text("revoked_at IS NOT NULL"),
+            postgresql_where=sa.text("revoked_at IS NOT NULL"),
+        ),
+    )
+    op.create_table(
+        "crls",
+        Column("issuer_id", sa.String(64), ForeignKey("issuers.id"), primary_key=True),
+        Column("number", _BIG, primary_key=True, autoincrement=False),
+        Column("der", sa.LargeBinary, nullable=False),
+        _moment("this_update"),
+        _moment("next_update"),
+        _moment("covers_from"),
+        Column("entries", sa.Integer, nullable=False),
     )
 
 
