@@ -38,6 +38,7 @@ check: $(VENV)/.development ## Formatting, lint, types, directions, the wheel
 	$(BIN)/python deploy/check_wheel.py
 
 bench: $(VENV)/.development ## Measure the numbers of the README and print them as tables
+	sh deploy/install-bench-tools.sh
 	$(BIN)/python -m bench
 
 faults: $(VENV)/.development ## The long runs: crashes, races, attacks and parsers with 10,000 examples each

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…] [--seconds N] [--json FILE]`: measure, and print a table for each benchmark."""
+"""`python -m bench [NAME…] [--seconds N] [--certificates N] [--json FILE]`: measure, and print tables."""
 
 import argparse
 import json
@@ -7,16 +7,28 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import first_lookup, found_lookup, ldap_front_end, sustained_minting
+from bench import (
+    against_slapd,
+    crowds,
+    first_lookup,
+    found_lookup,
+    large_store,
+    ldap_front_end,
+    sustained_minting,
+)
 from bench.figures import Result
 from bench.machine import as_text, machine
-from bench.premises import PremiseBroken
+from bench.options import Options
+from bench.premises import NotInstalled, PremiseBroken
 
-BENCHMARKS: Mapping[str, Callable[[float | None], Result]] = {
-    "first_lookup": first_lookup.run,
-    "sustained_minting": sustained_minting.run,
-    "found_lookup": found_lookup.run,
-    "ldap_front_end": ldap_front_end.run,
+BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
+    "first_lookup": lambda options: first_lookup.run(options.seconds),
+    "sustained_minting": lambda options: sustained_minting.run(options.seconds),
+    "found_lookup": lambda options: found_lookup.run(options.seconds),
+    "ldap_front_end": lambda options: ldap_front_end.run(options.seconds),
+    "against_slapd": against_slapd.run,
+    "large_store": large_store.run,
+    "crowds": crowds.run,
 }
 
 
@@ -27,10 +39,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     described = machine()
     print(as_text(described), flush=True)
+    asked = Options(seconds=options.seconds, certificates=options.certificates)
     results: dict[str, Result] = {}
     for name in options.names or BENCHMARKS:
         try:
-            results[name] = BENCHMARKS[name](options.seconds)
+            results[name] = BENCHMARKS[name](asked)
+        except NotInstalled as error:
+            print(f"\n{name}: SKIPPED, {error}", file=sys.stderr, flush=True)
+            continue
         except (PremiseBroken, TimeoutError) as error:
             sys.exit(f"{name}: this does not hold, so nothing was measured: {error}")
         print(f"\n{results[name].as_text()}", flush=True)
@@ -44,6 +60,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all if none")
     parser.add_argument("--seconds", type=float, help="how long each thing is measured; less says less")
+    parser.add_argument(
+        "--certificates", type=int, help="how many the directory holds, where that is the point"
+    )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the figures, unrounded, to a file"
     )

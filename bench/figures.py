@@ -1,7 +1,7 @@
 """How are measurements written down? Tables for people, documents for programs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
@@ -44,6 +44,8 @@ class Result:
     rows: Sequence[Mapping[str, Cell]]
     targets: Sequence[Target] = ()
     notes: Sequence[str] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What has no place in a table, such as histograms; for programs."""
 
     def as_document(self) -> dict[str, object]:
         """Return it for programs, unrounded."""
@@ -61,6 +63,7 @@ class Result:
                 for target in self.targets
             ],
             "notes": list(self.notes),
+            "details": dict(self.details),
         }
 
     def as_text(self) -> str:

@@ -11,8 +11,9 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +21,8 @@ import uvloop
 
 from bench.figures import Result
 from bench.gateways import bind_request, search_request
-from bench.ldap_load import Exchange, Load, put_load
-from directory.callers import Gateway
+from bench.ldap_load import Exchange, Load, ask_at_random, write_exchanges
+from directory.callers import Credential, Gateway
 from directory.ldap.connection import Listener
 from directory.ldap.server import LdapServer
 from directory.ldap.settings import LdapSettings
@@ -34,16 +35,24 @@ CONNECTIONS = 64
 
 CERTIFICATE = bytes(range(256)) * 5 + b"as long as a certificate is"
 _NOW = datetime.now(UTC)
+_ANYBODY = Gateway(gateway_id="1", name="anything", organization_id="1", scope=SHARED_SCOPE, may_mint=True)
 
 
 def run(seconds: float | None) -> Result:
     """Measure."""
     exchange = Exchange(request=search_request("anna@example.com"), expected=CERTIFICATE)
     with front_end() as (server, port), tempfile.TemporaryDirectory(prefix="pushpki-bench-") as folder:
-        load = Load(port=port, connections=CONNECTIONS, bind=bind_request("anything"), exchanges=[exchange])
-        row = put_load(load, seconds=seconds or SECONDS, folder=Path(folder), server=server)
+        load = Load(
+            port=port,
+            connections=CONNECTIONS,
+            bind=bind_request("anything"),
+            exchanges=write_exchanges([exchange], Path(folder) / "asked"),
+            server=server,
+        )
+        carried = ask_at_random(load, seconds=seconds or SECONDS, folder=Path(folder))
     return Result(
-        title=f"LDAP front end alone: {CONNECTIONS} connections, answers that cost nothing", rows=[row]
+        title=f"LDAP front end alone: {CONNECTIONS} connections, answers that cost nothing",
+        rows=[carried.cells()],
     )
 
 
@@ -74,11 +83,25 @@ async def _answer(question: Question) -> Answer:
 
 
 async def _anybody(name: str, _token: str) -> Gateway | None:
-    return Gateway(gateway_id="1", name=name, organization_id="1", scope=SHARED_SCOPE, may_mint=True)
+    return replace(_ANYBODY, name=name)
+
+
+async def _nobody(_sha256: bytes) -> Gateway | None:
+    return None
+
+
+async def _all_good(credentials: Collection[Credential]) -> Mapping[Credential, Gateway]:
+    return dict.fromkeys(credentials, _ANYBODY)
 
 
 async def _serve() -> None:
-    server = LdapServer(answer=_answer, named_gateway=_anybody, settings=LdapSettings(suffix=SUFFIX))
+    server = LdapServer(
+        answer=_answer,
+        named_gateway=_anybody,
+        certified_gateway=_nobody,
+        still_good=_all_good,
+        settings=LdapSettings(suffix=SUFFIX),
+    )
     print(await server.listen("127.0.0.1", 0, Listener.CLEAR), flush=True)
     await asyncio.Event().wait()
 

@@ -1,17 +1,18 @@
 """What stands in for `ldap_load.c` where there is no C compiler: the same arguments, checks and figures.
 
-    python -m bench.ldap_load_in_python PORT CONNECTIONS WARM_UP_SECONDS SECONDS FILE
-
 It uses more processor time than what it measures.
 """
 
+import itertools
 import json
+import math
 import random
 import select
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.figures import percentile
@@ -19,6 +20,7 @@ from bench.gateways import elements, message_end
 from bench.premises import require
 
 _BIND_RESPONSE, _ENTRY, _DONE, _ENUMERATED = 0x61, 0x64, 0x65, 0x0A
+_STEPS_PER_OCTAVE, _FIRST_STEP = 4, 0.01
 _Pair = tuple[bytes, bytes]
 
 
@@ -29,6 +31,7 @@ class _Connection:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked_at = 0.0
+        self.waited: list[float] = []
         self._expected = b""
         self._received = b""
         self._entries = 0
@@ -48,8 +51,10 @@ class _Connection:
             if tag == _DONE:
                 require(_succeeded(content), "the search succeeds")
                 require(self._entries == 1, "one entry is the answer")
+                self.waited.append((time.perf_counter() - self.asked_at) * 1000)
                 return True
-            require(tag == _ENTRY and self._expected in content, "the entry holds the expected certificate")
+            right = tag == _ENTRY and content.endswith(self._expected)
+            require(right, "the entry ends with the expected certificate")
             self._entries += 1
         return False
 
@@ -75,51 +80,80 @@ def _parts(content: bytes) -> Iterator[bytes]:
 
 
 def _main() -> None:
-    port, number, warm_up, seconds = (
-        int(sys.argv[1]),
-        int(sys.argv[2]),
-        float(sys.argv[3]),
-        float(sys.argv[4]),
-    )
-    bind, *rest = _parts(Path(sys.argv[5]).read_bytes())
-    pairs = list(zip(rest[::2], rest[1::2], strict=True))
-    poll = select.epoll()
+    port, number, bind_file, exchanges_file, how, *numbers = sys.argv[1:]
+    (bind,) = _parts(Path(bind_file).read_bytes())
+    parts = list(_parts(Path(exchanges_file).read_bytes()))
+    pairs = list(zip(parts[::2], parts[1::2], strict=True))
     connections = {}
-    for _ in range(number):
-        connection = _Connection(port, bind)
+    for _ in range(int(number)):
+        connection = _Connection(int(port), bind)
         connections[connection.socket.fileno()] = connection
-        poll.register(connection.socket, select.EPOLLIN)
+    if how == "for":
+        warm_up, seconds = map(float, numbers)
+        _search(connections, _at_random(pairs), warm_up)
+        _measure(connections, _at_random(pairs), seconds)
+    else:
+        passes = int(numbers[0])
+        _measure(connections, itertools.chain.from_iterable(itertools.repeat(pairs, passes)), math.inf)
+
+
+def _at_random(pairs: list[_Pair]) -> Iterator[_Pair]:
+    while True:
+        yield random.choice(pairs)  # noqa: S311 - which address is asked for is no secret
+
+
+def _measure(connections: dict[int, _Connection], questions: Iterable[_Pair], seconds: float) -> None:
     for connection in connections.values():
-        connection.ask(random.choice(pairs))  # noqa: S311 - which address is asked for is no secret
-    _search(connections, poll, pairs, warm_up)
+        connection.waited.clear()
     print("begun", flush=True)
     cpu, began = time.process_time(), time.perf_counter()
-    waited = _search(connections, poll, pairs, seconds)
+    _search(connections, questions, seconds)
+    ended, cpu = time.perf_counter(), time.process_time() - cpu
+    waited = sorted(itertools.chain.from_iterable(one.waited for one in connections.values()))
+    answers = [len(connection.waited) for connection in connections.values()]
     figures = {
         "answers": len(waited),
-        "seconds": time.perf_counter() - began,
+        "seconds": ended - began,
+        "cpu": cpu,
         "p50": percentile(waited, 0.5),
         "p90": percentile(waited, 0.9),
         "p99": percentile(waited, 0.99),
-        "longest": max(waited),
-        "cpu": time.process_time() - cpu,
+        "longest": waited[-1],
+        "fewest": min(answers),
+        "most": max(answers),
+        "histogram": _histogram(waited),
     }
     print(json.dumps(figures))
 
 
-def _search(
-    connections: dict[int, _Connection], poll: select.epoll, pairs: list[_Pair], seconds: float
-) -> list[float]:
-    """Go on for so long; return how many milliseconds each answer took."""
-    waited = []
+def _search(connections: dict[int, _Connection], questions: Iterable[_Pair], seconds: float) -> None:
+    """Go on for so long, or until there are no more questions; then wait for the answers under way."""
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for number, _ in poll.poll(1):
-            connection = connections[number]
-            if connection.is_answered():
-                waited.append((time.perf_counter() - connection.asked_at) * 1000)
-                connection.ask(random.choice(pairs))  # noqa: S311 - which address is asked for is no secret
-    return waited
+    with select.epoll() as poll:
+        asking = 0
+        ahead = iter(questions)
+        for connection, question in zip(connections.values(), ahead, strict=False):
+            poll.register(connection.socket, select.EPOLLIN)
+            connection.ask(question)
+            asking += 1
+        while asking:
+            for number, _ in poll.poll(1):
+                connection = connections[number]
+                if not connection.is_answered():
+                    continue
+                following = next(ahead, None) if time.perf_counter() < end else None
+                if following is None:
+                    asking -= 1
+                else:
+                    connection.ask(following)
+
+
+def _histogram(waited: Iterable[float]) -> list[tuple[float, int]]:
+    steps = Counter(
+        max(0, math.ceil(math.log2(milliseconds / _FIRST_STEP) * _STEPS_PER_OCTAVE))
+        for milliseconds in waited
+    )
+    return [(_FIRST_STEP * 2 ** (step / _STEPS_PER_OCTAVE), steps[step]) for step in sorted(steps)]
 
 
 if __name__ == "__main__":

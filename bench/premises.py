@@ -17,3 +17,14 @@ def require(holds: object, premise: str) -> None:
     """
     if not holds:
         raise PremiseBroken(premise)
+
+
+class NotInstalled(Exception):
+    """A program that a benchmark needs is not there; the others do not need it."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(program)
+        self.program = program
+
+    def __str__(self) -> str:
+        return f"{self.program} IS NOT INSTALLED: run deploy/install-bench-tools.sh as root"

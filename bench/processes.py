@@ -1,4 +1,4 @@
-"""How much processor time does another process use, and for what? Read from `/proc`, so only on Linux.
+"""How much processor time and memory does another process use? Read from `/proc`, so only on Linux.
 
 The service's key pool threads are told apart by their lower priority, which only they have.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_OCTETS_PER_PAGE = os.sysconf("SC_PAGE_SIZE")
 # Positions in /proc/PID/stat (proc(5)), counted from the state, which follows the name in parentheses.
 _UTIME, _STIME, _NICE = 11, 12, 16
 
@@ -42,11 +43,23 @@ def cores() -> int:
 
 
 def cpu_time(pid: int) -> CpuTime:
-    """Return what a process has used; its background threads must be those it still has."""
-    process = Path(f"/proc/{pid}")
-    threads = [_stat(thread) for thread in (process / "task").iterdir()]
-    total, nice = _stat(process)
-    return CpuTime(total=total, in_the_background=sum(used for used, niceness in threads if niceness > nice))
+    """Return what a process and its children have used; both must be there still, with their threads."""
+    used = [_cpu_time_alone(process) for process in family(pid)]
+    return CpuTime(
+        total=sum(one.total for one in used), in_the_background=sum(one.in_the_background for one in used)
+    )
+
+
+def memory(pid: int) -> int:
+    """Return the octets of main memory that a process and its children occupy, each by itself."""
+    return sum(_resident_pages(process) for process in family(pid)) * _OCTETS_PER_PAGE
+
+
+def family(pid: int) -> list[int]:
+    """Return the process and all that descend from it."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [child for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+    return [pid, *(descendant for child in children for descendant in family(int(child)))]
 
 
 def wait_until_idle(pid: int, *, within: float) -> None:
@@ -63,6 +76,17 @@ def wait_until_idle(pid: int, *, within: float) -> None:
         if used - before <= _IDLE_SHARE * _IDLE_FOR_SECONDS:
             return
     raise TimeoutError(f"process {pid} was still busy after {within:.0f} s")
+
+
+def _cpu_time_alone(pid: int) -> CpuTime:
+    process = Path(f"/proc/{pid}")
+    threads = [_stat(thread) for thread in (process / "task").iterdir()]
+    total, nice = _stat(process)
+    return CpuTime(total=total, in_the_background=sum(used for used, niceness in threads if niceness > nice))
+
+
+def _resident_pages(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
 
 
 def _stat(entry: Path) -> tuple[float, int]:

@@ -1,5 +1,6 @@
 """What is measured? `pushpki serve` as an operator installs and runs it, with a smart host that is a sink."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -8,9 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from bench.asking import Answered
+from bench.loading import load
 from bench.premises import require
 from bench.processes import CpuTime, cpu_time, wait_until_idle
 from bench.smtp_sink import SinkProcess, smtp_sink
+from bench.stock import Stock
 from directory.settings import load_settings
 from tests.databases import PostgresqlServer
 from tests.service import Running, install, serving, succeed
@@ -73,8 +76,10 @@ class Subject:
 
 
 @contextmanager
-def subject(kind: DatabaseKind, variables: Mapping[str, str]) -> Iterator[Subject]:
-    """Install and serve on free loopback ports; afterwards no invariant may be broken.
+def subject(
+    kind: DatabaseKind, variables: Mapping[str, str], *, stock: Stock | None = None, workers: int = 1
+) -> Iterator[Subject]:
+    """Install, load the stock and serve on free loopback ports; afterwards no invariant may be broken.
 
     Raises:
         PremiseBroken: `pushpki verify` found a violation.
@@ -84,7 +89,10 @@ def subject(kind: DatabaseKind, variables: Mapping[str, str]) -> Iterator[Subjec
         sink = stack.enter_context(smtp_sink())
         database = stack.enter_context(_postgresql()) if kind is DatabaseKind.POSTGRESQL else None
         installed = install(folder, smtp=sink.url, database=database)
-        with serving(installed, variables={**UNLIMITED, **variables}) as running:
+        if stock is not None:
+            asyncio.run(load(load_settings(installed.config).database.url, stock))
+        several = ("-m", "directory", "serve", "--workers", str(workers)) if workers > 1 else ()
+        with serving(installed, variables={**UNLIMITED, **variables}, command=several) as running:
             yield Subject(running=running, sink=sink)
         violations = succeed("verify", "--config", str(installed.config))["violations"]
         require(not violations, "no invariant is broken afterwards")

@@ -1,0 +1,11 @@
+"""What may be asked of a benchmark? How long each thing is measured, and with how many certificates."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """As given on the command line; None where a benchmark decides."""
+
+    seconds: float | None = None
+    certificates: int | None = None
