@@ -58,6 +58,17 @@ class CallerRegister(Protocol):
         """
         ...
 
+    async def set_gateway_certificate(
+        self, name: str, organization_id: str, sha256: bytes | None, event: AuditEvent
+    ) -> None:
+        """Let the gateway authenticate by this certificate too, and by no other; by none if None.
+
+        Raises:
+            Unknown: the organization has no such gateway, or it is disabled.
+            AlreadyExists: the certificate is another gateway's.
+        """
+        ...
+
     async def disable_gateway(self, name: str, organization_id: str, event: AuditEvent) -> None:
         """Take a gateway's rights away, as of the event, for good.
 
@@ -153,6 +164,34 @@ class Administration:
         )
         await self._callers.add_agent(agent, token_id=token.token_id, token_digest=token.digest, event=event)
         return token
+
+    async def set_gateway_certificate(self, name: str, slug: str, sha256: bytes) -> None:
+        """Let a gateway authenticate by the TLS certificate with this digest, besides its token.
+
+        The one it had before is good no more; effective within seconds, on open connections too.
+
+        Raises:
+            Unknown: there is no such organization or gateway, or the gateway is disabled.
+            AlreadyExists: the certificate is another gateway's.
+        """
+        await self._change_certificate(name, slug, sha256)
+
+    async def remove_gateway_certificate(self, name: str, slug: str) -> None:
+        """Let a gateway authenticate by its token only; effective within seconds, on open connections too.
+
+        Raises:
+            Unknown: there is no such organization or gateway, or the gateway is disabled.
+        """
+        await self._change_certificate(name, slug, None)
+
+    async def _change_certificate(self, name: str, slug: str, sha256: bytes | None) -> None:
+        organization = await self._organizations.by_slug(slug)
+        organization_id = organization.organization_id
+        if sha256 is None:
+            event = self._event(AuditKind.GATEWAY_CERTIFICATE_REMOVED, name, organization_id)
+        else:
+            event = self._event(AuditKind.GATEWAY_CERTIFICATE_SET, name, organization_id, sha256=sha256.hex())
+        await self._callers.set_gateway_certificate(name, organization_id, sha256, event)
 
     async def disable_gateway(self, name: str, slug: str) -> None:
         """Take a gateway's rights away; effective at its next question, also on open connections.

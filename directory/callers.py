@@ -1,5 +1,6 @@
 """Who is asking? Gateways, registration agents and the anonymous, and how tokens tell them apart."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +44,24 @@ Asker = Anonymous | Gateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldToken:
+    """A gateway has shown its token; this tells which one it was, and is no secret."""
+
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCertificate:
+    """A gateway has shown, by a TLS handshake, that it holds the key of this certificate."""
+
+    sha256: bytes
+
+
+Credential = HeldToken | HeldCertificate
+"""By what a gateway has authenticated; as long as it is good, so is the authentication."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayCredential:
     """A gateway as stored, with the digest of its token's secret."""
 
@@ -63,6 +82,12 @@ class CallerStore(Protocol):
 
     async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
         """Return the gateway whose token carries this identifier."""
+        ...
+
+    async def gateways_by_credential(
+        self, credentials: Collection[Credential]
+    ) -> Mapping[Credential, Gateway]:
+        """Return the gateway of each of the credentials that is good."""
         ...
 
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
@@ -93,6 +118,15 @@ class Authentication:
         """Return the gateway that holds the token, if that is its name (an LDAP bind says both)."""
         gateway = await self.gateway(token)
         return gateway if gateway and gateway.name == name.lower() else None
+
+    async def certified_gateway(self, sha256: bytes) -> Gateway | None:
+        """Return the gateway of the certificate with this digest; the caller has shown to hold its key."""
+        credential = HeldCertificate(sha256=sha256)
+        return (await self.still_good((credential,))).get(credential)
+
+    async def still_good(self, credentials: Collection[Credential]) -> Mapping[Credential, Gateway]:
+        """Return what the gateway of each credential is now; those that are good no more are not in it."""
+        return await self._store.gateways_by_credential(credentials)
 
     async def agent(self, token: str) -> Agent | None:
         """Return the registration agent who holds the token."""

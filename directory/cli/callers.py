@@ -1,12 +1,16 @@
 """`pushpki gateway` and `pushpki agent`: who may ask, and who may see passwords."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
+from directory.errors import ConfigurationRefused
 from directory.settings import parse_mailbox
 from directory.tokens import IssuedToken
 
@@ -72,6 +76,48 @@ def disable_gateway(
 
     run(work())
     show({"gateway": name, "disabled": True}, as_json=as_json, lines=[f"Gateway {name} disabled."])
+
+
+@gateways.command("certificate")
+def set_certificate(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    file: Annotated[Path | None, typer.Argument(help="Its TLS client certificate, PEM.")] = None,
+    *,
+    org: Organization,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the certificate away.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let a gateway log in by its TLS certificate too (SASL EXTERNAL), or take that away."""
+    if remove == (file is not None):
+        raise typer.BadParameter("give a file, or --remove")
+    digest = None if file is None else _digest(file)
+
+    async def work() -> None:
+        async with installation(config) as opened:
+            administration = opened.administration(operator())
+            if digest is None:
+                await administration.remove_gateway_certificate(name, org)
+            else:
+                await administration.set_gateway_certificate(name, org, digest)
+
+    run(work())
+    known_as = None if digest is None else digest.hex()
+    line = (
+        f"Gateway {name} has no certificate." if digest is None else f"SHA-256 {known_as} is gateway {name}."
+    )
+    show({"gateway": name, "certificate_sha256": known_as}, as_json=as_json, lines=[line])
+
+
+def _digest(file: Path) -> bytes:
+    try:
+        certificate = load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a PEM certificate"
+        raise ConfigurationRefused(
+            key="FILE", reason=f"{file}: {reason}", remedy="give the gateway's TLS client certificate in PEM"
+        ) from error
+    return certificate.fingerprint(SHA256())
 
 
 @agents.command("add")

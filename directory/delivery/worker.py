@@ -25,6 +25,7 @@ from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.smtp import Envelope
 from directory.errors import StoreUnavailable
+from directory.faults import log_failure
 from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class DeliveryWorker:
         except StoreUnavailable as error:
             logger.warning("the outbox is unavailable: %s", error.reason)
         except Exception as error:  # noqa: BLE001 - the top loop
-            _report("the delivery worker", error)
+            log_failure("the delivery worker", error)
         return None
 
     async def _claim_and_send(self) -> timedelta:
@@ -142,7 +143,7 @@ class DeliveryWorker:
         if len(self._in_flight) == self._settings.in_flight // 2:
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _report(task.get_name(), error)
+            log_failure(task.get_name(), error)
 
     async def _deliver(self, mail: DueMail, lease_until: datetime) -> None:
         """See one mail through to its record; what goes wrong on the way concerns this mail only."""
@@ -157,7 +158,7 @@ class DeliveryWorker:
             # The claim runs out, and the mail is due again.
             logger.warning("mail %s: its outcome could not be recorded: %s", mail.mail_id, error.reason)
         except Exception as error:  # noqa: BLE001 - the top loop of one mail
-            _report(f"the record of mail {mail.mail_id}", error)
+            log_failure(f"the record of mail {mail.mail_id}", error)
 
     async def _attempt(self, mail: DueMail) -> Outcome:
         longest = self._settings.longest_attempt.total_seconds()
@@ -167,7 +168,7 @@ class DeliveryWorker:
         except TimeoutError:
             return _transient(Phase.ATTEMPT, f"not finished within {longest:.0f} s")
         except Exception as error:  # noqa: BLE001 - a fault of ours, or in this mail; the others go on
-            _report(f"mail {mail.mail_id}", error)
+            log_failure(f"mail {mail.mail_id}", error)
             return _transient(Phase.SERVICE, f"a fault in the service: {type(error).__name__}")
 
     async def _hand_over(self, mail: DueMail) -> Outcome:
@@ -263,12 +264,3 @@ def _event(kind: AuditKind, mail: DueMail, now: datetime, **detail: str) -> Audi
 
 def _transient(phase: Phase, reason: str) -> Transient:
     return Transient(failure=Failure(phase=phase, reason=reason))
-
-
-def _report(what: str, error: BaseException) -> None:
-    """Log an unexpected error by what it is and where it arose; its text may hold an address or a secret."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    place = "" if traceback is None else f" in {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
-    logger.error("a fault in %s: %s%s", what, type(error).__name__, place)

@@ -4,18 +4,37 @@ Decides nothing about LDAP: it tells the session what happened and does what the
 stops while the session wants no octets, or while the client does not read what it is sent. A lookup is not
 cancelled because its client left or lost patience: a mint that was begun is finished, and no stranger tears
 down database connections. Its place is given back when it has ended.
+
+There may be thousands of connections, nearly all of them idle, and a busy one gets thousands of requests a
+second. So each has one timer for all that may be overdue, looked at when it fires rather than set and taken
+back with every request; and a request that is answered from memory makes neither task nor timer.
 """
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from math import inf
 from typing import Final, cast
 
-from directory.ldap.actions import Action, Authenticate, BeginTls, Close, LookUp, Operation, Send
+from directory.callers import Credential, Gateway
+from directory.faults import log_failure
+from directory.ldap.actions import (
+    Action,
+    Authenticate,
+    AuthenticateCertificate,
+    BeginTls,
+    Close,
+    LookUp,
+    Operation,
+    Send,
+)
 from directory.ldap.binding import Protection
 from directory.ldap.codes import ResultCode
-from directory.ldap.service import Service, log_failure
+from directory.ldap.results import Outcome
+from directory.ldap.service import Service
+from directory.ldap.session import State
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -35,8 +54,39 @@ class Handshake(Enum):
     UNDER_WAY = "under way"  # the event loop has put TLS between the socket and this connection
 
 
+class _Lookup:
+    """A lookup under way: its task, and when somebody has to look after it."""
+
+    __slots__ = ("deadline", "is_late", "task")
+
+    def __init__(self, task: asyncio.Task[None], deadline: float) -> None:
+        self.task = task
+        self.deadline = deadline
+        self.is_late = False
+
+
 class Connection(asyncio.Protocol):
     """One client's connection; under TLS from its first octet, or in clear and perhaps under TLS later."""
+
+    __slots__ = (
+        "_active_at",
+        "_early",
+        "_handshake",
+        "_is_draining",
+        "_is_reading",
+        "_lookups",
+        "_loop",
+        "_may_write",
+        "_message_due",
+        "_peer_address",
+        "_protection",
+        "_service",
+        "_session",
+        "_settings",
+        "_timer",
+        "_transport",
+        "_unread_since",
+    )
 
     def __init__(self, service: Service, listener: Listener, peer_address: str) -> None:
         self._service = service
@@ -50,19 +100,37 @@ class Connection(asyncio.Protocol):
         self._may_write = True
         self._is_draining = False
         self._handshake = Handshake.NONE
-        self._early = bytearray()
+        self._early = b""
         """What came under TLS before the event loop handed the TLS transport over."""
+        self._lookups: dict[Operation, _Lookup] = {}
         self._active_at = self._loop.time()
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
+        self._message_due: tuple[float, int] | None = None
+        """When the message that has begun must be complete, and how many came before it."""
+        self._unread_since: float | None = None
+        """Since when the client leaves unread what it is sent."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def peer_address(self) -> str:
+        """Where the client is."""
+        return self._peer_address
+
+    @property
+    def credential(self) -> Credential | None:
+        """By what the client has authenticated; None for nobody."""
+        return self._session.credential
 
     # What asyncio tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
         self._transport = cast("asyncio.Transport", transport)
-        if self._service.admit(self):
-            self._idle_timer = self._loop.call_later(self._settings.idle, self._check_idle)
+        # Under TLS that was asked before the handshake, which has counted as a connection since.
+        is_welcome = self._protection is Protection.TLS or self._service.has_room(self._peer_address)
+        self._service.admit(self)
+        if is_welcome:
+            self._show_certificate()
+            self._look_again_by(self._active_at + self._settings.idle)
         else:
             _LOG.warning("too many connections: one was turned away")
             self._perform(self._session.shut_down(ResultCode.BUSY, "too many connections"))
@@ -70,9 +138,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; its lookups end by themselves."""
         del exc
-        for timer in (self._idle_timer, self._write_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._session.lost()
         self._service.dismiss(self)
 
@@ -81,7 +149,7 @@ class Connection(asyncio.Protocol):
         if self._handshake is Handshake.UNDER_WAY:
             self._early += data
         else:
-            self._drive(lambda: self._session.receive(data))
+            self._drive(self._session.receive, data)
 
     def eof_received(self) -> bool:
         """Let the session answer what it still owes; under TLS there is no half-closed connection."""
@@ -98,10 +166,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._may_write = True
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-        self._regulate_reading()
+        self._unread_since = None
+        self._drive(self._session.proceed)
 
     # What the server wants.
 
@@ -113,6 +179,11 @@ class Connection(asyncio.Protocol):
         self._is_draining = True
         self._drive(_nothing)
 
+    def revise(self, gateway: Gateway | None) -> None:
+        """Take notice of what the gateway is now; None if its credential is good no more."""
+        if gateway != self._session.asker:
+            self._drive(self._session.revised, gateway)
+
     def abort(self) -> None:
         """Close at once."""
         self._session.lost()
@@ -120,29 +191,41 @@ class Connection(asyncio.Protocol):
 
     # What the session wants.
 
-    def _drive(self, step: Callable[[], list[Action]]) -> None:
+    def _drive(self, step: Callable[..., list[Action]], *happened: object) -> None:
         """Let the session take a step and do what it returns."""
+        session = self._session
         try:
-            actions = step()
-            if self._is_draining and self._session.is_idle:
-                actions += self._session.shut_down(ResultCode.UNAVAILABLE, "the directory is going down")
+            actions = step(*happened)
+            if self._is_draining and session.is_idle:
+                actions += session.shut_down(ResultCode.UNAVAILABLE, "the directory is going down")
         except Exception as error:  # noqa: BLE001 - a client must not be left without an answer by our mistake
             log_failure("a session", error)
-            actions = self._session.shut_down(ResultCode.OTHER, "an internal error")
+            actions = session.shut_down(ResultCode.OTHER, "an internal error")
         if actions:
             self._active_at = self._loop.time()
             self._perform(actions)
+            if session.has_more and self._may_write:
+                # Others first; then, if the client reads what it is sent, the rest of what it asked.
+                self._loop.call_soon(self._proceed)
         self._regulate_reading()
+        if session.is_amid_message:
+            self._limit_message()
+
+    def _proceed(self) -> None:
+        if self._may_write and self._session.has_more:
+            self._drive(self._session.proceed)
 
     def _perform(self, actions: list[Action]) -> None:
         written = [action.data for action in actions if isinstance(action, Send)]
         if written and not self._transport.is_closing():
             self._transport.write(written[0] if len(written) == 1 else b"".join(written))
+        if len(written) == len(actions):
+            return
         for action in actions:
             match action:
                 case LookUp(operation=operation):
                     self._begin_lookup(operation)
-                case Authenticate():
+                case Authenticate() | AuthenticateCertificate():
                     self._service.start(self._authenticate(action))
                 case BeginTls():
                     self._begin_handshake()
@@ -153,33 +236,33 @@ class Connection(asyncio.Protocol):
                     continue
 
     def _begin_lookup(self, operation: Operation) -> None:
-        task = self._service.start(self._look_up(operation))
-        timer = self._loop.call_later(operation.seconds, self._give_up, operation, task)
-        task.add_done_callback(lambda _: timer.cancel())
+        deadline = self._active_at + operation.seconds
+        self._lookups[operation] = _Lookup(self._service.start(self._look_up(operation)), deadline)
+        self._look_again_by(deadline)
 
     async def _look_up(self, operation: Operation) -> None:
+        outcomes: Sequence[Outcome] = (TimeoutError(),)  # should it be cancelled
         try:
             outcomes = await self._service.outcomes(operation.plan.questions)
-        except asyncio.CancelledError:
-            self._drive(lambda: self._session.looked_up(operation, (TimeoutError(),)))
-            raise
-        self._drive(lambda: self._session.looked_up(operation, outcomes))
+        finally:
+            self._lookups.pop(operation, None)
+            self._drive(self._session.looked_up, operation, outcomes)
 
-    def _give_up(self, operation: Operation, task: asyncio.Task[None]) -> None:
-        self._drive(lambda: self._session.late(operation))
-        self._loop.call_later(self._settings.lookup_ceiling, task.cancel)
-
-    async def _authenticate(self, action: Authenticate) -> None:
+    async def _authenticate(self, action: Authenticate | AuthenticateCertificate) -> None:
         try:
-            gateway = await self._service.gateway(action.gateway, action.token)
+            gateway = await self._gateway(action)
         except Exception as error:  # noqa: BLE001 - here every failure becomes a result
             log_failure("an authentication", error)
-            failure = error
-            self._drive(lambda: self._session.authentication_failed(failure))
+            self._drive(self._session.authentication_failed, error)
         else:
             if gateway is None:
                 _LOG.warning("wrong credentials from %s", self._peer_address)
-            self._drive(lambda: self._session.authenticated(gateway))
+            self._drive(self._session.authenticated, gateway)
+
+    async def _gateway(self, action: Authenticate | AuthenticateCertificate) -> Gateway | None:
+        if isinstance(action, Authenticate):
+            return await self._service.gateway(action.gateway, action.token)
+        return await self._service.certified_gateway(action.sha256)
 
     # StartTLS.
 
@@ -203,8 +286,15 @@ class Connection(asyncio.Protocol):
             self._handshake = Handshake.NONE
             self._is_reading = True
             self._drive(self._session.tls_established)
-            early = bytes(self._early)
-            self._drive(lambda: self._session.receive(early))
+            self._show_certificate()
+            self._drive(self._session.receive, self._early)
+
+    def _show_certificate(self) -> None:
+        """Tell the session which certificate the client has shown in the handshake, if any."""
+        tls = self._transport.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        if certificate:
+            self._session.presented(hashlib.sha256(certificate).digest())
 
     async def _over_tls(self) -> asyncio.Transport | None:
         if self._service.tls is None or self._transport.is_closing():
@@ -224,27 +314,88 @@ class Connection(asyncio.Protocol):
     # Time and pressure.
 
     def _regulate_reading(self) -> None:
-        if self._handshake is not Handshake.NONE or self._transport.is_closing():
+        session = self._session
+        wanted = session.wants_octets and self._may_write and not self._is_draining and not session.has_more
+        if wanted is self._is_reading or self._handshake is not Handshake.NONE:
             return
-        wanted = self._session.wants_octets and self._may_write and not self._is_draining
-        if wanted and not self._is_reading:
+        if self._transport.is_closing():
+            return
+        if wanted:
             self._transport.resume_reading()
-        elif self._is_reading and not wanted:
+        else:
             self._transport.pause_reading()
         self._is_reading = wanted
 
-    def _check_idle(self) -> None:
-        quiet = self._loop.time() - self._active_at
-        if quiet >= self._settings.idle and self._session.is_idle and self._handshake is Handshake.NONE:
-            self._drive(self._session.expire)
-        else:
-            rest = self._settings.idle - quiet if quiet < self._settings.idle else self._settings.idle
-            self._idle_timer = self._loop.call_later(rest, self._check_idle)
+    def _look_again_by(self, moment: float) -> None:
+        """Let the timer fire at that moment at the latest."""
+        if self._timer is not None:
+            if self._timer.when() <= moment:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(moment, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        """Do what is due, and come back when the next thing may be."""
+        self._timer = None
+        now = self._loop.time()
+        if self._unread_since is not None and now >= self._unread_since + self._settings.write:
+            self.abort()
+            return
+        for operation, lookup in tuple(self._lookups.items()):
+            if lookup.deadline <= now:
+                self._give_up(operation, lookup, now)
+        self._check_message(now)
+        self._check_idle(now)
+        if self._session.state is State.CLOSED:
+            return
+        due = [lookup.deadline for lookup in self._lookups.values()]
+        if self._message_due is not None:
+            due.append(self._message_due[0])
+        quiet_until = self._active_at + self._session.longest_quiet
+        # Looked at no later than a login of now would end if it were taken back.
+        due.append(min(quiet_until if quiet_until > now else inf, now + self._settings.idle))
+        self._look_again_by(min(due))
+
+    def _give_up(self, operation: Operation, lookup: _Lookup, now: float) -> None:
+        """Answer without the lookup; should it still not end, cancel it."""
+        if lookup.is_late:
+            lookup.task.cancel()
+            lookup.deadline = inf
+            return
+        lookup.is_late = True
+        lookup.deadline = now + self._settings.lookup_ceiling
+        self._drive(self._session.late, operation)
+
+    def _check_idle(self, now: float) -> None:
+        session = self._session
+        is_quiet = now >= self._active_at + session.longest_quiet
+        if is_quiet and session.is_idle and self._handshake is Handshake.NONE:
+            self._drive(session.expire)
+
+    def _limit_message(self) -> None:
+        """Drop the client if it does not complete a message that it has begun."""
+        if self._message_due is None:
+            due = self._loop.time() + self._settings.message
+            self._message_due = due, self._session.messages
+            self._look_again_by(due)
+
+    def _check_message(self, now: float) -> None:
+        if self._message_due is None or now < self._message_due[0]:
+            return
+        session = self._session
+        _, begun_after = self._message_due
+        self._message_due = None
+        if session.is_amid_message:
+            if session.messages == begun_after and session.is_idle:
+                self._drive(session.expire)
+            else:
+                self._limit_message()
 
     def _limit_writing(self) -> None:
         """Drop the client if it does not read what it is sent."""
-        if self._write_timer is None:
-            self._write_timer = self._loop.call_later(self._settings.write, self.abort)
+        if self._unread_since is None:
+            self._unread_since = self._loop.time()
+            self._look_again_by(self._unread_since + self._settings.write)
 
     def _close(self) -> None:
         self._transport.close()

@@ -4,32 +4,39 @@ Knows the ports it was given, and not what is behind them; knows connections onl
 """
 
 import asyncio
-import logging
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from directory.callers import Gateway
-from directory.errors import DirectoryError
+from directory.faults import log_failure
+from directory.ldap.answers import AnswerCache
+from directory.ldap.attendance import Attendance
 from directory.ldap.binding import Protection
 from directory.ldap.errors import Overloaded
 from directory.ldap.results import Outcome
+from directory.ldap.rights import LoggedIn, StillGood, watch_rights
 from directory.ldap.session import Session
 from directory.ldap.settings import LdapSettings, StartTls
 from directory.ldap.tree import Tree
 from directory.lookup import Answer, Question
 
-_LOG: Final = logging.getLogger(__name__)
-
 AnswerQuestion = Callable[[Question], Awaitable[Answer]]
 """Answers one question: `Lookup.answer`."""
 NamedGateway = Callable[[str, str], Awaitable[Gateway | None]]
 """Returns the gateway of a name, if it holds the token: `Authentication.named_gateway`."""
+CertifiedGateway = Callable[[bytes], Awaitable[Gateway | None]]
+"""Returns the gateway of a certificate, by its SHA-256: `Authentication.certified_gateway`."""
 
 
-class Client(Protocol):
+class Client(LoggedIn, Protocol):
     """A connection, seen from here."""
+
+    @property
+    def peer_address(self) -> str:
+        """Where it comes from."""
+        ...
 
     def drain(self) -> None:
         """Take no more requests; close when those under way are answered."""
@@ -48,49 +55,50 @@ class Service:
         *,
         answer: AnswerQuestion,
         named_gateway: NamedGateway,
+        certified_gateway: CertifiedGateway,
+        still_good: StillGood,
         settings: LdapSettings,
         tls: ssl.SSLContext | None,
+        answers: AnswerCache | None = None,
     ) -> None:
         self.settings = settings
         self.tls = tls
+        self._answers = answers
         self._answer = answer
         self._named_gateway = named_gateway
+        self._certified_gateway = certified_gateway
+        self._still_good = still_good
         self._start_tls = StartTls.OFFERED if tls else StartTls.UNAVAILABLE
         self._tree = Tree(settings.suffix, self._start_tls)
         self._clients: set[Client] = set()
         self._nobody_left = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._lookups = 0
-        self._handshakes = 0
+        self._attendance = Attendance(most=settings.connections, most_of_peer=settings.connections_per_peer)
 
     @property
     def clients(self) -> tuple[Client, ...]:
         """The connections there are."""
         return tuple(self._clients)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many connections as allowed, those in their handshake among them."""
-        return len(self._clients) + self._handshakes >= self.settings.connections
+    def has_room(self, peer_address: str) -> bool:
+        """Whether one more connection from there is within the limits."""
+        return self._attendance.has_room(peer_address)
 
-    @contextmanager
-    def handshake(self) -> Iterator[None]:
+    def handshake(self, peer_address: str) -> AbstractContextManager[None]:
         """Count a connection that is not admitted yet."""
-        self._handshakes += 1
-        try:
-            yield
-        finally:
-            self._handshakes -= 1
+        return self._attendance.present(peer_address)
 
-    def admit(self, client: Client) -> bool:
-        """Count a connection; False when there are too many already."""
-        is_welcome = len(self._clients) < self.settings.connections
+    def admit(self, client: Client) -> None:
+        """Count a connection."""
         self._clients.add(client)
-        return is_welcome
+        self._attendance.enter(client.peer_address)
 
     def dismiss(self, client: Client) -> None:
         """Count a connection no more."""
-        self._clients.discard(client)
+        if client in self._clients:
+            self._clients.discard(client)
+            self._attendance.leave(client.peer_address)
         if not self._clients:
             self._nobody_left.set()
 
@@ -108,6 +116,7 @@ class Service:
             peer_address=peer_address,
             protection=protection,
             start_tls=self._start_tls,
+            answers=self._answers,
         )
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -134,6 +143,20 @@ class Service:
         async with asyncio.timeout(self.settings.answer_within):
             return await self._named_gateway(name, token)
 
+    async def certified_gateway(self, sha256: bytes) -> Gateway | None:
+        """Return the gateway of the certificate with this digest.
+
+        Raises:
+            TimeoutError: that could not be found out in time.
+            DirectoryError: nor at all.
+        """
+        async with asyncio.timeout(self.settings.answer_within):
+            return await self._certified_gateway(sha256)
+
+    def watch_rights(self) -> None:
+        """Keep looking whether those who are logged in still may be."""
+        self.start(watch_rights(lambda: self.clients, self._still_good, every=self.settings.rights))
+
     async def outcomes(self, questions: Sequence[Question]) -> Sequence[Outcome]:
         """Answer questions, all at once; what goes wrong is an outcome too."""
         if self._lookups + len(questions) > self.settings.lookups:
@@ -152,11 +175,3 @@ class Service:
         except Exception as error:  # noqa: BLE001 - here every failure becomes a result; none may end in silence
             log_failure("a lookup", error)
             return error
-
-
-def log_failure(what: str, error: Exception) -> None:
-    """Record a failure: a foreseen one in a line, any other with its traceback."""
-    if isinstance(error, DirectoryError | TimeoutError):
-        _LOG.warning("%s failed: %s", what, type(error).__name__)
-    else:
-        _LOG.error("%s failed unexpectedly", what, exc_info=error)

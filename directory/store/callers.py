@@ -1,14 +1,22 @@
 """Which gateways and registration agents are there, and whose is this token?"""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, Select, Table, Update, bindparam, case, select, update
+from sqlalchemy import Connection, Select, Table, Update, bindparam, case, or_, select, update
 
 from directory.audit import AuditEvent
-from directory.callers import Agent, AgentCredential, Gateway, GatewayCredential
+from directory.callers import (
+    Agent,
+    AgentCredential,
+    Credential,
+    Gateway,
+    GatewayCredential,
+    HeldCertificate,
+    HeldToken,
+)
 from directory.errors import AlreadyExists, Unknown
 from directory.organization import SHARED_SCOPE
 from directory.store import audit_log
@@ -31,12 +39,16 @@ _ADD_GATEWAY = Upsert(gateways, lambda insert: insert.on_conflict_do_nothing().r
 _ADD_AGENT = Upsert(agents, lambda insert: insert.on_conflict_do_nothing().returning(agents.c.id))
 
 
+_CREDENTIALS_AT_ONCE = 500
+"""In one statement; the number of its parameters is bounded."""
+
+
+def _enabled(callers: Select[*tuple[object, ...]], table: Table) -> Select[*tuple[object, ...]]:
+    return callers.where(table.c.disabled_at.is_(None), organizations.c.disabled_at.is_(None))
+
+
 def _by_token(callers: Select[*tuple[object, ...]], table: Table) -> Select[*tuple[object, ...]]:
-    return callers.where(
-        table.c.token_id == bindparam("token_id"),
-        table.c.disabled_at.is_(None),
-        organizations.c.disabled_at.is_(None),
-    )
+    return _enabled(callers, table).where(table.c.token_id == bindparam("token_id"))
 
 
 def _disable(table: Table, name: str) -> Update:
@@ -52,9 +64,25 @@ def _disable(table: Table, name: str) -> Update:
 
 
 _GATEWAY_BY_TOKEN = _by_token(_GATEWAYS, gateways)
+_GATEWAYS_BY_CREDENTIAL = _enabled(_GATEWAYS, gateways).where(
+    or_(
+        gateways.c.token_id.in_(bindparam("token_ids", expanding=True)),
+        gateways.c.certificate_sha256.in_(bindparam("certificates", expanding=True)),
+    )
+)
 _AGENT_BY_TOKEN = _by_token(_AGENTS, agents)
 _GATEWAYS_OF = _GATEWAYS.where(gateways.c.organization_id == bindparam("organization_id"))
 _AGENTS_OF = _AGENTS.where(agents.c.organization_id == bindparam("organization_id"))
+_SET_CERTIFICATE = (
+    update(gateways)
+    .where(
+        gateways.c.name == bindparam("of_name"),
+        gateways.c.organization_id == bindparam("of_organization"),
+        gateways.c.disabled_at.is_(None),
+    )
+    .values(certificate_sha256=bindparam("sha256"))
+)
+_HOLDER = select(gateways.c.name).where(gateways.c.certificate_sha256 == bindparam("sha256"))
 _DISABLE_GATEWAY = _disable(gateways, "name")
 _DISABLE_AGENT = _disable(agents, "email")
 
@@ -88,6 +116,17 @@ class SqlCallerStore:
         """Return the gateway whose token carries this identifier."""
         row = await self._database.read(partial(_one, _GATEWAY_BY_TOKEN, token_id))
         return GatewayCredential(gateway=_gateway(row), token_digest=row.token_digest) if row else None
+
+    async def gateways_by_credential(
+        self, credentials: Collection[Credential]
+    ) -> Mapping[Credential, Gateway]:
+        """Return the gateway of each of the credentials that is good."""
+        asked = tuple(credentials)
+        found: dict[Credential, Gateway] = {}
+        for start in range(0, len(asked), _CREDENTIALS_AT_ONCE):
+            some = asked[start : start + _CREDENTIALS_AT_ONCE]
+            found.update(await self._database.read(partial(_holders, some)))
+        return found
 
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
         """Return the agent whose token carries this identifier."""
@@ -128,6 +167,27 @@ class SqlCallerStore:
             "created_at": event.at,
         }
         await self._add(_ADD_AGENT, columns, AlreadyExists(kind="agent", name=agent.email), event)
+
+    async def set_gateway_certificate(
+        self, name: str, organization_id: str, sha256: bytes | None, event: AuditEvent
+    ) -> None:
+        """Let the gateway authenticate by this certificate too, and by no other; by none if None.
+
+        Raises:
+            Unknown: the organization has no such gateway, or it is disabled.
+            AlreadyExists: the certificate is another gateway's.
+        """
+
+        def change(connection: Connection) -> None:
+            whom = {"of_name": name, "of_organization": organization_id, "sha256": sha256}
+            holder = None if sha256 is None else connection.scalar(_HOLDER, {"sha256": sha256})
+            if holder not in {None, name}:
+                raise AlreadyExists(kind="certificate of gateway", name=holder)
+            if connection.execute(_SET_CERTIFICATE, whom).rowcount == 0:
+                raise Unknown(kind="gateway", name=name)
+            audit_log.append(connection, self._node, event)
+
+        await self._database.write(change)
 
     async def disable_gateway(self, name: str, organization_id: str, event: AuditEvent) -> None:
         """Disable a gateway, as of the event: from now on its token is nobody's.
@@ -185,6 +245,26 @@ class SqlCallerStore:
 
 def _one(statement: Select[*tuple[object, ...]], token_id: str, connection: Connection) -> AnyRow | None:
     return connection.execute(statement, {"token_id": token_id}).one_or_none()
+
+
+def _holders(credentials: Collection[Credential], connection: Connection) -> dict[Credential, Gateway]:
+    asked = {
+        "token_ids": [item.token_id for item in credentials if isinstance(item, HeldToken)],
+        "certificates": [item.sha256 for item in credentials if isinstance(item, HeldCertificate)],
+    }
+    wanted = frozenset(credentials)
+    return {
+        credential: _gateway(row)
+        for row in connection.execute(_GATEWAYS_BY_CREDENTIAL, asked)
+        for credential in _credentials(row)
+        if credential in wanted
+    }
+
+
+def _credentials(row: AnyRow) -> Iterator[Credential]:
+    yield HeldToken(token_id=row.token_id)
+    if row.certificate_sha256 is not None:
+        yield HeldCertificate(sha256=row.certificate_sha256)
 
 
 def _all(

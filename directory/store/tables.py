@@ -126,6 +126,7 @@ gateways = Table(
     Column("token_digest", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
+    Column("certificate_sha256", LargeBinary, unique=True),
 )
 
 agents = Table(

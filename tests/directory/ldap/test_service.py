@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ca.address import Mailbox
-from directory.callers import Anonymous
+from directory.callers import Anonymous, Gateway
 from directory.errors import StoreUnavailable
 from directory.ldap.errors import Overloaded
 from directory.ldap.service import Service
@@ -19,6 +19,8 @@ def a_service(directory: Directory, *, lookups: int = 8, connections: int = 2) -
     return Service(
         answer=directory.answer,
         named_gateway=directory.named_gateway,
+        certified_gateway=directory.certified_gateway,
+        still_good=directory.still_good,
         settings=LdapSettings(lookups=lookups, connections=connections),
         tls=None,
     )
@@ -31,6 +33,12 @@ def questions(*addresses: str) -> list[Question]:
 
 class Guest:
     """A connection that only counts."""
+
+    peer_address = "192.0.2.7"
+    credential = None
+
+    def revise(self, gateway: Gateway | None) -> None:
+        raise AssertionError(gateway)
 
     def drain(self) -> None:
         raise AssertionError
@@ -73,23 +81,21 @@ async def test_the_number_of_lookups_is_bounded_and_given_back() -> None:
         assert isinstance(outcome, Found)
 
 
-def is_full(service: Service) -> bool:
-    return service.is_full
-
-
 async def test_handshakes_and_connections_count_together() -> None:
     service = a_service(Directory(), connections=2)
     guest = Guest()
 
-    assert service.admit(guest)
-    assert not is_full(service)
-    with service.handshake():
-        assert is_full(service)
-    assert not is_full(service)
-    assert service.admit(Guest())
-    assert not service.admit(Guest())
+    service.admit(guest)
+    assert service.has_room("192.0.2.8")
+    with service.handshake("192.0.2.8"):
+        assert not service.has_room("192.0.2.8")
+    assert service.has_room("192.0.2.8")
+    service.admit(Guest())
+    assert not service.has_room("192.0.2.8")
     service.dismiss(guest)
-    assert len(service.clients) == 2
+    service.dismiss(guest)
+    assert service.has_room("192.0.2.8")
+    assert len(service.clients) == 1
 
 
 async def test_stopping_cancels_the_work_that_is_left() -> None:
@@ -114,6 +120,8 @@ async def test_credentials_are_checked_within_the_time_limit() -> None:
     service = Service(
         answer=directory.answer,
         named_gateway=directory.named_gateway,
+        certified_gateway=directory.certified_gateway,
+        still_good=directory.still_good,
         settings=LdapSettings(answer_within=0.01),
         tls=None,
     )

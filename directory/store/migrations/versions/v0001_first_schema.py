@@ -69,6 +69,7 @@ def _create_callers() -> None:
         _text("name", 64, unique=True),
         Column("may_mint", sa.Boolean, nullable=False),
         *_token(),
+        Column("certificate_sha256", sa.LargeBinary, unique=True),
     )
     op.create_table(
         "agents",
