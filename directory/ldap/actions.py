@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from directory.callers import Credential, Gateway, HeldCertificate, HeldToken
+from directory.ldap.answers import Ticket
 from directory.ldap.plans import Plan
 from directory.ldap.responses import Result
 from directory.tokens import read_token
@@ -18,6 +19,8 @@ class Operation:
     """How long its client waits at most."""
     when_late: Result
     """How it ends if there are no answers by then."""
+    ticket: Ticket | None = None
+    """Under what its answer may be remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

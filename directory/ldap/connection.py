@@ -13,7 +13,7 @@ back with every request; and a request that is answered from memory makes neithe
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from math import inf
 from typing import Final, cast
@@ -32,7 +32,7 @@ from directory.ldap.actions import (
 )
 from directory.ldap.binding import Protection
 from directory.ldap.codes import ResultCode
-from directory.ldap.results import Outcome
+from directory.ldap.results import CANCELLED
 from directory.ldap.service import Service
 from directory.ldap.session import State
 
@@ -141,7 +141,9 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._unread_since = self._message_due = None
         self._session.lost()
+        self._come_back(self._loop.time())
         self._service.dismiss(self)
 
     def data_received(self, data: bytes) -> None:
@@ -241,11 +243,11 @@ class Connection(asyncio.Protocol):
         self._look_again_by(deadline)
 
     async def _look_up(self, operation: Operation) -> None:
-        outcomes: Sequence[Outcome] = (TimeoutError(),)  # should it be cancelled
+        outcomes = CANCELLED
         try:
             outcomes = await self._service.outcomes(operation.plan.questions)
         finally:
-            self._lookups.pop(operation, None)
+            del self._lookups[operation]
             self._drive(self._session.looked_up, operation, outcomes)
 
     async def _authenticate(self, action: Authenticate | AuthenticateCertificate) -> None:
@@ -346,15 +348,21 @@ class Connection(asyncio.Protocol):
                 self._give_up(operation, lookup, now)
         self._check_message(now)
         self._check_idle(now)
-        if self._session.state is State.CLOSED:
-            return
+        self._come_back(now)
+
+    def _come_back(self, now: float) -> None:
+        """Let the timer fire when the next thing may be due, if there is any."""
         due = [lookup.deadline for lookup in self._lookups.values()]
+        if self._unread_since is not None:
+            due.append(self._unread_since + self._settings.write)
         if self._message_due is not None:
             due.append(self._message_due[0])
-        quiet_until = self._active_at + self._session.longest_quiet
-        # Looked at no later than a login of now would end if it were taken back.
-        due.append(min(quiet_until if quiet_until > now else inf, now + self._settings.idle))
-        self._look_again_by(min(due))
+        if self._session.state is not State.CLOSED:
+            quiet_until = self._active_at + self._session.longest_quiet
+            # Looked at no later than a login of now would end if it were taken back.
+            due.append(min(quiet_until if quiet_until > now else inf, now + self._settings.idle))
+        if due and (earliest := min(due)) < inf:
+            self._look_again_by(earliest)
 
     def _give_up(self, operation: Operation, lookup: _Lookup, now: float) -> None:
         """Answer without the lookup; should it still not end, cancel it."""

@@ -30,6 +30,9 @@ from directory.lookup import Absent, Answer, Deferred, Found, Minted
 Outcome = Answer | BaseException
 """What became of one question: its answer, or what was raised instead."""
 
+CANCELLED: Final[Sequence[Outcome]] = (TimeoutError(),)
+"""What became of the questions of a lookup that was cancelled because it did not end."""
+
 OF_ANSWERS: Final[Mapping[type[Answer], ResultCode]] = {
     Found: ResultCode.SUCCESS,
     Minted: ResultCode.SUCCESS,

@@ -26,6 +26,7 @@ from directory.ldap.actions import (
     Operation,
     Send,
 )
+from directory.ldap.answers import AnswerCache, Ticket
 from directory.ldap.ber import Reader
 from directory.ldap.binding import (
     WRONG_CREDENTIALS,
@@ -87,8 +88,10 @@ class Session:
         peer_address: str,
         protection: Protection,
         start_tls: StartTls,
+        answers: AnswerCache | None = None,
     ) -> None:
         self._settings = settings
+        self._answers = answers
         self._start_tls = start_tls
         self._client = Identity(
             tree=tree, settings=settings, peer_address=peer_address, protection=protection
@@ -103,7 +106,9 @@ class Session:
         self._checking: Authenticate | AuthenticateCertificate | None = None
         self._pages: Pages | None = None
         self._wrong_credentials = 0
+        self._messages = 0
         self._input_ended = False
+        self._has_more = False
 
     @property
     def state(self) -> State:
@@ -126,6 +131,11 @@ class Session:
         return self._framer.pending > 0 and self.wants_octets
 
     @property
+    def messages(self) -> int:
+        """How many messages have come."""
+        return self._messages
+
+    @property
     def longest_quiet(self) -> float:
         """How many seconds may pass without a message."""
         return self._client.longest_quiet
@@ -134,6 +144,11 @@ class Session:
     def is_idle(self) -> bool:
         """Whether the client waits for nothing."""
         return not self._operations and self._bind is None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `proceed` is to be called when what was sent so far has been written."""
+        return self._has_more
 
     @property
     def wants_octets(self) -> bool:
@@ -150,6 +165,10 @@ class Session:
         self._framer.feed(data)
         return self._advance()
 
+    def proceed(self) -> list[Action]:
+        """Go on with requests that were left waiting, so that their answers should not pile up."""
+        return self._advance() if self._has_more else []
+
     def end_of_input(self) -> list[Action]:
         """Take notice that the client will send no more; what it waits for it still gets."""
         self._input_ended = True
@@ -160,7 +179,10 @@ class Session:
         self._lookups -= 1
         if not self._is_under_way(operation):
             return self._advance()
-        return self._end(operation, operation.plan.responses(operation.message_id, outcomes))
+        responses = operation.plan.responses(operation.message_id, outcomes)
+        if operation.ticket is not None and self._answers is not None:
+            self._answers.remember(operation.ticket, operation.plan.questions, outcomes, responses)
+        return self._end(operation, responses)
 
     def late(self, operation: Operation) -> list[Action]:
         """Answer an operation whose time is over; its lookup may go on."""
@@ -234,27 +256,41 @@ class Session:
     def _advance(self) -> list[Action]:
         """Carry out requests as long as there are any and none of them has to be waited for."""
         actions: list[Action] = []
+        room = self._settings.octets_at_once
         try:
-            while self.wants_octets:
+            while self.wants_octets and room > 0:
                 pdu = self._framer.next_pdu()
                 if pdu is None:
                     break
-                actions += self._carry_out(read_message(pdu))
+                self._messages += 1
+                begun = self._answer_or_begin(pdu)
+                room -= sum([len(action.data) for action in begun if isinstance(action, Send)])
+                actions += begun
         except MalformedPdu as malformed:
             actions += self._disconnect(ResultCode.PROTOCOL_ERROR, malformed.reason)
-        if self._input_ended and self.is_idle and self._state is State.OPEN:
+        self._has_more = room <= 0 and self._state is State.OPEN
+        if self._input_ended and self.is_idle and self._state is State.OPEN and not self._has_more:
             actions += self._close("the client is done")
         return actions
 
-    def _carry_out(self, message: Message) -> list[Action]:
+    def _answer_or_begin(self, pdu: bytes) -> list[Action]:
+        """Answer a search that is remembered at once, and carry out everything else."""
+        if self._answers is None:
+            return self._carry_out(read_message(pdu), ticket=None)
+        recalled = self._answers.recall(self._client.asker, pdu, self._operations)
+        if isinstance(recalled, bytes):
+            return [Send(data=recalled)]
+        return self._carry_out(read_message(pdu), ticket=recalled)
+
+    def _carry_out(self, message: Message, ticket: Ticket | None) -> list[Action]:
         if message.message_id in self._operations:
             raise MalformedPdu("a message identifier that is in use")
         try:
-            return self._take_up(message)
+            return self._take_up(message, ticket)
         except RequestRefused as refused:
             return _answer(message, Result(code=refused.code, diagnostic=refused.reason))
 
-    def _take_up(self, message: Message) -> list[Action]:
+    def _take_up(self, message: Message, ticket: Ticket | None) -> list[Action]:
         message_id, request = message.message_id, message.request
         # Controls mean nothing where there is no response (RFC 4511 section 4.1.11).
         has_response = not isinstance(request, UnbindRequest | AbandonRequest)
@@ -262,7 +298,7 @@ class Session:
         actions: list[Action]
         match request:
             case SearchRequest():
-                actions = self._search(message_id, request, page)
+                actions = self._search(message_id, request, page, ticket)
             case BindRequest():
                 actions = self._bind_when_alone(message_id, request)
             case CompareRequest():
@@ -282,16 +318,27 @@ class Session:
     # Operations that wait for answers.
 
     def _search(
-        self, message_id: int, request: SearchRequest, page: PageWanted | None = None
+        self, message_id: int, request: SearchRequest, page: PageWanted | None, ticket: Ticket | None
     ) -> list[Action]:
-        plan: Plan | Result = plan_search(self._client.tree, request, self._client.asker)
-        if page is not None and not isinstance(plan, Result):
-            self._pages = self._pages or Pages()
-            plan = self._pages.paged(plan, request, page)
-        return self._begin(message_id, plan, ResponseTag.SEARCH_DONE, time_limit=request.time_limit)
+        search = plan_search(self._client.tree, request, self._client.asker)
+        plan: Plan | Result = search
+        if not isinstance(search, Result):
+            # What is found without asking anybody is not remembered: nobody announces that it changed.
+            ticket = None if search.fixed else ticket
+            if page is not None:
+                self._pages = self._pages or Pages()
+                plan = self._pages.paged(search, request, page)
+        limit = request.time_limit
+        return self._begin(message_id, plan, ResponseTag.SEARCH_DONE, time_limit=limit, ticket=ticket)
 
     def _begin(
-        self, message_id: int, plan: Plan | Result, response: ResponseTag, *, time_limit: int
+        self,
+        message_id: int,
+        plan: Plan | Result,
+        response: ResponseTag,
+        *,
+        time_limit: int,
+        ticket: Ticket | None = None,
     ) -> list[Action]:
         if isinstance(plan, Result):
             return [Send(data=write_result(message_id, response, plan))]
@@ -300,7 +347,9 @@ class Session:
         seconds, code = self._settings.answer_within, ResultCode.BUSY
         if 0 < time_limit <= seconds:
             seconds, code = time_limit, ResultCode.TIME_LIMIT_EXCEEDED
-        operation = Operation(message_id=message_id, plan=plan, seconds=seconds, when_late=Result(code=code))
+        operation = Operation(
+            message_id=message_id, plan=plan, seconds=seconds, when_late=Result(code=code), ticket=ticket
+        )
         self._operations[message_id] = operation
         self._lookups += 1
         return [LookUp(operation=operation)]

@@ -34,6 +34,8 @@ class LdapSettings:
     operations_per_connection: int = 64
     """Searches of one connection under way at once; more wait in the socket."""
     connections: int = 2048
+    octets_at_once: int = 128 * 1024
+    """Of answers to one connection, after which others have their turn and what was sent must be read."""
     lookups: int = 512
     """Lookups of all connections under way at once; more are answered with busy."""
     failed_binds: int = 5

@@ -1,0 +1,257 @@
+"""Was this search answered a moment ago? Answers as they were written, remembered and given again.
+
+A search for a known address is answered the same way until something is taken away or expires; so its
+response, without the message identifier, is kept under the octets of the search and who asked. To give it
+again costs a look at the envelope and a copy.
+
+Remembered is only what cannot become untrue by itself: every question was answered with a certificate, and
+nothing else is in the answer. That somebody has no certificate is never remembered. What becomes untrue by
+another's doing is forgotten as `directory/changes.py` says; what expires is not given again.
+
+Knows no plan and no filter, and of a message only its envelope; decides nothing.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from directory.callers import Asker, Gateway
+from directory.clock import Clock
+from directory.ldap.ber import INTEGER, SEQUENCE, Reader, integer, read_length
+from directory.ldap.codes import RequestTag, ResponseTag
+from directory.ldap.errors import MalformedPdu
+from directory.ldap.results import Outcome
+from directory.lookup import Found, Minted, PublishedCertificate, Question
+
+LONGEST_SEARCH: Final = 1024
+"""Octets of a search that is remembered; those of clients have a hundred."""
+LONGEST_ANSWER: Final = 64 * 1024
+"""Octets of an answer that is remembered; one certificate takes two thousand."""
+MOST_PER_ADDRESS: Final = 64
+"""Searches remembered for one address: as many askers and spellings."""
+OVERHEAD: Final = 1024
+"""Octets that a remembered search takes beside its own and its answer's; measured, and rounded up."""
+
+_TWO_OCTETS = 0x100
+_LONG_FORM = 0x80
+_LONGEST_IDENTIFIER = 4
+_SHORTEST = 9
+"""Octets of a message that could be a search at all."""
+
+_Key = tuple[str | bool, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """Under what the answer to a search may be remembered, once there is one."""
+
+    key: _Key
+    epoch: int
+    """What was forgotten before the search began; whatever is forgotten later makes the ticket void."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What became of searches since the start, and what is remembered now."""
+
+    hits: int
+    misses: int
+    """Searches that could have been remembered and were not, or not any more."""
+    silences: int
+    """Hits that were not given because the database had not been heard for too long."""
+    forgotten: int
+    """Answers that became untrue; not those that had to make room."""
+    entries: int
+    octets: int
+
+
+class _Remembered:
+    __slots__ = ("address_keys", "expires_at", "operations", "size")
+
+    def __init__(
+        self, operations: tuple[bytes, ...], expires_at: datetime, address_keys: tuple[str, ...], size: int
+    ) -> None:
+        self.operations = operations
+        self.expires_at = expires_at
+        self.address_keys = address_keys
+        self.size = size
+
+
+class AnswerCache:
+    """Remembers answers in so many octets; of too many, the longest unused one is forgotten.
+
+    `is_current` says whether everything that was taken away up to a moment ago has been forgotten here.
+    """
+
+    def __init__(self, *, octets: int, clock: Clock, is_current: Callable[[], bool]) -> None:
+        self._room = octets
+        self._clock = clock
+        self._is_current = is_current
+        self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
+        self._by_address: dict[str, tuple[_Key, ...]] = {}
+        self._octets = 0
+        self._epoch = 0
+        self._hits = self._misses = self._silences = self._forgotten = 0
+
+    def recall(self, asker: Asker, message: bytes, in_use: Container[int]) -> bytes | Ticket | None:
+        """Return the answer, if it is remembered; else under what it may be; None for any other message.
+
+        The message is complete, as the framer hands it out; one whose identifier is in use is not answered.
+        """
+        if not self._room:
+            return None
+        search = _plain_search(message)
+        if search is None or search[0] in in_use:
+            return None
+        message_id, operation = search
+        key = (asker.gateway_id if isinstance(asker, Gateway) else asker.may_read, operation)
+        remembered = self._remembered.get(key)
+        if remembered is not None:
+            if not self._is_current():
+                self._silences += 1
+            elif remembered.expires_at <= self._clock.now():
+                self._drop(key, remembered)
+            else:
+                self._hits += 1
+                self._remembered.move_to_end(key)
+                return _with_envelopes(message_id, remembered.operations)
+        self._misses += 1
+        return Ticket(key=key, epoch=self._epoch)
+
+    def remember(
+        self, ticket: Ticket, questions: Sequence[Question], outcomes: Sequence[Outcome], responses: bytes
+    ) -> None:
+        """Remember the responses, if nothing in them can become untrue unannounced.
+
+        A ticket from before something was forgotten is void, whatever that was: its answer may have been read
+        before the announcement, and nobody would announce it again.
+        """
+        if ticket.epoch != self._epoch or ticket.key in self._remembered:
+            return
+        certificates = _certificates(outcomes)
+        if not certificates or len(outcomes) != len(questions):
+            return
+        if len(ticket.key[1]) > LONGEST_SEARCH or len(responses) > LONGEST_ANSWER:
+            return
+        operations = _without_envelopes(responses)
+        if operations[0][0] != ResponseTag.SEARCH_ENTRY:
+            return
+        size = len(ticket.key[1]) + sum(map(len, operations)) + OVERHEAD
+        remembered = _Remembered(
+            operations,
+            min(certificate.not_after for certificate in certificates),
+            tuple({key for question in questions for key in question.keys}),
+            size,
+        )
+        self._keep(ticket.key, remembered)
+
+    def forget(self, address_keys: frozenset[str]) -> None:
+        """Forget what was remembered for these addresses, and make every ticket void."""
+        self._epoch += 1
+        for address_key in address_keys:
+            for key in self._by_address.get(address_key, ()):
+                self._drop(key, self._remembered[key])
+                self._forgotten += 1
+
+    def forget_everything(self) -> None:
+        """Forget all of it, and make every ticket void."""
+        self._epoch += 1
+        self._forgotten += len(self._remembered)
+        self._remembered.clear()
+        self._by_address.clear()
+        self._octets = 0
+
+    def statistics(self) -> Statistics:
+        """Return the counters."""
+        return Statistics(
+            hits=self._hits,
+            misses=self._misses,
+            silences=self._silences,
+            forgotten=self._forgotten,
+            entries=len(self._remembered),
+            octets=self._octets,
+        )
+
+    def _keep(self, key: _Key, remembered: _Remembered) -> None:
+        for address_key in remembered.address_keys:
+            keys = self._by_address.get(address_key, ())
+            if len(keys) >= MOST_PER_ADDRESS:
+                self._drop(keys[0], self._remembered[keys[0]])
+                keys = self._by_address[address_key]
+            self._by_address[address_key] = (*keys, key)
+        self._remembered[key] = remembered
+        self._octets += remembered.size
+        while self._octets > self._room:
+            self._drop(*next(iter(self._remembered.items())))
+
+    def _drop(self, key: _Key, remembered: _Remembered) -> None:
+        del self._remembered[key]
+        self._octets -= remembered.size
+        for address_key in remembered.address_keys:
+            rest = tuple(other for other in self._by_address[address_key] if other != key)
+            if rest:
+                self._by_address[address_key] = rest
+            else:
+                del self._by_address[address_key]
+
+
+def _plain_search(message: bytes) -> tuple[int, bytes] | None:
+    """Return the message identifier and the octets of a search without controls; None of anything else."""
+    if len(message) < _SHORTEST:
+        return None
+    first = message[1]
+    at = 2 if first < _LONG_FORM else 2 + first - _LONG_FORM
+    size = message[at + 1]
+    operation = at + 2 + size
+    if message[at] != INTEGER or not 1 <= size <= _LONGEST_IDENTIFIER or operation + 2 > len(message):
+        return None
+    if message[operation] != RequestTag.SEARCH:
+        return None
+    try:
+        measured = read_length(message, operation + 1, len(message))
+    except MalformedPdu:
+        return None
+    if measured is None or sum(measured) != len(message):
+        return None
+    message_id = int.from_bytes(message[at + 2 : operation], "big", signed=True)
+    return (message_id, message[operation:]) if message_id > 0 else None
+
+
+def _certificates(outcomes: Sequence[Outcome]) -> list[PublishedCertificate]:
+    """Return the certificates of all answers; none if one of them is no certificate."""
+    certificates: list[PublishedCertificate] = []
+    for outcome in outcomes:
+        match outcome:
+            case Found(certificate=certificate, further=further):
+                certificates += (certificate, *further)
+            case Minted(certificate=certificate):
+                certificates.append(certificate)
+            case _:
+                return []
+    return certificates
+
+
+def _without_envelopes(responses: bytes) -> tuple[bytes, ...]:
+    messages, operations = Reader(responses), []
+    while not messages.at_end():
+        message = messages.constructed()
+        message.integer()
+        operations.append(message.rest())
+    return tuple(operations)
+
+
+def _with_envelopes(message_id: int, operations: tuple[bytes, ...]) -> bytes:
+    identifier = integer(message_id)
+    parts: list[bytes] = []
+    for operation in operations:
+        length = len(operation) + len(identifier)
+        if length < _LONG_FORM:
+            header = bytes((SEQUENCE, length))
+        elif length < _TWO_OCTETS:
+            header = bytes((SEQUENCE, _LONG_FORM + 1, length))
+        else:
+            header = bytes((SEQUENCE, _LONG_FORM + 2, length >> 8, length & 0xFF))
+        parts += (header, identifier, operation)
+    return b"".join(parts)
