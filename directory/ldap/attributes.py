@@ -1,9 +1,9 @@
 """Which attributes does this directory know, and by which names?
 
-The types of RFC 4519, RFC 4523, RFC 4524, RFC 2798 and RFC 4512 that occur in its entries, or that clients
-name when they ask for a person. What is not here is an unknown attribute: ignored in a list of attributes,
-Undefined in a filter. Attributes for secrets (userPassword, userPKCS12, private keys) are left out for good:
-what does not exist cannot be returned by mistake.
+The types of RFC 4519, RFC 4523, RFC 4524, RFC 2798 and RFC 4512 that occur in its entries, in the names of
+authorities and recipients, or that clients name when they ask for a person. What is not here is an unknown
+attribute: ignored in a list of attributes, Undefined in a filter. Attributes for secrets (userPassword,
+userPKCS12, private keys) are left out for good: what does not exist cannot be returned by mistake.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ class Syntax(Enum):
     BINARY = 5
     CERTIFICATE = 8
     CERTIFICATE_LIST = 9
+    CERTIFICATE_PAIR = 10
+    COUNTRY_STRING = 11
     DISTINGUISHED_NAME = 12
     DIRECTORY_STRING = 15
     GENERALIZED_TIME = 24
@@ -26,6 +28,7 @@ class Syntax(Enum):
     MATCHING_RULE_DESCRIPTION = 30
     OBJECT_CLASS_DESCRIPTION = 37
     OBJECT_IDENTIFIER = 38
+    PRINTABLE_STRING = 44
     LDAP_SYNTAX_DESCRIPTION = 54
     SUBSTRING_ASSERTION = 58
     CERTIFICATE_EXACT_ASSERTION = "1.3.6.1.1.15.1"  # RFC 4523 section 2.5, outside of that arc
@@ -100,19 +103,30 @@ class AttributeType:
     @property
     def needs_binary(self) -> bool:
         """Whether values are only ever transferred as `;binary` (RFC 4523 section 2)."""
-        return self.syntax in {Syntax.CERTIFICATE, Syntax.CERTIFICATE_LIST}
+        return self.syntax in {Syntax.CERTIFICATE, Syntax.CERTIFICATE_LIST, Syntax.CERTIFICATE_PAIR}
+
+    @property
+    def takes_binary(self) -> bool:
+        """Whether it may be asked for as `;binary`."""
+        return self.needs_binary or self.syntax is Syntax.BINARY
 
     @property
     def description(self) -> str:
-        """The attribute's name in responses, whatever spelling was asked for (RFC 4522 section 5)."""
+        """The attribute's name in responses, whatever spelling was asked for (RFC 4522 section 5).
+
+        One that takes `;binary` without needing it is returned in the form asked for instead.
+        """
         return f"{self.names[0]};binary" if self.needs_binary else self.names[0]
 
 
-def _text(oid: str, *names: str) -> AttributeType:
+def _text(
+    oid: str, *names: str, syntax: Syntax = Syntax.DIRECTORY_STRING, single: bool = False
+) -> AttributeType:
     return AttributeType(
         oid=oid,
         names=names,
-        syntax=Syntax.DIRECTORY_STRING,
+        syntax=syntax,
+        single=single,
         equality=MatchingRule.CASE_IGNORE,
         substrings=MatchingRule.CASE_IGNORE_SUBSTRINGS,
     )
@@ -170,6 +184,12 @@ OBJECT_CLASS: Final = AttributeType(
 CN: Final = _text("2.5.4.3", "cn", "commonName")
 SN: Final = _text("2.5.4.4", "sn", "surname")
 O: Final = _text("2.5.4.10", "o", "organizationName")  # noqa: E741 - it is called that
+SERIAL_NUMBER: Final = _text("2.5.4.5", "serialNumber", syntax=Syntax.PRINTABLE_STRING)
+COUNTRY: Final = _text("2.5.4.6", "c", "countryName", syntax=Syntax.COUNTRY_STRING, single=True)
+LOCALITY: Final = _text("2.5.4.7", "l", "localityName")
+STATE: Final = _text("2.5.4.8", "st", "stateOrProvinceName")
+STREET: Final = _text("2.5.4.9", "street", "streetAddress")
+ORGANIZATION_IDENTIFIER: Final = _text("2.5.4.97", "organizationIdentifier")
 OU: Final = _text("2.5.4.11", "ou", "organizationalUnitName")
 DESCRIPTION: Final = _text("2.5.4.13", "description")
 GIVEN_NAME: Final = _text("2.5.4.42", "givenName", "gn")
@@ -177,10 +197,18 @@ DISPLAY_NAME: Final = _text("2.16.840.1.113730.3.1.241", "displayName")
 UID: Final = _text("0.9.2342.19200300.100.1.1", "uid", "userid")
 DC: Final = _ia5("0.9.2342.19200300.100.1.25", "dc", "domainComponent", single=True)
 MAIL: Final = _ia5("0.9.2342.19200300.100.1.3", "mail", "rfc822Mailbox")
+EMAIL_ADDRESS: Final = _ia5("1.2.840.113549.1.9.1", "emailAddress", "email", "e")
+"""Of names in certificates (RFC 5280 appendix A.1); an entry has `mail`."""
 USER_CERTIFICATE: Final = _certificate("2.5.4.36", "userCertificate")
 CA_CERTIFICATE: Final = _certificate("2.5.4.37", "cACertificate")
+AUTHORITY_REVOCATION_LIST: Final = AttributeType(
+    oid="2.5.4.38", names=("authorityRevocationList",), syntax=Syntax.CERTIFICATE_LIST
+)
 CERTIFICATE_REVOCATION_LIST: Final = AttributeType(
     oid="2.5.4.39", names=("certificateRevocationList",), syntax=Syntax.CERTIFICATE_LIST
+)
+CROSS_CERTIFICATE_PAIR: Final = AttributeType(
+    oid="2.5.4.40", names=("crossCertificatePair",), syntax=Syntax.CERTIFICATE_PAIR
 )
 USER_SMIME_CERTIFICATE: Final = AttributeType(
     oid="2.16.840.1.113730.3.1.40", names=("userSMIMECertificate",), syntax=Syntax.BINARY
@@ -225,17 +253,26 @@ ALL_ATTRIBUTE_TYPES: Final = (
     OBJECT_CLASS,
     CN,
     SN,
+    SERIAL_NUMBER,
+    COUNTRY,
+    LOCALITY,
+    STATE,
+    STREET,
     O,
     OU,
+    ORGANIZATION_IDENTIFIER,
     DESCRIPTION,
     GIVEN_NAME,
     DISPLAY_NAME,
     UID,
     DC,
     MAIL,
+    EMAIL_ADDRESS,
     USER_CERTIFICATE,
     CA_CERTIFICATE,
+    AUTHORITY_REVOCATION_LIST,
     CERTIFICATE_REVOCATION_LIST,
+    CROSS_CERTIFICATE_PAIR,
     USER_SMIME_CERTIFICATE,
     SUBSCHEMA_SUBENTRY,
     CREATE_TIMESTAMP,
@@ -260,7 +297,7 @@ def _descriptions() -> dict[str, AttributeType]:
     for attribute in ALL_ATTRIBUTE_TYPES:
         for name in (attribute.oid, *attribute.names):
             spellings[name.lower()] = attribute
-            if attribute.needs_binary:
+            if attribute.takes_binary:
                 spellings[f"{name.lower()};binary"] = attribute
     return spellings
 

@@ -10,9 +10,11 @@ from directory.ldap.entries import Entry
 from directory.ldap.errors import NameRefused
 from directory.ldap.matching import Truth, has_value
 from directory.ldap.names import parse_name
+from directory.ldap.recipients import People, RecipientName
 from directory.ldap.requests import CompareRequest
 from directory.ldap.responses import SUCCESS, Result, write_result
 from directory.ldap.results import Outcome, result_of_outcomes
+from directory.ldap.selection import Selection
 from directory.ldap.tree import Covered, OneRecipient, Tree
 from directory.lookup import Found, Intent, Minted, Question
 
@@ -21,13 +23,15 @@ _RESULTS = {
     Truth.FALSE: Result(code=ResultCode.COMPARE_FALSE),
     Truth.UNDEFINED: Result(code=ResultCode.INAPPROPRIATE_MATCHING),
 }
+_EVERYTHING = Selection.of((), types_only=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparePlan:
     """A compare with a recipient's entry, which has to be looked up."""
 
-    tree: Tree
+    people: People
+    name: RecipientName
     request: CompareRequest
     attribute: AttributeType
     questions: tuple[Question, ...]
@@ -35,12 +39,12 @@ class ComparePlan:
     def responses(self, message_id: int, outcomes: Sequence[Outcome]) -> bytes:
         """Write the result."""
         result = result_of_outcomes(outcomes)
-        certificates = [item.certificate for item in outcomes if isinstance(item, Found | Minted)]
-        if certificates:
-            entry = self.tree.recipient_entry(certificates[0])
+        found = [item for item in outcomes if isinstance(item, Found | Minted)]
+        entry = self.people.entry_named(self.name, found[0], _EVERYTHING) if found else None
+        if entry is not None:
             result = _compare(entry, self.attribute, self.request)
         elif result is SUCCESS:
-            result = Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=self.tree.people)
+            result = Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=self.name.superior)
         return self.ending(message_id, result)
 
     def ending(self, message_id: int, result: Result) -> bytes:
@@ -61,8 +65,11 @@ def plan_compare(tree: Tree, request: CompareRequest, asker: Asker) -> ComparePl
         case Covered():
             return _compare(extent.fixed[0], attribute, request)
         case OneRecipient():
-            question = Question(mailbox=extent.mailbox, asker=asker, intent=Intent.READ_ONLY)
-            return ComparePlan(tree=tree, request=request, attribute=attribute, questions=(question,))
+            name = extent.name
+            question = Question(mailbox=name.addressee, asker=asker, intent=Intent.READ_ONLY)
+            return ComparePlan(
+                people=tree.people, name=name, request=request, attribute=attribute, questions=(question,)
+            )
         case _:
             return Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=extent.matched_name)
 

@@ -7,35 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ca.address import Mailbox
-from directory.ldap.attributes import (
-    ALL_ATTRIBUTE_TYPES,
-    CN,
-    MAIL,
-    OBJECT_CLASS,
-    SN,
-    SUBSCHEMA_SUBENTRY,
-    USER_CERTIFICATE,
-    AttributeType,
-)
+from directory.ldap.attributes import SUBSCHEMA_SUBENTRY, AttributeType
 from directory.ldap.ber import SET, octet_string, sequence
 from directory.ldap.codes import ResponseTag
-from directory.ldap.names import name_below
-from directory.ldap.object_classes import (
-    INET_ORG_PERSON,
-    ORGANIZATIONAL_PERSON,
-    PERSON,
-    PKI_USER,
-    TOP,
-    ObjectClass,
-)
+from directory.ldap.object_classes import ObjectClass
 from directory.ldap.selection import Selection
 
 SUBSCHEMA_NAME: Final = "cn=Subschema"
 
 Values = tuple[bytes, ...]
 
-_DESCRIPTIONS: Final = {item: octet_string(item.description) for item in ALL_ATTRIBUTE_TYPES}
 _NO_VALUES: Final = sequence(tag=SET)
 _IN_EVERY_ENTRY: Final = {SUBSCHEMA_SUBENTRY: (SUBSCHEMA_NAME.encode(),)}
 
@@ -59,7 +40,9 @@ class Entry:
     def written(self, selection: Selection) -> bytes:
         """Write the entry's SearchResultEntry, without its envelope (RFC 4511 section 4.5.2)."""
         written = [
-            sequence(_DESCRIPTIONS[attribute], _NO_VALUES if selection.types_only else _write(values))
+            sequence(
+                selection.written_name(attribute), _NO_VALUES if selection.types_only else _write(values)
+            )
             for attribute, values in self.attributes.items()
             if selection.includes(attribute)
         ]
@@ -74,30 +57,6 @@ def texts(*values: str) -> Values:
 def class_names(*classes: ObjectClass) -> Values:
     """Return the values of objectClass."""
     return texts(*(item.name for item in classes))
-
-
-_PERSON_CLASSES: Final = class_names(TOP, PERSON, ORGANIZATIONAL_PERSON, INET_ORG_PERSON, PKI_USER)
-
-
-def person_entry(people: str, mailbox: Mailbox, certificate: bytes) -> Entry:
-    """Make the entry of a recipient, directly below `people`.
-
-    All that is known of a recipient is the address; so it stands for the names as well, which person
-    requires (RFC 4519 section 3.12). The certificate is one, in DER (RFC 4523 section 2.1): clients that
-    read only the first value of an attribute see the right one.
-    """
-    address = str(mailbox)
-    names = (address.encode(),)
-    return Entry.of(
-        name_below(people, MAIL, address),
-        {
-            OBJECT_CLASS: _PERSON_CLASSES,
-            CN: names,
-            SN: names,
-            MAIL: names,
-            USER_CERTIFICATE: (certificate,),
-        },
-    )
 
 
 def _write(values: Values) -> bytes:

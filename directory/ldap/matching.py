@@ -9,8 +9,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum
 from typing import Final
 
-from ca.address import Mailbox
-from ca.errors import AddressRefused
 from directory.ldap.attributes import MAIL, AttributeType, MatchingRule, attribute_type
 from directory.ldap.entries import Entry
 from directory.ldap.errors import NameRefused
@@ -28,6 +26,7 @@ from directory.ldap.filters import (
 from directory.ldap.names import parse_name
 from directory.ldap.object_classes import object_class_oid
 from directory.ldap.preparation import prepared
+from directory.ldap.recipients import parse_addressee
 
 
 class Truth(Enum):
@@ -133,9 +132,10 @@ def _mail_key(value: bytes) -> bytes | None:
     if key.isascii():
         return key
     try:
-        return Mailbox.parse(value.decode().strip(" ")).key.encode()
-    except (UnicodeDecodeError, AddressRefused):
+        addressee = parse_addressee(value.decode())
+    except UnicodeDecodeError:
         return None
+    return addressee.key.encode() if addressee is not None else None
 
 
 def _object_identifier_key(value: bytes) -> str | None:

@@ -22,6 +22,12 @@ _VALUE = re.compile(r'(?:[^\\"+,;<>\0]|\\(?:[ "#+,;<=>\\]|[0-9A-Fa-f]{2}))*')
 _PAIR = re.compile(rb"\\([0-9A-Fa-f]{2}|.)", re.DOTALL)
 _MUST_ESCAPE = re.compile(r'[\\"+,;<>]')
 
+_STRING_TAGS = frozenset({0x0C, 0x13, 0x16})
+"""UTF8String, PrintableString, IA5String."""
+_STRING_HEADER = 2
+_LONGEST_SHORT_FORM = 127
+"""Octets of tag and length, and of a string whose length fits in one; a longer one is left as it is."""
+
 _PartKey = tuple[str, bytes]
 _RdnKey = frozenset[_PartKey]
 
@@ -123,9 +129,23 @@ def _read_part(text: str, at: int) -> tuple[NamePart, int]:
     value_match = hex_match or _VALUE.match(text, at)
     if value_match is None or text[value_match.end() : value_match.end() + 1] not in {"", ",", "+"}:
         raise NameRefused(reason="a character of the name is not escaped, or wrongly")
-    # A value in hexadecimal is BER of a syntax only its type knows; here it is a value like no other.
-    value = f"#{hex_match[1].lower()}" if hex_match else _unescaped(value_match[0])
+    value = _from_hexadecimal(hex_match[1]) if hex_match else _unescaped(value_match[0])
     return NamePart(type_name=type_match[1], value=value), value_match.end()
+
+
+def _from_hexadecimal(digits: str) -> str:
+    """Read BER in hexadecimal: as its text, if it is a string; else it is a value like no other.
+
+    Java writes emailAddress like that, and every other type that RFC 4514 section 3 has no name for.
+    """
+    ber = bytes.fromhex(digits)
+    length = len(ber) - _STRING_HEADER
+    if ber[0] in _STRING_TAGS and 0 <= length <= _LONGEST_SHORT_FORM and ber[1] == length:
+        try:
+            return ber[_STRING_HEADER:].decode()
+        except UnicodeDecodeError:
+            pass
+    return f"#{digits.lower()}"
 
 
 def _unescaped(raw: str) -> str:

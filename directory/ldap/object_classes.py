@@ -10,9 +10,11 @@ from typing import Final
 
 from directory.ldap.attributes import (
     ATTRIBUTE_TYPES,
+    AUTHORITY_REVOCATION_LIST,
     CA_CERTIFICATE,
     CERTIFICATE_REVOCATION_LIST,
     CN,
+    CROSS_CERTIFICATE_PAIR,
     DC,
     DESCRIPTION,
     DISPLAY_NAME,
@@ -74,7 +76,20 @@ PKI_CA: Final = ObjectClass(
     name="pkiCA",
     kind=Kind.AUXILIARY,
     superior=TOP,
-    may=(CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST),
+    may=(
+        CA_CERTIFICATE,
+        CERTIFICATE_REVOCATION_LIST,
+        AUTHORITY_REVOCATION_LIST,
+        CROSS_CERTIFICATE_PAIR,
+    ),
+)
+ORGANIZATIONAL_ROLE: Final = ObjectClass(
+    oid="2.5.6.8",
+    name="organizationalRole",
+    kind=Kind.STRUCTURAL,
+    superior=TOP,
+    must=(CN,),
+    may=(OU, DESCRIPTION),
 )
 ORGANIZATION: Final = ObjectClass(
     oid="2.5.6.4", name="organization", kind=Kind.STRUCTURAL, superior=TOP, must=(O,), may=(DESCRIPTION,)
@@ -112,6 +127,7 @@ ALL_OBJECT_CLASSES: Final = (
     INET_ORG_PERSON,
     PKI_USER,
     PKI_CA,
+    ORGANIZATIONAL_ROLE,
     ORGANIZATION,
     ORGANIZATIONAL_UNIT,
     DC_OBJECT,

@@ -12,8 +12,11 @@ Two more must hold, which `search` checks because they need more than the filter
 would match the whole filter; and the answer would carry the certificate. A search for types only, for no
 attributes (`1.1`), or for attributes without userCertificate never mints.
 
-To be read, an address may also stand in a substring filter on mail, if it is complete (Kleopatra, Outlook
-and Thunderbird's autocomplete ask that way). A shorter piece asks for nobody: this is no place to browse.
+To be read, an address may also stand in a substring filter, if it is complete, and on cn and sn, which hold
+it too (Kleopatra, Outlook and Thunderbird's autocomplete ask that way). A shorter piece asks for nobody: this
+is no place to browse. A bare domain in an equality on mail asks for what is bound to the domain, which is
+found or not, and never made.
+
 Nothing is asked for by what stands below a NOT, nor by >=, <=, ~= and extensible matches.
 """
 
@@ -22,17 +25,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ca.address import Mailbox
-from ca.errors import AddressRefused
-from directory.ldap.attributes import MAIL, OBJECT_CLASS, attribute_type
+from ca.address import Addressee, Mailbox
+from directory.ldap.attributes import CN, MAIL, OBJECT_CLASS, SN, attribute_type
 from directory.ldap.codes import ResultCode
 from directory.ldap.errors import RequestRefused
 from directory.ldap.filters import And, Equality, Filter, Or, Present, Substrings
+from directory.ldap.recipients import parse_addressee
 
 MOST_MINTED: Final = 8
 """Addresses in one search that may mint; with more, it only reads."""
 MOST_READ: Final = 32
 """Addresses in one search; one with more is refused."""
+_HOLD_THE_ADDRESS: Final = frozenset({MAIL, CN, SN})
 
 
 class Shape(Enum):
@@ -46,47 +50,55 @@ class Shape(Enum):
 class Asked:
     """The recipients a filter asks for, each once, and what its shape allows."""
 
-    mailboxes: tuple[Mailbox, ...]
+    addressees: tuple[Addressee, ...]
     shape: Shape
 
 
 def asked_by(condition: Filter) -> Asked:
-    """Return whom a filter asks for. A text that is no acceptable address asks for nobody.
+    """Return whom a filter asks for. A text that is neither an acceptable address nor a domain means nobody.
 
     Raises:
         RequestRefused: it asks for more addresses than one search may (adminLimitExceeded).
     """
-    recipients: dict[str, Mailbox] = {}
-    for text in _texts(condition):
-        mailbox = _mailbox(text)
-        if mailbox is not None:
-            recipients.setdefault(mailbox.key, mailbox)
-    if len(recipients) > MOST_READ:
+    addressees: dict[str, Addressee] = {}
+    for addressee in _addressees(condition):
+        addressees.setdefault(addressee.key, addressee)
+    if len(addressees) > MOST_READ:
         raise RequestRefused(
             code=ResultCode.ADMIN_LIMIT_EXCEEDED, reason="the filter asks for too many addresses"
         )
     shape = Shape.EXACT if _is_exact(condition) else Shape.BROWSING
-    return Asked(mailboxes=tuple(recipients.values()), shape=shape)
+    return Asked(addressees=tuple(addressees.values()), shape=shape)
 
 
-def _texts(condition: Filter) -> Iterator[bytes]:
+def _addressees(condition: Filter) -> Iterator[Addressee]:
     match condition:
-        case Equality() if attribute_type(condition.attribute) is MAIL:
-            yield condition.value
-        case Substrings() if attribute_type(condition.attribute) is MAIL and len(condition.pieces) == 1:
-            yield condition.pieces[0]
+        case Equality() | Substrings():
+            addressee = _addressee(condition)
+            if addressee is not None:
+                yield addressee
         case And() | Or():
             for member in condition.filters:
-                yield from _texts(member)
+                yield from _addressees(member)
         case _:
             return
 
 
-def _mailbox(text: bytes) -> Mailbox | None:
-    """Parse an assertion value; spaces at its ends are insignificant (RFC 4518 section 2.6.1)."""
+def _addressee(condition: Equality | Substrings) -> Addressee | None:
+    attribute = attribute_type(condition.attribute)
+    if attribute not in _HOLD_THE_ADDRESS:
+        return None
+    if isinstance(condition, Equality):
+        found = _read(condition.value)
+        return found if attribute is MAIL or isinstance(found, Mailbox) else None
+    found = _read(condition.pieces[0]) if len(condition.pieces) == 1 else None
+    return found if isinstance(found, Mailbox) else None
+
+
+def _read(text: bytes) -> Addressee | None:
     try:
-        return Mailbox.parse(text.decode().strip(" "))
-    except (UnicodeDecodeError, AddressRefused):
+        return parse_addressee(text.decode())
+    except UnicodeDecodeError:
         return None
 
 

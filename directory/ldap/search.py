@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ca.address import Mailbox
+from ca.address import Addressee, Mailbox
 from directory.callers import Asker
+from directory.ldap.attributes import MAIL, attribute_type
 from directory.ldap.codes import ResponseTag, ResultCode
-from directory.ldap.entries import Entry, person_entry
+from directory.ldap.entries import Entry
 from directory.ldap.errors import NameRefused
 from directory.ldap.filters import Equality, Filter
 from directory.ldap.matching import Truth, matches
@@ -38,18 +39,39 @@ class SearchPlan:
 
     def responses(self, message_id: int, outcomes: Sequence[Outcome]) -> bytes:
         """Write the entries and the result, in one piece."""
-        certificates = [item.certificate for item in outcomes if isinstance(item, Found | Minted)]
         result = result_of_outcomes(outcomes)
-        if self.base is not None and result is SUCCESS and not certificates:
-            result = Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=self.tree.people)
+        found = self._entries_of(outcomes)
+        if self.base is not None and result is SUCCESS and not found:
+            result = Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=self.base.name.superior)
         entries = list(self.fixed)
         if self.base is None or self.base.covered:
-            entries += _matching(self.filter, map(self.tree.recipient_entry, certificates))
+            entries += _matching(self.filter, found)
         if 0 < self.size_limit < len(entries):
             del entries[self.size_limit :]
             result = _SIZE_LIMIT_EXCEEDED if result is SUCCESS else result
         written = [write_entry(message_id, entry.written(self.selection)) for entry in entries]
         return b"".join((*written, self.ending(message_id, result)))
+
+    def _entries_of(self, outcomes: Sequence[Outcome]) -> list[Entry]:
+        """Return the entries of the recipients that were found, the preferred certificate of each first.
+
+        So a client that wants few entries gets the certificates that matter; the second entries are for those
+        who look at certificates.
+        """
+        people, selection = self.tree.people, self.selection
+        answered = [
+            (question.mailbox, outcome)
+            for question, outcome in zip(self.questions, outcomes, strict=False)
+            if isinstance(outcome, Found | Minted)
+        ]
+        if self.base is not None:
+            named = [people.entry_named(self.base.name, answer, selection) for _, answer in answered]
+            return [entry for entry in named if entry is not None]
+        entries = [people.preferred(addressee, answer, selection) for addressee, answer in answered]
+        if selection.shows_certificates:
+            further = [people.further(addressee, answer, selection) for addressee, answer in answered]
+            entries += [entry for entry in further if entry is not None]
+        return entries
 
     def ending(self, message_id: int, result: Result) -> bytes:
         """Write a SearchResultDone."""
@@ -69,14 +91,17 @@ def plan_search(tree: Tree, request: SearchRequest, asker: Asker) -> SearchPlan 
     if isinstance(extent, NoSuchObject):
         return Result(code=ResultCode.NO_SUCH_OBJECT, matched_name=extent.matched_name)
 
-    selection = Selection.of(request.attributes, types_only=request.types_only)
+    selection = Selection.of(
+        request.attributes, types_only=request.types_only, presentation=tree.presentation
+    )
     fixed: tuple[Entry, ...] = ()
     questions: tuple[Question, ...] = ()
     match extent:
         case OneRecipient():
-            questions = (Question(mailbox=extent.mailbox, asker=asker, intent=Intent.READ_ONLY),)
+            addressee = extent.name.addressee
+            questions = (Question(mailbox=addressee, asker=asker, intent=Intent.READ_ONLY),)
         case Covered():
-            fixed = tuple(_matching(request.filter, extent.fixed))
+            fixed = _fixed(request.filter, extent.fixed)
             if extent.recipients is Recipients.ASKED:
                 questions = _questions(tree, request, selection, asker)
     return SearchPlan(
@@ -96,21 +121,25 @@ def _questions(
     asked = asked_by(request.filter)
     intent = _intent(asked, selection, request.size_limit)
     return tuple(
-        Question(mailbox=mailbox, asker=asker, intent=intent)
-        for mailbox in asked.mailboxes
-        if _could_match(request.filter, tree, mailbox)
+        Question(
+            mailbox=addressee,
+            asker=asker,
+            intent=intent if isinstance(addressee, Mailbox) else Intent.READ_ONLY,
+        )
+        for addressee in asked.addressees
+        if _could_match(request.filter, tree, addressee)
     )
 
 
 def _intent(asked: Asked, selection: Selection, size_limit: int) -> Intent:
     """Whether the search may cause mints: only if every certificate made for it would be in its answer."""
-    fits = size_limit == 0 or len(asked.mailboxes) <= size_limit
+    fits = size_limit == 0 or len(asked.addressees) <= size_limit
     if asked.shape is Shape.EXACT and selection.wants_certificate and fits:
         return Intent.MINT_IF_ABSENT
     return Intent.READ_ONLY
 
 
-def _could_match(condition: Filter, tree: Tree, mailbox: Mailbox) -> bool:
+def _could_match(condition: Filter, tree: Tree, addressee: Addressee) -> bool:
     """Whether the recipient's entry, found or made, would match.
 
     Asked before the lookup, or `(&(mail=ADDRESS)(objectClass=device))` would make a certificate and then not
@@ -118,7 +147,14 @@ def _could_match(condition: Filter, tree: Tree, mailbox: Mailbox) -> bool:
     """
     if isinstance(condition, Equality):
         return True
-    return matches(condition, person_entry(tree.people, mailbox, b"")) is Truth.TRUE
+    return matches(condition, tree.people.expected(addressee)) is Truth.TRUE
+
+
+def _fixed(condition: Filter, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the fixed entries that match; none has a mail address, so most searches need not look."""
+    if isinstance(condition, Equality) and attribute_type(condition.attribute) is MAIL:
+        return ()
+    return tuple(_matching(condition, entries))
 
 
 def _matching(condition: Filter, entries: Iterable[Entry]) -> list[Entry]:

@@ -20,12 +20,36 @@ class StartTls(Enum):
     UNAVAILABLE = "unavailable"
 
 
+class AttributeNames(Enum):
+    """By which names attributes with certificates are returned."""
+
+    BINARY = "binary"  # `userCertificate;binary`, as RFC 4522 section 5 has it
+    PLAIN = "plain"  # `userCertificate`, as Active Directory does and its clients expect
+
+
+class SmimeForm(Enum):
+    """What a value of userSMIMECertificate is; the three forms in use have nothing in common."""
+
+    PKCS7 = "pkcs7"  # SignedData with nothing but the certificate and its chain (RFC 2798 section 2.8)
+    DER = "der"  # the certificate itself, which the Direct Project's .NET agent expects
+    OFF = "off"  # there is no such attribute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """How entries are shown to the clients at hand."""
+
+    names: AttributeNames = AttributeNames.BINARY
+    smime: SmimeForm = SmimeForm.PKCS7
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LdapSettings:
     """The settings of the LDAP front end. Sizes are in octets, times in seconds."""
 
     suffix: str = "o=directory"
     """The naming context: everything is below it."""
+    presentation: Presentation = Presentation()
     anonymous_read: AnonymousRead = AnonymousRead.LOOPBACK
     clear_credentials: ClearCredentials = ClearCredentials.LOOPBACK
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from directory.access import AnonymousRead
+from directory.authorities import Authorities, FixedAuthorities
 from directory.ldap.actions import (
     Action,
     Authenticate,
@@ -19,13 +20,15 @@ from directory.ldap.binding import Protection
 from directory.ldap.codes import NOTICE_OF_DISCONNECTION
 from directory.ldap.results import Outcome
 from directory.ldap.session import Session
-from directory.ldap.settings import ClearCredentials, LdapSettings, StartTls
+from directory.ldap.settings import ClearCredentials, LdapSettings, Presentation, StartTls
 from directory.ldap.tree import Tree
 from tests.directory.ldap.memory import BIND_NAME, TOKEN, Directory
 from tests.directory.ldap.wire import ReadResult, Response, bind, responses
 
 LOOPBACK = "127.0.0.1"
 REMOTE = "192.0.2.7"
+NO_AUTHORITIES = FixedAuthorities()
+STANDARD = Presentation()
 
 
 def a_session(
@@ -34,10 +37,11 @@ def a_session(
     peer_address: str = LOOPBACK,
     protection: Protection = Protection.NONE,
     start_tls: StartTls = StartTls.OFFERED,
+    authorities: Authorities = NO_AUTHORITIES,
 ) -> Session:
     settings = settings or LdapSettings()
     return Session(
-        tree=Tree(settings.suffix, start_tls),
+        tree=Tree(settings.suffix, start_tls, presentation=settings.presentation, authorities=authorities),
         settings=settings,
         peer_address=peer_address,
         protection=protection,
@@ -142,13 +146,22 @@ def a_dialogue(
     peer_address: str = LOOPBACK,
     protection: Protection = Protection.NONE,
     start_tls: StartTls = StartTls.OFFERED,
+    suffix: str = "o=directory",
+    presentation: Presentation = STANDARD,
+    authorities: Authorities = NO_AUTHORITIES,
 ) -> Dialogue:
     settings = LdapSettings(
+        suffix=suffix,
+        presentation=presentation,
         anonymous_read=anonymous_read,
         clear_credentials=clear_credentials,
         operations_per_connection=operations_per_connection,
     )
     session = a_session(
-        settings=settings, peer_address=peer_address, protection=protection, start_tls=start_tls
+        settings=settings,
+        peer_address=peer_address,
+        protection=protection,
+        start_tls=start_tls,
+        authorities=authorities,
     )
     return Dialogue(session, directory)

@@ -4,8 +4,13 @@ import hashlib
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from ca.address import Mailbox
+from ca.address import Mailbox, MailDomain
+from directory.authorities import FixedAuthorities
 from directory.callers import Anonymous, Credential, Gateway
+from directory.ldap.entries import Entry
+from directory.ldap.recipients import People
+from directory.ldap.selection import Selection
+from directory.ldap.settings import Presentation
 from directory.lookup import (
     Absent,
     Answer,
@@ -31,10 +36,12 @@ def der_of(address: str) -> bytes:
     return hashlib.sha512(address.lower().encode()).digest() * 16
 
 
-def a_published_certificate(address: str, origin: Origin = Origin.FOUND) -> PublishedCertificate:
+def a_published_certificate(
+    address: str, origin: Origin = Origin.FOUND, *, der: bytes | None = None
+) -> PublishedCertificate:
     return PublishedCertificate(
-        mailbox=Mailbox.parse(address),
-        der=der_of(address),
+        mailbox=Mailbox.parse(address) if "@" in address else MailDomain.parse(address),
+        der=der or der_of(address),
         serial=1,
         not_before=NOW,
         not_after=NOW + timedelta(days=730),
@@ -42,8 +49,17 @@ def a_published_certificate(address: str, origin: Origin = Origin.FOUND) -> Publ
     )
 
 
-def found(address: str = "alice@example.com") -> Found:
-    return Found(certificate=a_published_certificate(address))
+def found(address: str = "alice@example.com", *, further: Iterable[bytes] = ()) -> Found:
+    return Found(
+        certificate=a_published_certificate(address),
+        further=tuple(a_published_certificate(address, Origin.MINTED, der=der) for der in further),
+    )
+
+
+def a_person(address: str = "alice@example.com") -> Entry:
+    """Return the entry of a recipient with one certificate."""
+    people = People("ou=people,o=directory", Presentation(), FixedAuthorities())
+    return people.preferred(Mailbox.parse(address), found(address), Selection.of((), types_only=False))
 
 
 def minted(address: str = "alice@example.com") -> Minted:
@@ -63,23 +79,28 @@ class Directory:
 
     def __init__(self, known: Iterable[str] = ("alice@example.com",), gateway: Gateway | None = None) -> None:
         self._gateway = gateway or a_gateway()
-        self._published = {Mailbox.parse(text).key: a_published_certificate(text) for text in known}
+        self._published = {Mailbox.parse(text).key: found(text) for text in known}
         self.questions: list[Question] = []
         self.mints: list[str] = []
+
+    def publish(self, answer: Found) -> None:
+        """Have these certificates from now on, for whom the first of them is."""
+        self._published[answer.certificate.mailbox.key] = answer
 
     def answer_now(self, question: Question) -> Answer:
         self.questions.append(question)
         if isinstance(question.asker, Anonymous) and not question.asker.may_read:
             return absent()
+        for key in question.keys:
+            if key in self._published:
+                return self._published[key]
         key = question.mailbox.key
-        certificate = self._published.get(key)
-        if certificate is not None:
-            return Found(certificate=certificate)
-        if question.intent is Intent.READ_ONLY or not isinstance(question.asker, Gateway):
+        is_reading = question.intent is Intent.READ_ONLY or isinstance(question.mailbox, MailDomain)
+        if is_reading or not isinstance(question.asker, Gateway):
             return absent()
         self.mints.append(key)
         made = minted(str(question.mailbox))
-        self._published[key] = made.certificate
+        self._published[key] = Found(certificate=made.certificate)
         return made
 
     async def answer(self, question: Question) -> Answer:

@@ -6,6 +6,7 @@ from directory.ldap import attributes
 from directory.ldap.attributes import (
     ALL_ATTRIBUTE_TYPES,
     CN,
+    EMAIL_ADDRESS,
     MAIL,
     USER_CERTIFICATE,
     USER_SMIME_CERTIFICATE,
@@ -28,6 +29,9 @@ from directory.ldap.attributes import (
         ("USERCERTIFICATE;BINARY", USER_CERTIFICATE),
         ("2.5.4.36;binary", USER_CERTIFICATE),
         ("userSMIMECertificate", USER_SMIME_CERTIFICATE),
+        ("usersmimecertificate;BINARY", USER_SMIME_CERTIFICATE),
+        ("emailAddress", EMAIL_ADDRESS),
+        ("E", EMAIL_ADDRESS),
     ],
 )
 def test_knows_an_attribute_by_every_spelling(description: str, attribute: AttributeType) -> None:
@@ -62,6 +66,8 @@ def test_certificates_are_always_named_with_the_option_binary_and_others_never(
         "userCertificate",
         "cACertificate",
         "certificateRevocationList",
+        "authorityRevocationList",
+        "crossCertificatePair",
     }
 
     assert attribute.description.endswith(";binary") is is_certificate

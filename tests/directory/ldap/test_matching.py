@@ -4,11 +4,10 @@ import time
 
 import pytest
 
-from ca.address import Mailbox
 from directory.ldap.ber import Reader, element
-from directory.ldap.entries import person_entry
 from directory.ldap.filters import DEEPEST, read_filter
 from directory.ldap.matching import Truth, matches
+from tests.directory.ldap.memory import a_person
 from tests.directory.ldap.wire import (
     and_,
     assertion,
@@ -27,8 +26,7 @@ YES, NO, MAYBE = present("cn"), present("uid"), present("anr")
 
 
 def truth(written: bytes, address: str = "alice@example.com") -> Truth:
-    entry = person_entry("ou=people,o=directory", Mailbox.parse(address), b"\x30\x00")
-    return matches(read_filter(Reader(written)), entry)
+    return matches(read_filter(Reader(written)), a_person(address))
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,20 @@ def test_long_texts_are_refused_at_once(piece: str) -> None:
         parse_name(text)
 
     assert time.process_time() - began < 0.02
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1.2.840.113549.1.9.1=#1611616c696365406578616d706c652e636f6d", "emailAddress=alice@example.com"),
+        ("CN=#0c05416c696365,O=x", "cn=alice,o=X"),
+        ("2.5.4.6=#13024445", "C=de"),
+    ],
+)
+def test_a_string_in_hexadecimal_is_the_string(written: str, meant: str) -> None:
+    assert parse_name(written) == parse_name(meant)
+
+
+@pytest.mark.parametrize("value", ["#04024869", "#16024869ff", "#0c01ff", "#16", "#1682" + "00" * 130])
+def test_other_values_in_hexadecimal_are_no_text(value: str) -> None:
+    assert str(parse_name(f"cn={value}")) == f"cn=\\{value}"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ca.address import MailDomain
 from directory.ldap.ber import Reader
 from directory.ldap.codes import ResultCode
 from directory.ldap.errors import RequestRefused
@@ -25,7 +26,7 @@ def asked(written: bytes) -> Asked:
 
 
 def keys(written: bytes) -> list[str]:
-    return [mailbox.key for mailbox in asked(written).mailboxes]
+    return [addressee.key for addressee in asked(written).addressees]
 
 
 def many(count: int) -> list[bytes]:
@@ -74,6 +75,9 @@ def test_shapes_of_a_certificate_fetch_are_exact(written: bytes) -> None:
         substrings("mail", "alice@example.com"),
         substrings("mail", initial="alice@example.com"),
         substrings("mail", final="alice@example.com"),
+        substrings("cn", "alice@example.com"),
+        substrings("surname", initial="alice@example.com"),
+        equals("cn", "alice@example.com"),
         or_(
             substrings("cn", "alice@example.com"),
             substrings("mail", "alice@example.com", ""),
@@ -102,9 +106,11 @@ def test_other_shapes_that_name_a_complete_address_only_read(written: bytes) -> 
         substrings("mail", "example.com"),
         substrings("mail", initial="alice@", final="example.com"),
         substrings("mail", ""),
-        substrings("cn", "alice@example.com"),
-        equals("cn", "alice@example.com"),
+        substrings("mail", initial="example.com"),
+        substrings("uid", "alice@example.com"),
         equals("uid", "alice@example.com"),
+        equals("cn", "example.com"),
+        equals("sn", "alice"),
         equals("mail;lang-de", "alice@example.com"),
         not_(mail()),
         and_(PERSON, not_(mail())),
@@ -119,7 +125,7 @@ def test_other_shapes_that_name_a_complete_address_only_read(written: bytes) -> 
     ],
 )
 def test_other_filters_ask_for_nobody(written: bytes) -> None:
-    assert asked(written) == Asked(mailboxes=(), shape=Shape.BROWSING)
+    assert asked(written) == Asked(addressees=(), shape=Shape.BROWSING)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,6 @@ def test_other_filters_ask_for_nobody(written: bytes) -> None:
         "*",
         ")(mail=*",
         "\\2a",
-        "example.com",
         "alice",
         "alice@",
         "alice@example.com\0",
@@ -143,7 +148,7 @@ def test_other_filters_ask_for_nobody(written: bytes) -> None:
     ],
 )
 def test_a_text_that_is_no_acceptable_address_asks_for_nobody(text: str | bytes) -> None:
-    assert asked(mail(text)) == Asked(mailboxes=(), shape=Shape.EXACT)
+    assert asked(mail(text)) == Asked(addressees=(), shape=Shape.EXACT)
 
 
 def test_a_domain_in_u_labels_asks_for_the_same_recipient_as_in_a_labels() -> None:
@@ -152,10 +157,24 @@ def test_a_domain_in_u_labels_asks_for_the_same_recipient_as_in_a_labels() -> No
     ]
 
 
-def test_each_recipient_is_asked_for_once_in_the_first_spelling() -> None:
-    (mailbox,) = asked(or_(mail("Alice@example.com"), mail("alice@example.com"))).mailboxes
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("example.com", "example.com"),
+        (" Example.COM ", "example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_bare_domain_asks_for_what_is_bound_to_the_domain(text: str, key: str) -> None:
+    (addressee,) = asked(mail(text)).addressees
 
-    assert mailbox.local_part == "Alice"
+    assert addressee == MailDomain(domain=key)
+
+
+def test_each_recipient_is_asked_for_once_in_the_first_spelling() -> None:
+    (addressee,) = asked(or_(mail("Alice@example.com"), mail("alice@example.com"))).addressees
+
+    assert str(addressee) == "Alice@example.com"
 
 
 def test_up_to_eight_addresses_may_mint_and_more_only_read() -> None:

@@ -119,7 +119,7 @@ PERSON = equals("objectclass", "inetOrgPerson")
             ),
             ALICE_MINTS,
         ),
-        (search(mail("example.com")), []),  # L09, for a domain
+        (search(mail("example.com")), [("example.com", Intent.READ_ONLY)]),  # L09, for a domain
         (
             search(  # L11
                 and_(
@@ -249,6 +249,93 @@ def test_a_failure_is_a_result() -> None:
     assert "locked" not in done.diagnostic
 
 
+def test_what_else_is_live_is_a_second_entry_with_a_name_of_its_own() -> None:
+    entries, done = answered(search(size_limit=2), found(further=(b"older", b"minted")))
+
+    assert entries == [
+        ReadEntry(
+            message_id=1,
+            name=f"mail=alice@example.com,{PEOPLE}",
+            attributes={CERTIFICATE: [der_of("alice@example.com")]},
+        ),
+        ReadEntry(
+            message_id=1,
+            name=f"description=further certificates+mail=alice@example.com,{PEOPLE}",
+            attributes={CERTIFICATE: [b"older", b"minted"]},
+        ),
+    ]
+    assert done.code is ResultCode.SUCCESS
+
+
+def test_every_preferred_certificate_comes_before_the_further_ones() -> None:
+    both = (found(further=(b"a",)), found("bob@example.com", further=(b"b",)))
+
+    assert [name.partition(",")[0] for name in names(search(ALICE_OR_BOB), *both)] == [
+        "mail=alice@example.com",
+        "mail=bob@example.com",
+        "description=further certificates+mail=alice@example.com",
+        "description=further certificates+mail=bob@example.com",
+    ]
+
+
+def test_a_size_limit_counts_entries_and_keeps_the_preferred_certificate() -> None:
+    entries, done = answered(search(size_limit=1), found(further=(b"older",)))
+
+    assert [entry.attributes for entry in entries] == [{CERTIFICATE: [der_of("alice@example.com")]}]
+    assert done.code is ResultCode.SIZE_LIMIT_EXCEEDED
+
+
+@pytest.mark.parametrize("attributes", [("1.1",), ("cn", "mail"), ("+",)])
+def test_who_does_not_look_at_certificates_sees_one_entry(attributes: tuple[str, ...]) -> None:
+    assert names(search(attributes=attributes), found(further=(b"older",))) == [
+        f"mail=alice@example.com,{PEOPLE}"
+    ]
+
+
+def test_the_second_entry_has_to_match_like_any_other() -> None:
+    assert names(search(and_(mail(), not_(present("description")))), found(further=(b"older",))) == [
+        f"mail=alice@example.com,{PEOPLE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "values"),
+    [
+        (f"mail=alice@example.com,{PEOPLE}", [der_of("alice@example.com")]),
+        (f"mail=alice@example.com + description=Further Certificates,{PEOPLE}", [b"older", b"minted"]),
+        ("CN=alice@example.com", [der_of("alice@example.com"), b"older", b"minted"]),
+    ],
+)
+def test_each_entry_of_a_recipient_may_be_the_base(base: str, values: list[bytes]) -> None:
+    pdu = search(present("objectClass"), base=base, scope=BASE)
+
+    assert questions(pdu) == ALICE_READS
+    entries, _ = answered(pdu, found(further=(b"older", b"minted")))
+    assert [entry.attributes[CERTIFICATE] for entry in entries] == [values]
+
+
+def test_there_is_no_second_entry_where_nothing_else_is_live() -> None:
+    pdu = search(
+        present("objectClass"), base=f"mail=alice@example.com+description=further certificates,{PEOPLE}"
+    )
+
+    _, done = answered(pdu, found())
+    assert (done.code, done.matched_name) == (ResultCode.NO_SUCH_OBJECT, PEOPLE)
+
+
+def test_a_domains_entry_is_named_by_the_domain_whosever_certificate_it_is() -> None:
+    authority = found("domain-confidentiality-authority@example.com")
+    entries, _ = answered(search(mail("example.com"), attributes=("mail", CERTIFICATE)), authority)
+
+    assert entries == [
+        ReadEntry(
+            message_id=1,
+            name=f"mail=example.com,{PEOPLE}",
+            attributes={"mail": [b"example.com"], CERTIFICATE: [authority.certificate.der]},
+        )
+    ]
+
+
 def test_more_entries_than_the_size_limit_are_cut_off_and_said_so() -> None:
     entries, done = answered(
         search(ALICE_OR_BOB, size_limit=1), found("alice@example.com"), found("bob@example.com")
@@ -319,7 +406,7 @@ def test_a_recipients_entry_that_is_not_there_is_no_such_object() -> None:
     ("base", "code", "matched"),
     [
         ("dc=nope", ResultCode.NO_SUCH_OBJECT, ""),  # L16
-        ("CN=alice@example.com", ResultCode.NO_SUCH_OBJECT, ""),  # L14
+        ("CN=Example Issuing CA", ResultCode.NO_SUCH_OBJECT, ""),  # L07
         ("ou=staff,o=directory", ResultCode.NO_SUCH_OBJECT, "o=directory"),
         ("not a name", ResultCode.INVALID_DN_SYNTAX, ""),
     ],

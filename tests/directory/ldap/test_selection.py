@@ -8,17 +8,23 @@ from directory.ldap.attributes import (
     NAMING_CONTEXTS,
     SUBSCHEMA_SUBENTRY,
     USER_CERTIFICATE,
+    USER_SMIME_CERTIFICATE,
     AttributeType,
 )
+from directory.ldap.ber import octet_string
 from directory.ldap.selection import Selection
+from directory.ldap.settings import AttributeNames, Presentation, SmimeForm
 
 EVERYTHING = {CN, MAIL, USER_CERTIFICATE, SUBSCHEMA_SUBENTRY, NAMING_CONTEXTS}
 USER = {CN, MAIL, USER_CERTIFICATE}
 OPERATIONAL = {SUBSCHEMA_SUBENTRY, NAMING_CONTEXTS}
 
 
-def selection(*requested: str, types_only: bool = False) -> Selection:
-    return Selection.of(requested, types_only=types_only)
+STANDARD = Presentation()
+
+
+def selection(*requested: str, types_only: bool = False, presentation: Presentation = STANDARD) -> Selection:
+    return Selection.of(requested, types_only=types_only, presentation=presentation)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +56,58 @@ def test_wants_the_certificate(requested: tuple[str, ...]) -> None:
     assert selection(*requested).wants_certificate
 
 
-@pytest.mark.parametrize("requested", [("1.1",), ("+",), ("cn", "mail"), ("userSMIMECertificate",)])
+@pytest.mark.parametrize("requested", [("1.1",), ("+",), ("cn", "mail"), ("userSMIMECertificate;lang-de",)])
 def test_does_not_want_the_certificate(requested: tuple[str, ...]) -> None:
     assert not selection(*requested).wants_certificate
 
 
 def test_types_only_wants_no_certificate() -> None:
     assert not selection("userCertificate", types_only=True).wants_certificate
+
+
+@pytest.mark.parametrize("requested", [("userSMIMECertificate",), ("USERSMIMECERTIFICATE;binary", "cn")])
+def test_the_package_counts_as_the_certificate(requested: tuple[str, ...]) -> None:
+    assert selection(*requested).wants_certificate
+    assert not selection(*requested, types_only=True).wants_certificate
+
+
+@pytest.mark.parametrize("requested", [(), ("*",), ("*", "+"), ("userCertificate",)])
+def test_the_package_is_for_those_who_ask_for_it_by_name(requested: tuple[str, ...]) -> None:
+    assert not selection(*requested).includes(USER_SMIME_CERTIFICATE)
+    assert selection("userSMIMECertificate", *requested).includes(USER_SMIME_CERTIFICATE)
+
+
+@pytest.mark.parametrize(
+    ("requested", "name"),
+    [
+        (("userSMIMECertificate",), "userSMIMECertificate"),
+        (("USERsmimecertificate;Binary",), "userSMIMECertificate;binary"),
+        (("2.16.840.1.113730.3.1.40",), "userSMIMECertificate"),
+        (("userSMIMECertificate", "userSMIMECertificate;binary"), "userSMIMECertificate"),
+        (("userSMIMECertificate;binary", "userSMIMECertificate"), "userSMIMECertificate;binary"),
+    ],
+)
+def test_the_package_is_named_in_the_form_that_was_asked_for_first(
+    requested: tuple[str, ...], name: str
+) -> None:
+    assert selection(*requested).written_name(USER_SMIME_CERTIFICATE) == octet_string(name)
+
+
+def test_where_the_package_is_off_there_is_no_such_attribute() -> None:
+    asked = selection("userSMIMECertificate", "cn", presentation=Presentation(smime=SmimeForm.OFF))
+
+    assert not asked.includes(USER_SMIME_CERTIFICATE)
+    assert not asked.wants_certificate
+
+
+@pytest.mark.parametrize("requested", [(), ("userCertificate;binary",), ("userCertificate",)])
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [(AttributeNames.BINARY, "userCertificate;binary"), (AttributeNames.PLAIN, "userCertificate")],
+)
+def test_one_switch_decides_how_certificates_are_named(
+    requested: tuple[str, ...], names: AttributeNames, name: str
+) -> None:
+    asked = selection(*requested, presentation=Presentation(names=names))
+
+    assert asked.written_name(USER_CERTIFICATE) == octet_string(name)

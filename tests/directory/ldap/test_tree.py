@@ -63,7 +63,7 @@ def test_a_recipients_name_is_a_base_too(name: str, scope: SearchScope, *, cover
     extent = tree().extent(parse_name(f"{name},{PEOPLE}"), scope)
 
     assert isinstance(extent, OneRecipient)
-    assert extent.mailbox.key == "alice+x@example.com"
+    assert extent.name.addressee.key == "alice+x@example.com"
     assert extent.covered is covered
 
 
