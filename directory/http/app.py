@@ -14,6 +14,7 @@ from directory.errors import DirectoryError
 from directory.http.api import api_router
 from directory.http.authority import authority_router
 from directory.http.certificates import certificates_router
+from directory.http.crls import crls_router
 from directory.http.documentation import add_documentation
 from directory.http.health import health_router
 from directory.http.middleware import AccessLog, AnswerHeaders, Barrier, BodyLimit, HostAllowList
@@ -56,6 +57,7 @@ def create_app(services: HttpServices) -> FastAPI:
     app.include_router(certificates_router(services))
     app.include_router(api_router(services))
     app.include_router(authority_router(services))
+    app.include_router(crls_router(services))
     app.include_router(health_router(services))
     add_documentation(app)
     return app

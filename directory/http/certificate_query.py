@@ -54,6 +54,13 @@ class IssuerQuery:
 
 CertificateQuery = AddressQuery | IssuerQuery
 
+CRL_ATTRIBUTES = {
+    # The issuer's name and key identifier in a CRL are the subject's in the issuer's certificate.
+    "iHash": IssuerAttribute.SUBJECT_HASH,
+    "sKIDHash": IssuerAttribute.SUBJECT_KEY_IDENTIFIER_HASH,
+}
+"""How a CRL is asked for (RFC 4387 section 2.2), and what that is in the certificate of its issuer."""
+
 
 def parse_certificate_query(query: bytes) -> CertificateQuery:
     """Read a query string as it came over the wire.
@@ -69,6 +76,18 @@ def parse_certificate_query(query: bytes) -> CertificateQuery:
         if attribute is not None:
             octets = value.encode() if attribute is IssuerAttribute.NAME else _hash(value)
             return IssuerQuery(attribute=attribute, value=octets)
+    raise refuse(HttpProblem.ATTRIBUTE_MISSING)
+
+
+def parse_crl_query(query: bytes) -> IssuerQuery:
+    """Read the query string of a CRL's store: which issuers are meant.
+
+    Raises:
+        ProblemRaised: it is too long, not form-urlencoded UTF-8, asks for nothing, or holds a malformed hash.
+    """
+    for name, value in _pairs(query):
+        if (attribute := CRL_ATTRIBUTES.get(name)) is not None:
+            return IssuerQuery(attribute=attribute, value=_hash(value))
     raise refuse(HttpProblem.ATTRIBUTE_MISSING)
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from directory.callers import Asker
 from directory.http.authentication import AskerWelcome
 from directory.http.certificate_query import AddressQuery, parse_certificate_query
+from directory.http.conditional import has_it_already
 from directory.http.issuer_search import matching
 from directory.http.multipart import multipart_mixed
 from directory.http.openapi import (
@@ -97,17 +98,11 @@ def _response(request: Request, certificates: Sequence[bytes], age: timedelta) -
         "Cache-Control": f"private, max-age={max(0, int(age.total_seconds()))}, must-revalidate",
         "Vary": "Authorization",
     }
-    if _has_it_already(request, headers["ETag"]):
+    if has_it_already(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     # A constant name: nothing of the question ends up in a file name.
     headers["Content-Disposition"] = 'attachment; filename="certificate.cer"'
     return Response(content=body, media_type=media_type, headers=headers)
-
-
-def _has_it_already(request: Request, etag: str) -> bool:
-    """Compare weakly, as If-None-Match wants it (RFC 9110 section 13.1.2)."""
-    listed = ",".join(request.headers.getlist("if-none-match")).split(",")
-    return any(entry.strip().removeprefix("W/") in {etag, "*"} for entry in listed)
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

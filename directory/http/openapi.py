@@ -7,7 +7,7 @@ from typing import Any
 
 from ca.address import AddressRefusal
 from directory.http.authentication import GATEWAY_SCHEME
-from directory.http.certificate_query import IssuerAttribute
+from directory.http.certificate_query import CRL_ATTRIBUTES, IssuerAttribute
 from directory.http.models import ProblemDocument
 from directory.http.problem_kinds import PROBLEMS, HttpProblem, Problem
 from directory.http.problems import MEDIA_TYPE, Report
@@ -86,6 +86,15 @@ def certificate_query_parameters() -> list[dict[str, Any]]:
             )
         )
     return described
+
+
+def crl_query_parameters() -> list[dict[str, Any]]:
+    """Describe the attributes by which a CRL is found."""
+    digest = {"type": "string", "pattern": "^[A-Za-z0-9+/]{27}$"}
+    return [
+        _parameter(name, "RFC 4387 section 2.1 hash of the issuer's name or key identifier.", digest)
+        for name in CRL_ATTRIBUTES
+    ]
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from directory.access import AnonymousRead
+from directory.authorities import CrlShelf
 from directory.callers import Authentication
 from directory.clock import Clock
 from directory.http.peers import Network
@@ -73,6 +74,7 @@ class HttpServices:
     resender: KeyMailResender
     enrolments: EnrolmentReader
     issuers: IssuerCatalogue
+    crls: CrlShelf
     readiness: ReadinessProbe
     clock: Clock
     settings: HttpSettings

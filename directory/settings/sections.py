@@ -122,6 +122,10 @@ class CaSettings(_Section):
     """How many key pairs are kept ready."""
     key_pool_threads: int = Field(default=0, ge=0, le=256)
     """Threads that make keys, at low priority; 0: as many as there are processor cores."""
+    crl_hours: int = Field(default=24, ge=1, le=24)
+    """After how long a CRL is made anew though nothing was revoked; after a revocation it is made at once."""
+    crl_validity_days: int = Field(default=7, ge=2, le=10)
+    """How long a CRL holds; at most 10 (CA/B S/MIME BR 4.9.7)."""
 
 
 class DirectorySettings(_Section):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from ca.errors import MasterKeyUnusable
-from ca.keypool import KeyPool
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Authentication
+from directory.crl_production import CrlProduction
 from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
@@ -33,6 +33,7 @@ from directory.store.mint import SqlMintStore
 from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
 from directory.wiring import extracts, minting
+from directory.wiring.authorities import Published, publishing
 from directory.wiring.installation import Installation
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ async def serving(
     Raises:
         ConfigurationRefused: an address, a TLS file or the issuing CA cannot be used, or recipients cannot
             be certified as configured.
-        SealBroken: the issuing CA's key does not open.
+        SealBroken: the issuing CA's key does not open, or a root's that has to make its CRL.
         StoreUnavailable: the database does not answer.
     """
     settings = installation.settings
@@ -86,12 +87,13 @@ async def serving(
         lookup = minting.lookup(installation, minter, patience=minting.mint_rules(settings).patience)
 
         await stack.enter_async_context(_tidied(installation))
+        published = await stack.enter_async_context(publishing(installation))
 
         # 3. What is asked.
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
         ldap, ldaps = await _serve_ldap(installation, lookup, tls, stack)
-        http = await _serve_http(installation, lookup, keys, worker, stack)
+        http = await _serve_http(installation, lookup, published, worker, stack)
         delivery.begin()
         yield Listening(http=http, ldap=ldap, ldaps=ldaps)
 
@@ -179,7 +181,7 @@ async def _listen(server: LdapServer, key: str, address: ListenAddress, listener
 async def _serve_http(
     installation: Installation,
     lookup: Lookup,
-    keys: KeyPool,
+    published: Published,
     worker: DeliveryWorker,
     stack: AsyncExitStack,
 ) -> ListenAddress:
@@ -196,7 +198,8 @@ async def _serve_http(
             resender=installation.resender(worker.notify),
             enrolments=SqlEnrolmentReader(database),
             issuers=SqlStoreInspector(database),
-            readiness=_Readiness(installation, keys),
+            crls=published.board,
+            readiness=_Readiness(installation, published.production),
             clock=installation.clock,
             settings=extracts.http_settings(settings),
         )
@@ -211,13 +214,14 @@ async def _serve_http(
 class _Readiness:
     """Whether this process can do its work."""
 
-    def __init__(self, installation: Installation, keys: KeyPool) -> None:
+    def __init__(self, installation: Installation, crls: CrlProduction) -> None:
         self._installation = installation
-        self._keys = keys
+        self._crls = crls
 
     async def checks(self) -> Sequence[NamedCheck]:
-        """Check database and master key; an empty key pool only slows mints down, and fills up again."""
-        return [await self._database(), self._master_key()]
+        """Check database, master key, CRLs; an empty key pool only slows mints down, and fills up again."""
+        crls = NamedCheck(name="crls", failure=self._crls.problem())
+        return [await self._database(), self._master_key(), crls]
 
     async def _database(self) -> NamedCheck:
         try:

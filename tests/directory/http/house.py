@@ -15,6 +15,7 @@ from ca.address import Mailbox
 from ca.keys import PublicKey
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.audit import AuditEvent
+from directory.authorities import AuthorityBoard, PublishedCrl
 from directory.callers import Agent, AgentCredential, Asker, Authentication, Gateway, GatewayCredential
 from directory.delivery.outbox import DeliveryState
 from directory.enrolment import relay_password_identity
@@ -164,6 +165,7 @@ class House:
     shelf: Shelf
     drawer: Drawer
     catalogue: Catalogue
+    board: AuthorityBoard
     probe: Probe
     clock: StoppedClock
     services: HttpServices
@@ -227,6 +229,8 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
     catalogue = Catalogue(
         certificates={f"{4 - i:040x}": c.public_bytes(Encoding.DER) for i, c in enumerate(authority.chain)}
     )
+    board = AuthorityBoard()
+    board.show([], [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
     probe = Probe()
     services = HttpServices(
         answer=lookup.answer,
@@ -235,11 +239,33 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         resender=KeyMailResender(store=Counter(), clock=clock, lifetime=timedelta(days=5)),
         enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
         issuers=catalogue,
+        crls=board,
         readiness=probe,
         clock=clock,
         settings=HttpSettings(),
     )
-    return House(shelf=shelf, drawer=drawer, catalogue=catalogue, probe=probe, clock=clock, services=services)
+    return House(
+        shelf=shelf,
+        drawer=drawer,
+        catalogue=catalogue,
+        board=board,
+        probe=probe,
+        clock=clock,
+        services=services,
+    )
+
+
+def a_published_crl(
+    issuer_id: str, issuer_certificate: bytes, this_update: datetime, number: int = 1
+) -> PublishedCrl:
+    return PublishedCrl(
+        issuer_id=issuer_id,
+        issuer_certificate=issuer_certificate,
+        der=f"CRL {number} of {issuer_id}".encode(),  # nothing but octets to this front end
+        number=number,
+        this_update=this_update,
+        next_update=this_update + timedelta(days=7),
+    )
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from tests.builders import Authority
+from tests.directory.http.hashes import name_hash
 from tests.directory.http.house import (
     AGENT,
     ENROLMENT,
@@ -71,6 +73,8 @@ MATRIX = {
     "GET /ca/chain.pem": EVERYBODY,
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,
+    "GET /crl/{issuer_id}.crl": EVERYBODY,
+    "GET /crls": EVERYBODY,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
     "GET /docs": EVERYBODY,
@@ -107,8 +111,10 @@ def test_whatever_can_be_read_answers_head_as_well(house: House) -> None:
 
 
 def url_of(path: str, house: House) -> str:
-    issuer_id = next(iter(house.catalogue.certificates))
+    issuer_id, certificate = next(iter(house.catalogue.certificates.items()))
     filled = path.format(enrolment_id=ENROLMENT, issuer_id=issuer_id, code="http.internal")
+    if path == "/crls":
+        return f"{filled}?iHash={quote(name_hash(certificate))}"
     return filled + QUERIES.get(path, "")
 
 

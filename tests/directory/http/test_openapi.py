@@ -5,7 +5,15 @@ import pytest
 
 from directory.http.problem_kinds import PROBLEMS
 
-PUBLIC = {"/ca/chain.pem", "/ca/{issuer_id}.cer", "/ca/{issuer_id}.pem", "/healthz", "/readyz"}
+PUBLIC = {
+    "/ca/chain.pem",
+    "/ca/{issuer_id}.cer",
+    "/ca/{issuer_id}.pem",
+    "/crl/{issuer_id}.crl",
+    "/crls",
+    "/healthz",
+    "/readyz",
+}
 
 
 @pytest.fixture

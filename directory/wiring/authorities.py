@@ -1,0 +1,98 @@
+"""What publishes the authority's own certificates and CRLs? Made before anybody asks, then kept current."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from cryptography import x509
+
+from ca.crllinting import CrlLinter
+from ca.errors import KeyRefused
+from ca.keys import unsafe_from_sealed_pkcs8
+from ca.revocation import CrlIssuer
+from ca.sealing import Sealer
+from ca.signers import SoftwareSigner
+from directory.authorities import AuthorityBoard
+from directory.crl_production import CrlProduction
+from directory.crls import CrlRhythm, StandingIssuer
+from directory.settings import Settings
+from directory.store.crls import SqlCrlStore
+from directory.wiring.installation import Installation, ca_key_identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What is published, and what keeps it current."""
+
+    board: AuthorityBoard
+    production: CrlProduction
+
+
+class CrlIssuers:
+    """Opens issuers' keys for the moment in which they sign a CRL; a root's is not kept in memory for it."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def open(self, standing: StandingIssuer) -> CrlIssuer:
+        """Open the key of an issuer.
+
+        Raises:
+            KeyRefused: it is not here, or not the certificate's.
+            SealBroken: it does not open.
+        """
+        if standing.sealed_key is None:
+            raise KeyRefused(f"the key of issuer {standing.issuer_id} is not here")
+        pkcs8 = self._sealer.unseal(standing.sealed_key, ca_key_identity(standing.issuer_id))
+        certificate = x509.load_der_x509_certificate(standing.certificate)
+        return CrlIssuer(certificate, SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8)), self._linter)
+
+    @cached_property
+    def _linter(self) -> CrlLinter:
+        return CrlLinter()
+
+
+def crl_rhythm(settings: Settings) -> CrlRhythm:
+    """Return how often CRLs are made, and how long they hold."""
+    return CrlRhythm(
+        interval=timedelta(hours=settings.ca.crl_hours),
+        validity=timedelta(days=settings.ca.crl_validity_days),
+    )
+
+
+def crl_production(
+    installation: Installation, board: AuthorityBoard, *, actor: str = "service"
+) -> CrlProduction:
+    """Return what makes CRLs and shows them on the board."""
+    return CrlProduction(
+        store=SqlCrlStore(installation.database, node=installation.node),
+        board=board,
+        open_issuer=CrlIssuers(installation.sealer).open,
+        rhythm=crl_rhythm(installation.settings),
+        clock=installation.clock,
+        uniform=random.SystemRandom().uniform,
+        actor=actor,
+    )
+
+
+@asynccontextmanager
+async def publishing(installation: Installation) -> AsyncIterator[Published]:
+    """Publish what is current, then keep it so until the context ends.
+
+    Raises:
+        CaError: an issuer has no CRL that holds, and cannot make one.
+        StoreUnavailable: the database does not answer.
+    """
+    board = AuthorityBoard()
+    production = crl_production(installation, board)
+    await production.start()
+    task = asyncio.create_task(production.run(), name="CRLs")
+    try:
+        yield Published(board=board, production=production)
+    finally:
+        production.stop()
+        await task
