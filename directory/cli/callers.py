@@ -50,6 +50,7 @@ def list_gateways(*, org: Organization, config: Config = None, as_json: Json = F
                 {
                     "name": listed.gateway.name,
                     "may_mint": listed.gateway.may_mint,
+                    "certificate_sha256": _shown(listed.certificate_sha256),
                     **_dates(listed.created_at, listed.disabled_at),
                 }
                 for listed in await opened.callers.gateways(organization.organization_id)
@@ -102,11 +103,13 @@ def set_certificate(
                 await administration.set_gateway_certificate(name, org, digest)
 
     run(work())
-    known_as = None if digest is None else digest.hex()
-    line = (
-        f"Gateway {name} has no certificate." if digest is None else f"SHA-256 {known_as} is gateway {name}."
-    )
-    show({"gateway": name, "certificate_sha256": known_as}, as_json=as_json, lines=[line])
+    what = "has no certificate" if digest is None else f"has the certificate with SHA-256 {_shown(digest)}"
+    document = {"gateway": name, "certificate_sha256": _shown(digest)}
+    show(document, as_json=as_json, lines=[f"Gateway {name} {what}."])
+
+
+def _shown(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()
 
 
 def _digest(file: Path) -> bytes:

@@ -111,6 +111,7 @@ _PATHS = (
     ("master_key", "passphrase_file"),
     ("tls", "certificate"),
     ("tls", "key"),
+    ("ldap", "client_ca_file"),
     ("delivery", "ca_file"),
 )
 

@@ -199,12 +199,35 @@ class HttpSection(_Section):
 
 
 class LdapSection(_Section):
-    """LDAP, with StartTLS."""
+    """LDAP, with StartTLS. What does not concern the address holds for LDAPS too."""
 
     listen: Listen = ListenAddress(host="127.0.0.1", port=3890)
     """Numeric address and port; port 0 finds a free one."""
 
 
+    smime_attribute: SmimeForm = SmimeForm.PKCS7
+    """What userSMIMECertificate holds, for clients that ask for it by name: `pkcs7`, a package of the
+    certificate and its chain; `der`, the certificate itself, for the Direct Project's .NET agent; `off`."""
+    plain_attribute_names: bool = False
+    """Whether certificates are returned as `userCertificate`, as Active Directory does, instead of
+    `userCertificate;binary`, which the standard prescribes and Thunderbird insists on."""
+    client_ca_file: Path | None = None
+    """PEM certificates that gateways' TLS client certificates chain to, or these themselves. With it, clients
+    are asked for a certificate (see `pushpki gateway certificate`); others are served as before."""
+    idle_seconds: float = Field(default=60, gt=0, le=86_400)
+    """After how long a connection on which nothing is asked is closed, while nobody has logged in."""
+    idle_gateway_seconds: float = Field(default=900, gt=0, le=86_400)
+    """The same for a gateway that has logged in: it may keep connections for its next question."""
+    message_seconds: float = Field(default=20, gt=0, le=3600)
+    """How long one message may take to arrive."""
+    connections: int = Field(default=2048, ge=1, le=1_000_000)
+    """Connections of each process, LDAP and LDAPS together."""
+    connections_per_address: int = Field(default=256, ge=1, le=1_000_000)
+    """Those of them that come from one IPv4 address or one IPv6 network of 64 bits. This machine's own are
+    limited only together with the others."""
+    cache_mebibytes: int = Field(default=256, ge=0, le=1_048_576)
+    """How much memory each process uses at most to remember answers; one takes two to three KiB. 0: none is
+    remembered. What is revoked is not answered from memory for more than four seconds."""
 class LdapsSection(_Section):
     """LDAP under TLS from the first byte."""
 

@@ -92,6 +92,7 @@ class ListedGateway:
     """A gateway in a list."""
 
     gateway: Gateway
+    certificate_sha256: bytes | None
     created_at: datetime
     disabled_at: datetime | None
 
@@ -209,7 +210,12 @@ class SqlCallerStore:
         """Return the organization's gateways, by name, disabled ones too."""
         found = await self._database.read(partial(_all, _GATEWAYS_OF, organization_id))
         return [
-            ListedGateway(gateway=_gateway(row), created_at=row.created_at, disabled_at=row.disabled_at)
+            ListedGateway(
+                gateway=_gateway(row),
+                certificate_sha256=row.certificate_sha256,
+                created_at=row.created_at,
+                disabled_at=row.disabled_at,
+            )
             for row in found
         ]
 

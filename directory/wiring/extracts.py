@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from directory.delivery.retry import Backoff
@@ -9,7 +10,7 @@ from directory.delivery.settings import DeliverySettings
 from directory.errors import ConfigurationRefused
 from directory.http.server import TlsFiles
 from directory.http.services import HttpSettings
-from directory.ldap.settings import ClearCredentials, LdapSettings
+from directory.ldap.settings import AttributeNames, ClearCredentials, LdapSettings, Presentation
 from directory.settings import Settings
 
 _LDAP_MARGIN_SECONDS = 0.2
@@ -23,9 +24,18 @@ def ldap_settings(settings: Settings) -> LdapSettings:
     from_loopback = directory.credentials_in_clear_from_loopback
     return LdapSettings(
         suffix=directory.suffix,
+        presentation=Presentation(
+            names=AttributeNames.PLAIN if settings.ldap.plain_attribute_names else AttributeNames.BINARY,
+            smime=settings.ldap.smime_attribute,
+        ),
         anonymous_read=directory.anonymous_read,
         clear_credentials=ClearCredentials.LOOPBACK if from_loopback else ClearCredentials.NOBODY,
         answer_within=settings.mint.patience_seconds + _LDAP_MARGIN_SECONDS,
+        idle=settings.ldap.idle_seconds,
+        idle_gateway=settings.ldap.idle_gateway_seconds,
+        message=settings.ldap.message_seconds,
+        connections=settings.ldap.connections,
+        connections_per_peer=settings.ldap.connections_per_address,
     )
 
 
@@ -97,9 +107,26 @@ def ldap_tls(settings: Settings) -> ssl.SSLContext | None:
             remedy="give a PEM certificate chain and its unencrypted PEM key",
         ) from error
     return context
+    if settings.ldap.client_ca_file is not None:
+        _ask_for_client_certificates(context, settings.ldap.client_ca_file)
 
 
 def _tls_files(settings: Settings) -> TlsFiles | None:
+def _ask_for_client_certificates(context: ssl.SSLContext, trusted: Path) -> None:
+    """Ask clients for a certificate; one that is shown must chain to a trusted one, or be one of them."""
+    try:
+        context.load_verify_locations(trusted)
+    except OSError as error:  # ssl.SSLError among them
+        raise ConfigurationRefused(
+            key="ldap.client_ca_file",
+            reason=f"{trusted} cannot be used: {error.strerror or error}",
+            remedy="give PEM certificates",
+        ) from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+    # Gateways' certificates are often self-signed: then they themselves are what is trusted.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
     certificate, key = settings.tls.certificate, settings.tls.key
     if certificate is not None and key is not None:
         return TlsFiles(certificate=certificate, key=key)

@@ -3,7 +3,7 @@
 import pytest
 
 from directory.audit import AuditKind
-from directory.callers import Authentication
+from directory.callers import Authentication, HeldCertificate, HeldToken
 from directory.errors import AlreadyExists, Unknown
 from directory.organization import SHARED_SCOPE
 from directory.store.callers import SqlCallerStore
@@ -150,3 +150,75 @@ async def test_lists_hold_only_the_organizations_own(database: Database, callers
 
     assert [listed.gateway.name for listed in await callers.gateways("org-2")] == ["gw-firm"]
     assert await callers.agents("org-2") == []
+
+
+FINGERPRINT = bytes(range(32))
+TOKEN = HeldToken(token_id="token-of-gateway-1")
+CERTIFICATE = HeldCertificate(sha256=FINGERPRINT)
+
+
+async def let_in(callers: SqlCallerStore, sha256: bytes | None = FINGERPRINT, name: str = "gw") -> None:
+    await callers.set_gateway_certificate(name, "org-1", sha256, an_event(AuditKind.GATEWAY_CERTIFICATE_SET))
+
+
+async def test_a_gateway_is_found_by_its_certificate_and_its_token(callers: SqlCallerStore) -> None:
+    unknown = HeldCertificate(sha256=bytes(32)), HeldToken(token_id="token-of-agent-1")
+    assert await callers.gateways_by_credential((CERTIFICATE, TOKEN)) == {TOKEN: a_gateway()}
+
+    await let_in(callers)
+
+    found = await callers.gateways_by_credential((*unknown, CERTIFICATE, TOKEN))
+    assert found == {TOKEN: a_gateway(), CERTIFICATE: a_gateway()}
+    assert await callers.gateways_by_credential((CERTIFICATE,)) == {CERTIFICATE: a_gateway()}
+    assert await callers.gateways_by_credential(()) == {}
+
+
+async def test_a_thousand_credentials_are_no_more_trouble_than_one(callers: SqlCallerStore) -> None:
+    many = [HeldToken(token_id=f"token-{number}") for number in range(1000)]
+
+    assert await callers.gateways_by_credential((*many, TOKEN)) == {TOKEN: a_gateway()}
+
+
+async def test_another_certificate_takes_the_place_of_the_first(callers: SqlCallerStore) -> None:
+    await let_in(callers)
+    await let_in(callers, bytes(32))
+
+    assert await callers.gateways_by_credential((CERTIFICATE,)) == {}
+    (listed,) = await callers.gateways("org-1")
+    assert listed.certificate_sha256 == bytes(32)
+
+
+async def test_a_certificate_that_was_taken_away_is_nobodys(store: Store, callers: SqlCallerStore) -> None:
+    await let_in(callers)
+    await let_in(callers, None)
+
+    assert await callers.gateways_by_credential((CERTIFICATE,)) == {}
+    assert len(await store.rows("SELECT 1 FROM audit_events WHERE node = 'node-1'")) == 2
+
+
+async def test_the_credentials_of_a_disabled_gateway_are_good_no_more(callers: SqlCallerStore) -> None:
+    await let_in(callers)
+    await callers.disable_gateway("gw", "org-1", an_event(AuditKind.GATEWAY_DISABLED))
+
+    assert await callers.gateways_by_credential((CERTIFICATE, TOKEN)) == {}
+    with pytest.raises(Unknown):
+        await let_in(callers, bytes(32))
+
+
+async def test_a_certificate_is_one_gateways(store: Store, callers: SqlCallerStore) -> None:
+    second = a_gateway(gateway_id="gateway-2", name="gw-2")
+    await callers.add_gateway(second, token_id="t", token_digest=b"d", event=an_event())
+    await let_in(callers)
+    await let_in(callers)
+
+    with pytest.raises(AlreadyExists) as refused:
+        await let_in(callers, name="gw-2")
+
+    assert (refused.value.kind, refused.value.name) == ("certificate of gateway", "gw")
+    assert await store.rows("SELECT certificate_sha256 FROM gateways WHERE name = 'gw-2'") == [(None,)]
+
+
+async def test_a_certificate_is_given_to_gateways_of_the_organization_only(callers: SqlCallerStore) -> None:
+    for name, organization in (("gw", "org-2"), ("nobody", "org-1")):
+        with pytest.raises(Unknown):
+            await callers.set_gateway_certificate(name, organization, FINGERPRINT, an_event())

@@ -320,3 +320,22 @@ async def test_nothing_happens_without_its_audit_event(store: Store, administrat
     assert await store.rows("SELECT slug FROM organizations") == [("hospital",)]
     assert await store.rows("SELECT name FROM gateways WHERE disabled_at IS NULL") == [("gw",)]
     assert await store.rows("SELECT email FROM agents") == [("agent@hospital.org",)]
+
+
+async def test_a_gateway_is_given_a_certificate_and_it_is_taken_away(
+    store: Store, administration: Administration, authentication: Authentication
+) -> None:
+    digest = bytes(range(32))
+
+    await administration.set_gateway_certificate("gw", "hospital", digest)
+    gateway = await authentication.certified_gateway(digest)
+    assert gateway is not None
+    assert gateway.name == "gw"
+
+    await administration.remove_gateway_certificate("gw", "hospital")
+    assert await authentication.certified_gateway(digest) is None
+
+    given, taken_away = await events(store)
+    assert (given.kind, given.subject) == (AuditKind.GATEWAY_CERTIFICATE_SET, "gw")
+    assert given.detail == {"sha256": digest.hex()}
+    assert (taken_away.kind, taken_away.actor) == (AuditKind.GATEWAY_CERTIFICATE_REMOVED, OPERATOR)

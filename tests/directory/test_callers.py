@@ -1,8 +1,17 @@
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pytest
 
-from directory.callers import AgentCredential, Authentication, GatewayCredential
+from directory.callers import (
+    AgentCredential,
+    Authentication,
+    Credential,
+    Gateway,
+    GatewayCredential,
+    HeldCertificate,
+    HeldToken,
+)
 from directory.tokens import IssuedToken, TokenKind, issue_token
 from tests.directory.builders import a_gateway, an_agent
 
@@ -17,10 +26,18 @@ class Register:
     async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
         return self.gateways.get(token_id)
 
+    async def gateways_by_credential(self, credentials: Collection[Credential]) -> dict[Credential, Gateway]:
+        good: dict[Credential, Gateway] = {
+            HeldToken(token_id=token_id): held.gateway for token_id, held in self.gateways.items()
+        }
+        good[HeldCertificate(sha256=FINGERPRINT)] = a_gateway(name="gw")
+        return {credential: gateway for credential, gateway in good.items() if credential in credentials}
+
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
         return self.agents.get(token_id)
 
 
+FINGERPRINT = bytes(range(32))
 GATEWAY_TOKEN = issue_token(TokenKind.GATEWAY)
 AGENT_TOKEN = issue_token(TokenKind.AGENT)
 
@@ -79,3 +96,15 @@ async def test_an_ldap_bind_must_name_the_tokens_own_gateway(name: str, known: b
     gateway = await an_authentication().named_gateway(name, GATEWAY_TOKEN.text)
 
     assert (gateway is not None) is known
+
+
+async def test_a_certificate_names_the_gateway_that_has_it() -> None:
+    assert await an_authentication().certified_gateway(FINGERPRINT) == a_gateway(name="gw")
+    assert await an_authentication().certified_gateway(bytes(32)) is None
+
+
+async def test_only_good_credentials_are_still_good() -> None:
+    held = HeldToken(token_id=GATEWAY_TOKEN.token_id)
+    taken_away = HeldToken(token_id="another")
+
+    assert await an_authentication().still_good((held, taken_away)) == {held: a_gateway(name="gw")}

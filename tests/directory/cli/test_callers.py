@@ -5,6 +5,8 @@ import os
 import re
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 
 from directory.callers import Agent, Authentication, Gateway
 from directory.settings import load_settings
@@ -130,3 +132,28 @@ def test_at_a_terminal_it_is_asked_first(
     assert "Disable gateway gw of hospital for good?" in done.err
     assert done.code == (0 if state == "disabled" else 1)
     assert workplace.lines("gateway", "list", "--org", "hospital") == [f"gw\t{state}"]
+
+
+def test_a_gateway_may_have_a_certificate_as_well(workplace: Workplace) -> None:
+    file = workplace.folder / "tls.crt"
+    digest = load_pem_x509_certificate(file.read_bytes()).fingerprint(SHA256()).hex()
+    at_the_hospital = ("gateway", "certificate", "gw", "--org", "hospital")
+
+    given = workplace.document(*at_the_hospital, str(file))
+    assert given == {"gateway": "gw", "certificate_sha256": digest}
+    (listed,) = workplace.document("gateway", "list", "--org", "hospital")["gateways"]
+    assert listed["certificate_sha256"] == digest
+
+    assert workplace.lines(*at_the_hospital, "--remove") == ["Gateway gw has no certificate."]
+    (listed,) = workplace.document("gateway", "list", "--org", "hospital")["gateways"]
+    assert listed["certificate_sha256"] is None
+
+
+def test_what_is_no_certificate_is_refused(workplace: Workplace) -> None:
+    key, missing = str(workplace.folder / "master.key"), str(workplace.folder / "missing.pem")
+    at_the_hospital = ("gateway", "certificate", "gw", "--org", "hospital")
+
+    assert "not a PEM certificate" in workplace.refusal(*at_the_hospital, key, code=78)
+    assert "No such file" in workplace.refusal(*at_the_hospital, missing, code=78)
+    for arguments in ((), ("--remove", key)):
+        assert workplace.pushpki(*at_the_hospital, *arguments).code == 2

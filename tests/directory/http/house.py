@@ -3,7 +3,7 @@
 The use cases are the real ones; only what they keep things in is a dictionary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,16 @@ from ca.keys import PublicKey
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.audit import AuditEvent
 from directory.authorities import AuthorityBoard, PublishedCrl
-from directory.callers import Agent, AgentCredential, Asker, Authentication, Gateway, GatewayCredential
+from directory.callers import (
+    Agent,
+    AgentCredential,
+    Asker,
+    Authentication,
+    Credential,
+    Gateway,
+    GatewayCredential,
+    HeldToken,
+)
 from directory.delivery.outbox import DeliveryState
 from directory.enrolment import relay_password_identity
 from directory.errors import Unknown
@@ -83,6 +92,13 @@ class Register:
 
     async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
         return self.gateways.get(token_id)
+
+    async def gateways_by_credential(self, credentials: Collection[Credential]) -> dict[Credential, Gateway]:
+        return {
+            credential: self.gateways[credential.token_id].gateway
+            for credential in credentials
+            if isinstance(credential, HeldToken) and credential.token_id in self.gateways
+        }
 
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
         return self.agents.get(token_id)

@@ -154,3 +154,42 @@ def test_tls_files_that_cannot_be_used_are_named(folder: Path, text: str, key: s
 
     assert refused.value.key == key
     assert named in str(refused.value)
+
+
+def test_clients_are_asked_for_a_certificate_where_it_can_be_judged(folder: Path) -> None:
+    certificate = TLS.format(key="tls.key")
+    plain = extracts.ldap_tls(settings(folder, certificate))
+    asking = extracts.ldap_tls(settings(folder, f'{certificate}[ldap]\nclient_ca_file = "tls.crt"'))
+
+    assert plain is not None
+    assert asking is not None
+    assert plain.verify_mode is ssl.CERT_NONE
+    assert asking.verify_mode is ssl.CERT_OPTIONAL
+    assert asking.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+@pytest.mark.parametrize("file", ["tls.key", "absent.pem"])
+def test_what_clients_should_chain_to_must_be_certificates(folder: Path, file: str) -> None:
+    text = TLS.format(key="tls.key") + f'[ldap]\nclient_ca_file = "{file}"'
+
+    with pytest.raises(ConfigurationRefused) as refused:
+        extracts.ldap_tls(settings(folder, text))
+
+    assert refused.value.key == "ldap.client_ca_file"
+
+
+def test_the_limits_of_the_ldap_front_end_can_be_set(tmp_path: Path) -> None:
+    text = """
+        [ldap]
+        idle_seconds = 5
+        idle_gateway_seconds = 6
+        message_seconds = 7
+        connections = 8
+        connections_per_address = 9
+        """
+    ldap = extracts.ldap_settings(settings(tmp_path, text))
+
+    assert (ldap.idle, ldap.idle_gateway, ldap.message) == (5, 6, 7)
+    assert (ldap.connections, ldap.connections_per_peer) == (8, 9)
+    ours = extracts.ldap_settings(settings(tmp_path))
+    assert (ours.idle, ours.idle_gateway, ours.message) == (60, 900, 20)
