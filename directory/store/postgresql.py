@@ -43,6 +43,9 @@ class PostgresqlDatabase:
             pool_size=readers, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
         )
         self._writers = self._engine(pool_size=writers)
+        # A connection that comes back to the pool goes to whoever asks next, not to whoever has waited longest:
+        # under load some would wait for ever. So they queue before it.
+        self._turns = asyncio.Semaphore(readers)
 
     @property
     def description(self) -> str:
@@ -52,12 +55,13 @@ class PostgresqlDatabase:
     async def read(self, work: Work[Result]) -> Result:
         """Run SQL that only reads; once more on another connection if the server has closed the first."""
         with as_unavailable():
-            try:
+            async with self._turn_to_read():
+                try:
+                    return await _read(self._readers, work)
+                except DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
                 return await _read(self._readers, work)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-            return await _read(self._readers, work)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
@@ -92,6 +96,15 @@ class PostgresqlDatabase:
     async def close(self) -> None:
         """Close every connection."""
         await asyncio.gather(self._readers.dispose(), self._writers.dispose())
+
+    @asynccontextmanager
+    async def _turn_to_read(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(_POOL_SECONDS):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _engine(self, *, limited: bool = True, **options: Any) -> AsyncEngine:
         settings = {"application_name": "pushpki", "synchronous_commit": "on", "timezone": "UTC"}

@@ -228,3 +228,18 @@ async def test_a_claim_skips_what_another_process_is_claiming_this_moment(
 
     await other.close()
     assert len(claimed) == 2
+
+
+async def test_whoever_has_waited_longest_reads_next(url: str) -> None:
+    database = open_database(url, readers=1)
+    order = []
+
+    async def keep_reading(name: str) -> None:
+        for _ in range(5):
+            await database.read(settings)
+            order.append(name)
+
+    await asyncio.gather(keep_reading("first"), keep_reading("second"))
+    await database.close()
+
+    assert order == ["first", "second"] * 5
