@@ -6,7 +6,7 @@ Knows neither where they come from nor which protocol shows them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,10 @@ class FixedAuthorities:
     def current(self) -> tuple[PublishedAuthority, ...]:
         """Return them."""
         return self.authorities
+
+
+NO_AUTHORITIES: Final = FixedAuthorities()
+"""Nothing is published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from directory.authorities import NO_AUTHORITIES, Authorities
 from directory.callers import Gateway
 from directory.faults import log_failure
 from directory.ldap.answers import AnswerCache
@@ -59,6 +60,7 @@ class Service:
         still_good: StillGood,
         settings: LdapSettings,
         tls: ssl.SSLContext | None,
+        authorities: Authorities = NO_AUTHORITIES,
         answers: AnswerCache | None = None,
     ) -> None:
         self.settings = settings
@@ -69,7 +71,9 @@ class Service:
         self._certified_gateway = certified_gateway
         self._still_good = still_good
         self._start_tls = StartTls.OFFERED if tls else StartTls.UNAVAILABLE
-        self._tree = Tree(settings.suffix, self._start_tls)
+        self._tree = Tree(
+            settings.suffix, self._start_tls, presentation=settings.presentation, authorities=authorities
+        )
         self._clients: set[Client] = set()
         self._nobody_left = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()

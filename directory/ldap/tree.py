@@ -14,7 +14,7 @@ Knows names and scopes; who is asked for, and whether an entry matches, is decid
 from dataclasses import dataclass
 from enum import Enum
 
-from directory.authorities import Authorities, FixedAuthorities
+from directory.authorities import NO_AUTHORITIES, Authorities
 from directory.ldap.attributes import CN, OU
 from directory.ldap.authority_entries import AuthorityEntries
 from directory.ldap.codes import SearchScope
@@ -59,7 +59,6 @@ class NoSuchObject:
 Extent = Covered | OneRecipient | NoSuchObject
 
 _STANDARD = Presentation()
-_NO_AUTHORITIES = FixedAuthorities()
 
 
 class Tree:
@@ -76,7 +75,7 @@ class Tree:
         mechanisms: tuple[str, ...] = (),
         *,
         presentation: Presentation = _STANDARD,
-        authorities: Authorities = _NO_AUTHORITIES,
+        authorities: Authorities = NO_AUTHORITIES,
     ) -> None:
         self.presentation = presentation
         self._suffix = suffix

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from directory.access import AnonymousRead
-from directory.authorities import Authorities, FixedAuthorities
+from directory.authorities import NO_AUTHORITIES, Authorities
 from directory.ldap.actions import (
     Action,
     Authenticate,
@@ -27,7 +27,6 @@ from tests.directory.ldap.wire import ReadResult, Response, bind, responses
 
 LOOPBACK = "127.0.0.1"
 REMOTE = "192.0.2.7"
-NO_AUTHORITIES = FixedAuthorities()
 STANDARD = Presentation()
 
 
