@@ -31,7 +31,7 @@ LONGEST_ANSWER: Final = 64 * 1024
 """Octets of an answer that is remembered; one certificate takes two thousand."""
 MOST_PER_ADDRESS: Final = 64
 """Searches remembered for one address: as many askers and spellings."""
-OVERHEAD: Final = 1024
+OVERHEAD: Final = 768
 """Octets that a remembered search takes beside its own and its answer's; measured, and rounded up."""
 
 _TWO_OCTETS = 0x100
