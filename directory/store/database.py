@@ -72,6 +72,15 @@ class Database(Protocol):
         """
         ...
 
+    def named(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Hold a name that no other process on this database holds; given up when the process ends.
+
+        Raises:
+            AlreadyExists: another process holds it.
+            StoreUnavailable: the database does not answer.
+        """
+        ...
+
     async def close(self) -> None:
         """Close every connection."""
         ...

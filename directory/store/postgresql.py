@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
+from directory.store.presence import named_session
 
 Result = TypeVar("Result")
 
@@ -43,8 +44,8 @@ class PostgresqlDatabase:
             pool_size=readers, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
         )
         self._writers = self._engine(pool_size=writers)
-        # A connection that comes back to the pool goes to whoever asks next, not to whoever has waited longest:
-        # under load some would wait for ever. So they queue before it.
+        # A connection that comes back to the pool goes to whoever asks next, not to whoever has waited
+        # longest: under load some would wait for ever. So they queue before it.
         self._turns = asyncio.Semaphore(readers)
 
     @property
@@ -90,6 +91,16 @@ class PostgresqlDatabase:
             with as_unavailable():
                 async with engine.begin() as connection:
                     return await connection.run_sync(locked)
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def named(self, name: str) -> AsyncIterator[None]:
+        """Hold a name by a session's advisory lock."""
+        engine = self._engine(limited=False, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        try:
+            async with named_session(engine, name):
+                yield
         finally:
             await engine.dispose()
 

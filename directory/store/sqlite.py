@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from directory.store.commit_gate import CommitGate
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
+from directory.store.presence import locked_file
 
 Result = TypeVar("Result")
 _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -102,6 +103,16 @@ class SqliteDatabase:
         with as_unavailable():
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         return await self.write(work)
+
+    @asynccontextmanager
+    async def named(self, name: str) -> AsyncIterator[None]:
+        """Hold a name by the lock of a file beside the database."""
+        with as_unavailable():
+            held = locked_file(self._path, name)
+        try:
+            yield
+        finally:
+            os.close(held)
 
     async def close(self) -> None:
         """Let what is running end, then close every connection."""
