@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from directory import sockets
 from directory.errors import ConfigurationRefused
 
 
@@ -67,14 +68,14 @@ class HttpServer:
         """The port that is listened on; the one that was found, where port 0 asked for any."""
         return self._port
 
-    async def start(self) -> None:
-        """Listen, and return when requests are answered.
+    async def start(self, taken: socket.socket | None = None) -> None:
+        """Listen, unless `taken` does already, and return when requests are answered.
 
         Raises:
             ConfigurationRefused: the address is taken or not this machine's; the TLS files do not serve.
         """
         config = self._config()
-        listener = self._listener()
+        listener = taken or self._listener()
         self._port = listener.getsockname()[1]
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
@@ -126,9 +127,8 @@ class HttpServer:
         return config
 
     def _listener(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            return socket.create_server((self._host, self._port), family=family, backlog=2048)
+            return sockets.take(self._host, self._port)
         except OSError as error:
             raise ConfigurationRefused(
                 key="http.listen",

@@ -14,22 +14,16 @@ from directory.ldap.connection import Connection, Listener
 from directory.ldap.service import Service
 
 _LOG: Final = logging.getLogger(__name__)
-_BACKLOG: Final = 1024
 _PAUSE_WITHOUT_DESCRIPTORS: Final = 1.0
 
 
 class ListeningSocket:
-    """One listening socket of the front end.
+    """One listening socket of the front end; `taken` listens already, and is closed with it."""
 
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-
-    def __init__(self, service: Service, listener: Listener, host: str, port: int) -> None:
+    def __init__(self, service: Service, listener: Listener, taken: socket.socket) -> None:
         self._service = service
         self._listener = listener
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        self._socket = taken
         self._socket.settimeout(0)
         self._in_handshake: set[socket.socket] = set()
         self._loop = asyncio.get_running_loop()
@@ -67,7 +61,7 @@ class ListeningSocket:
             self._loop.remove_reader(self._socket)
             self._pause = self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS, self._begin)
             return
-        if self._listener is Listener.TLS and self._service.is_full:
+        if self._listener is Listener.TLS and not self._service.has_room(address[0]):
             _LOG.warning("too many connections: one was turned away before its TLS handshake")
             connected.close()
             return
@@ -86,7 +80,7 @@ class ListeningSocket:
                 await self._loop.connect_accepted_socket(connection, connected)
                 return
             self._in_handshake.add(connected)
-            with self._service.handshake():
+            with self._service.handshake(peer_address):
                 await self._loop.connect_accepted_socket(
                     connection,
                     connected,

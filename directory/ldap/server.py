@@ -1,19 +1,25 @@
 """Where does the directory listen for LDAP? Starts and stops the front end; the one class wiring needs."""
 
 import asyncio
+import socket
 import ssl
 
+from directory import sockets
+from directory.authorities import NO_AUTHORITIES, Authorities
 from directory.errors import ConfigurationRefused
+from directory.ldap.answers import AnswerCache
 from directory.ldap.connection import Listener
 from directory.ldap.listening import ListeningSocket
-from directory.ldap.service import AnswerQuestion, NamedGateway, Service
+from directory.ldap.rights import StillGood
+from directory.ldap.service import AnswerQuestion, CertifiedGateway, NamedGateway, Service
 from directory.ldap.settings import LdapSettings
 
 
 class LdapServer:
     """The LDAP front end: any number of listeners, one set of limits.
 
-    Without a TLS context StartTLS is not offered, and there can be no LDAPS listener.
+    Without a TLS context StartTLS is not offered, and there can be no LDAPS listener. With `answers`,
+    what was answered is remembered there.
     """
 
     def __init__(
@@ -21,10 +27,23 @@ class LdapServer:
         *,
         answer: AnswerQuestion,
         named_gateway: NamedGateway,
+        certified_gateway: CertifiedGateway,
+        still_good: StillGood,
         settings: LdapSettings,
         tls: ssl.SSLContext | None = None,
+        authorities: Authorities = NO_AUTHORITIES,
+        answers: AnswerCache | None = None,
     ) -> None:
-        self._service = Service(answer=answer, named_gateway=named_gateway, settings=settings, tls=tls)
+        self._service = Service(
+            answer=answer,
+            named_gateway=named_gateway,
+            certified_gateway=certified_gateway,
+            still_good=still_good,
+            settings=settings,
+            tls=tls,
+            authorities=authorities,
+            answers=answers,
+        )
         self._has_tls = tls is not None
         self._listening: list[ListeningSocket] = []
 
@@ -35,13 +54,24 @@ class LdapServer:
             ConfigurationRefused: LDAPS without a certificate.
             OSError: the address cannot be listened on.
         """
+        return self.accept(sockets.take(host, port), listener)
+
+    def accept(self, taken: socket.socket, listener: Listener) -> int:
+        """Accept the connections of a socket that listens already; return its port.
+
+        Raises:
+            ConfigurationRefused: LDAPS without a certificate.
+        """
         if listener is Listener.TLS and not self._has_tls:
+            taken.close()
             raise ConfigurationRefused(
                 key="tls.certificate",
                 reason="LDAPS needs a certificate and a key",
                 remedy="set tls.certificate and tls.key",
             )
-        listening = ListeningSocket(self._service, listener, host, port)
+        listening = ListeningSocket(self._service, listener, taken)
+        if not self._listening:
+            self._service.watch_rights()
         self._listening.append(listening)
         return listening.port
 

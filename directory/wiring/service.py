@@ -2,29 +2,33 @@
 
 import asyncio
 import logging
+import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from ca.errors import MasterKeyUnusable
 from directory.audit import AuditEvent, AuditKind
+from directory.authorities import Authorities
 from directory.callers import Authentication
 from directory.crl_production import CrlProduction
 from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
-from directory.errors import ConfigurationRefused, StoreUnavailable
+from directory.errors import AlreadyExists, ConfigurationRefused, StoreUnavailable
 from directory.housekeeping import Housekeeping
 from directory.http.app import create_app
 from directory.http.server import HttpServer
 from directory.http.services import HttpServices, NamedCheck
+from directory.ldap.answers import AnswerCache
 from directory.ldap.connection import Listener
 from directory.ldap.server import LdapServer
 from directory.lookup import Lookup
 from directory.relay import RelayDesk
 from directory.settings import ListenAddress
+from directory.sockets import Sharing, take
 from directory.steps import StepListener, ignore_step
 from directory.store.changes import SqlChangeLog
 from directory.store.enrolments import SqlEnrolmentReader
@@ -32,38 +36,26 @@ from directory.store.inspection import SqlStoreInspector
 from directory.store.mint import SqlMintStore
 from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
-from directory.wiring import extracts, minting
+from directory.wiring import addresses, extracts, minting
+from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import Published, publishing
 from directory.wiring.installation import Installation
+from directory.wiring.remembering import remembering
 
 logger = logging.getLogger(__name__)
 
 _LDAP_GRACE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
-    """Where the service listens."""
-
-    http: ListenAddress
-    ldap: ListenAddress
-    ldaps: ListenAddress | None
-
-    def as_document(self) -> dict[str, str]:
-        """Return the addresses by front end."""
-        found = {"http": self.http, "ldap": self.ldap, "ldaps": self.ldaps}
-        return {name: str(address) for name, address in found.items() if address is not None}
-
-
 @asynccontextmanager
 async def serving(
-    installation: Installation, *, on_step: StepListener = ignore_step
-) -> AsyncIterator[Listening]:
+    installation: Installation, *, sharing: Sharing = Sharing.NOBODY, on_step: StepListener = ignore_step
+) -> AsyncIterator[Mapping[FrontEnd, ListenAddress]]:
     """Serve until the context ends; then stop in order: no new questions, mints under way end, mails too.
 
     Raises:
-        ConfigurationRefused: an address, a TLS file or the issuing CA cannot be used, or recipients cannot
-            be certified as configured.
+        ConfigurationRefused: an address, a TLS file or the issuing CA cannot be used, recipients cannot be
+            certified as configured, or another service has the name of this one.
         SealBroken: the issuing CA's key does not open, or a root's that has to make its CRL.
         StoreUnavailable: the database does not answer.
     """
@@ -71,14 +63,17 @@ async def serving(
     tls = extracts.ldap_tls(settings)
     worker = _worker(installation, on_step)
     async with AsyncExitStack() as stack:
-        # 1. What mints, with at least one key ready, so that the first question need not wait.
+        # 1. The name under which mails are claimed: what bears it already must not be robbed of its claims.
+        await _hold_name(installation, stack)
+
+        # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
         maker = await minting.certificate_maker(installation)
         first_key = await asyncio.wrap_future(keys.take())
         await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), installation.clock.now())
 
-        # 2. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
-        #    starting. A second one, started by mistake, must not take up the mails of the first.
+        # 3. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
+        #    starting.
         delivery = await stack.enter_async_context(_Delivery(worker))
         minter = minting.enroller(
             installation, maker=maker, keys=keys, on_enrolled=worker.notify, on_step=on_step
@@ -89,13 +84,35 @@ async def serving(
         await stack.enter_async_context(_tidied(installation))
         published = await stack.enter_async_context(publishing(installation))
 
-        # 3. What is asked.
+        # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
+        #    recorded only when nothing can keep it from it: the addresses are taken.
+        taken = stack.enter_context(addresses.taken(settings, partial(take, sharing=sharing)))
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
-        ldap, ldaps = await _serve_ldap(installation, lookup, tls, stack)
-        http = await _serve_http(installation, lookup, published, worker, stack)
+        remembered = await stack.enter_async_context(remembering(installation))
+        _serve_ldap(
+            installation,
+            lookup,
+            tls,
+            authorities=published.board,
+            answers=remembered.answers,
+            taken=taken,
+            stack=stack,
+        )
+        await _serve_http(installation, lookup, published, worker, taken=taken[FrontEnd.HTTP], stack=stack)
         delivery.begin()
-        yield Listening(http=http, ldap=ldap, ldaps=ldaps)
+        yield addresses.found(settings, taken)
+
+
+async def _hold_name(installation: Installation, stack: AsyncExitStack) -> None:
+    try:
+        await stack.enter_async_context(installation.database.named(installation.node))
+    except AlreadyExists as error:
+        raise ConfigurationRefused(
+            key="service.node",
+            reason=f"a service of the name {installation.node!r} is running on this database",
+            remedy="stop it, or give each its own name",
+        ) from error
 
 
 def _worker(installation: Installation, on_step: StepListener) -> DeliveryWorker:
@@ -148,34 +165,33 @@ async def _tidied(installation: Installation) -> AsyncIterator[None]:
         await task
 
 
-async def _serve_ldap(
-    installation: Installation, lookup: Lookup, tls: ssl.SSLContext | None, stack: AsyncExitStack
-) -> tuple[ListenAddress, ListenAddress | None]:
-    settings = installation.settings
+def _serve_ldap(
+    installation: Installation,
+    lookup: Lookup,
+    tls: ssl.SSLContext | None,
+    *,
+    authorities: Authorities,
+    answers: AnswerCache,
+    taken: Mapping[FrontEnd, socket.socket],
+    stack: AsyncExitStack,
+) -> None:
+    authentication = Authentication(installation.callers)
     server = LdapServer(
         answer=lookup.answer,
-        named_gateway=Authentication(installation.callers).named_gateway,
-        settings=extracts.ldap_settings(settings),
+        named_gateway=authentication.named_gateway,
+        certified_gateway=authentication.certified_gateway,
+        still_good=authentication.still_good,
+        settings=extracts.ldap_settings(installation.settings),
         tls=tls,
+        authorities=authorities,
+        answers=answers,
     )
     stack.push_async_callback(server.stop, _LDAP_GRACE_SECONDS)
-    ldap = await _listen(server, "ldap.listen", settings.ldap.listen, Listener.CLEAR)
-    if tls is None:
+    server.accept(taken[FrontEnd.LDAP], Listener.CLEAR)
+    if FrontEnd.LDAPS in taken:
+        server.accept(taken[FrontEnd.LDAPS], Listener.TLS)
+    else:
         logger.warning("no TLS certificate is configured: neither LDAPS nor StartTLS is offered")
-        return ldap, None
-    return ldap, await _listen(server, "ldaps.listen", settings.ldaps.listen, Listener.TLS)
-
-
-async def _listen(server: LdapServer, key: str, address: ListenAddress, listener: Listener) -> ListenAddress:
-    try:
-        port = await server.listen(address.host, address.port, listener)
-    except OSError as error:
-        raise ConfigurationRefused(
-            key=key,
-            reason=f"cannot listen on {address}: {error.strerror}",
-            remedy="choose another address, or stop what uses this one",
-        ) from error
-    return ListenAddress(host=address.host, port=port)
 
 
 async def _serve_http(
@@ -183,8 +199,10 @@ async def _serve_http(
     lookup: Lookup,
     published: Published,
     worker: DeliveryWorker,
+    *,
+    taken: socket.socket,
     stack: AsyncExitStack,
-) -> ListenAddress:
+) -> None:
     settings, database = installation.settings, installation.database
     app = create_app(
         HttpServices(
@@ -206,9 +224,8 @@ async def _serve_http(
     )
     listen = settings.http.listen
     server = HttpServer(app, host=listen.host, port=listen.port, tls=extracts.http_tls(settings))
-    await server.start()
+    await server.start(taken)
     stack.push_async_callback(server.stop)
-    return ListenAddress(host=listen.host, port=server.port)
 
 
 class _Readiness:

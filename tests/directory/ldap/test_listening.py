@@ -14,6 +14,7 @@ from directory.ldap.connection import Listener
 from directory.ldap.listening import ListeningSocket
 from directory.ldap.service import Service
 from directory.ldap.settings import LdapSettings
+from directory.sockets import take
 from tests.directory.ldap.fixtures import Run
 from tests.directory.ldap.memory import Directory
 from tests.directory.ldap.network import HOST, Client
@@ -23,7 +24,12 @@ from tests.directory.ldap.wire import extended
 def a_service() -> Service:
     directory = Directory()
     return Service(
-        answer=directory.answer, named_gateway=directory.named_gateway, settings=LdapSettings(), tls=None
+        answer=directory.answer,
+        named_gateway=directory.named_gateway,
+        certified_gateway=directory.certified_gateway,
+        still_good=directory.still_good,
+        settings=LdapSettings(),
+        tls=None,
     )
 
 
@@ -59,7 +65,7 @@ async def next_warning() -> str:
 def test_listens_on_either_family(run: Run, host: str) -> None:
     async def test() -> None:
         service = a_service()
-        subject = ListeningSocket(service, Listener.CLEAR, host, 0)
+        subject = ListeningSocket(service, Listener.CLEAR, take(host, 0))
         client = Client(*await asyncio.open_connection(host, subject.port))
         assert await is_answered(client)
         subject.close()
@@ -69,23 +75,12 @@ def test_listens_on_either_family(run: Run, host: str) -> None:
     run(test())
 
 
-def test_a_port_in_use_is_an_error(run: Run) -> None:
-    async def test() -> None:
-        service = a_service()
-        subject = ListeningSocket(service, Listener.CLEAR, HOST, 0)
-        with pytest.raises(OSError, match="in use"):
-            ListeningSocket(service, Listener.CLEAR, HOST, subject.port)
-        subject.close()
-
-    run(test())
-
-
 def test_without_file_descriptors_it_waits_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PAUSE_WITHOUT_DESCRIPTORS", 0.05)
 
     async def test() -> None:
         service = a_service()
-        subject = ListeningSocket(service, Listener.CLEAR, HOST, 0)
+        subject = ListeningSocket(service, Listener.CLEAR, take(HOST, 0))
         waiting = socket.create_connection((HOST, subject.port))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         first_free = os.dup(0)
