@@ -79,8 +79,9 @@ class _Section(BaseModel):
 class ServiceSettings(_Section):
     """What this process is called, and what it says."""
 
-    node: str = Field(default="node-1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Names the node's chain in the audit log; different for every node of one database."""
+    node: str = Field(default="node-1", pattern=r"^[A-Za-z0-9._-]{1,60}$")
+    """Names the node's chain in the audit log, and its claims on mails; different for every node of one
+    database. Workers add their number: `node-1/1`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged. No level logs addresses, tokens or passwords."""
 
@@ -203,9 +204,7 @@ class LdapSection(_Section):
 
     listen: Listen = ListenAddress(host="127.0.0.1", port=3890)
     """Numeric address and port; port 0 finds a free one."""
-
-
-    smime_attribute: SmimeForm = SmimeForm.PKCS7
+    smime_attribute: Literal["pkcs7", "der", "off"] = "pkcs7"
     """What userSMIMECertificate holds, for clients that ask for it by name: `pkcs7`, a package of the
     certificate and its chain; `der`, the certificate itself, for the Direct Project's .NET agent; `off`."""
     plain_attribute_names: bool = False
@@ -228,6 +227,8 @@ class LdapSection(_Section):
     cache_mebibytes: int = Field(default=256, ge=0, le=1_048_576)
     """How much memory each process uses at most to remember answers; one takes two to three KiB. 0: none is
     remembered. What is revoked is not answered from memory for more than four seconds."""
+
+
 class LdapsSection(_Section):
     """LDAP under TLS from the first byte."""
 
