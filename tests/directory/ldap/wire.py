@@ -1,10 +1,17 @@
 """Requests as a client writes them and responses as it reads them, with one deviation at a time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from directory.ldap.ber import BOOLEAN, ENUMERATED, Reader, element, integer, octet_string, sequence
-from directory.ldap.codes import RequestTag, ResponseTag, ResultCode, SearchScope
+from directory.ldap.codes import (
+    CANCEL,
+    PAGED_RESULTS,
+    RequestTag,
+    ResponseTag,
+    ResultCode,
+    SearchScope,
+)
 
 SUFFIX = "o=directory"
 CERTIFICATE = "userCertificate;binary"
@@ -95,6 +102,13 @@ def controls(*members: tuple[str, bool]) -> bytes:
     return sequence(*written, tag=0xA0)
 
 
+def page(size: int, cookie: bytes = b"", *, critical: bool = True) -> bytes:
+    """Write the paged results control, alone."""
+    value = octet_string(sequence(integer(size), octet_string(cookie)))
+    criticality = element(BOOLEAN, b"\xff") if critical else b""
+    return sequence(sequence(octet_string(PAGED_RESULTS), criticality, value), tag=0xA0)
+
+
 def boolean(*, value: bool) -> bytes:
     return element(BOOLEAN, b"\xff" if value else b"\x00")
 
@@ -163,8 +177,9 @@ def bind(
     return message(operation, message_id=message_id, controls=controls)
 
 
-def bind_with_sasl(mechanism: str, *, message_id: int = 1) -> bytes:
-    credentials = sequence(octet_string(mechanism), tag=0xA3)
+def bind_with_sasl(mechanism: str, initial_response: bytes | None = None, *, message_id: int = 1) -> bytes:
+    response = b"" if initial_response is None else octet_string(initial_response)
+    credentials = sequence(octet_string(mechanism), response, tag=0xA3)
     return message(
         sequence(integer(3), octet_string(""), credentials, tag=RequestTag.BIND), message_id=message_id
     )
@@ -185,10 +200,13 @@ def compare(
     return message(sequence(octet_string(entry), condition, tag=RequestTag.COMPARE), message_id=message_id)
 
 
-def extended(oid: str, *, message_id: int = 1, controls: bytes = b"") -> bytes:
-    return message(
-        sequence(octet_string(oid, 0x80), tag=RequestTag.EXTENDED), message_id=message_id, controls=controls
-    )
+def extended(oid: str, value: bytes | None = None, *, message_id: int = 1, controls: bytes = b"") -> bytes:
+    members = [octet_string(oid, 0x80)] + ([] if value is None else [octet_string(value, 0x81)])
+    return message(sequence(*members, tag=RequestTag.EXTENDED), message_id=message_id, controls=controls)
+
+
+def cancel(cancelled: int, *, message_id: int = 2) -> bytes:
+    return extended(CANCEL, sequence(integer(cancelled)), message_id=message_id)
 
 
 # Responses.
@@ -214,6 +232,7 @@ class ReadResult:
     diagnostic: str = ""
     response_name: str | None = None
     value: bytes | None = None
+    controls: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Response = ReadEntry | ReadResult
@@ -234,8 +253,20 @@ def _responses(reader: Reader) -> Iterator[Response]:
         if tag == ResponseTag.SEARCH_ENTRY:
             yield _entry(message_id, body)
         else:
-            yield _result(message_id, ResponseTag(tag), body)
+            result = _result(message_id, ResponseTag(tag), body)
+            yield replace(result, controls=_controls(envelope)) if not envelope.at_end() else result
         assert envelope.at_end()
+
+
+def _controls(envelope: Reader) -> dict[str, bytes]:
+    members = envelope.constructed(0xA0)
+    found: dict[str, bytes] = {}
+    while not members.at_end():
+        control = members.constructed()
+        oid, value = control.text(), control.octets()
+        found[oid] = value
+        assert control.at_end()
+    return found
 
 
 def _entry(message_id: int, body: Reader) -> ReadEntry:
