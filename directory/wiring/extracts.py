@@ -10,7 +10,13 @@ from directory.delivery.settings import DeliverySettings
 from directory.errors import ConfigurationRefused
 from directory.http.server import TlsFiles
 from directory.http.services import HttpSettings
-from directory.ldap.settings import AttributeNames, ClearCredentials, LdapSettings, Presentation
+from directory.ldap.settings import (
+    AttributeNames,
+    ClearCredentials,
+    LdapSettings,
+    Presentation,
+    SmimeForm,
+)
 from directory.settings import Settings
 
 _LDAP_MARGIN_SECONDS = 0.2
@@ -26,7 +32,7 @@ def ldap_settings(settings: Settings) -> LdapSettings:
         suffix=directory.suffix,
         presentation=Presentation(
             names=AttributeNames.PLAIN if settings.ldap.plain_attribute_names else AttributeNames.BINARY,
-            smime=settings.ldap.smime_attribute,
+            smime=SmimeForm(settings.ldap.smime_attribute),
         ),
         anonymous_read=directory.anonymous_read,
         clear_credentials=ClearCredentials.LOOPBACK if from_loopback else ClearCredentials.NOBODY,
@@ -89,7 +95,8 @@ def ldap_tls(settings: Settings) -> ssl.SSLContext | None:
     """Return the server side of TLS: 1.2 or newer, ciphers with forward secrecy (RFC 9325 section 4).
 
     Raises:
-        ConfigurationRefused: certificate and key cannot be used, or one of them is missing.
+        ConfigurationRefused: certificate and key cannot be used, or one of them is missing; or those that
+            clients' certificates shall chain to cannot be used.
     """
     files = _tls_files(settings)
     if files is None:
@@ -106,12 +113,11 @@ def ldap_tls(settings: Settings) -> ssl.SSLContext | None:
             reason=f"{files.certificate} and {files.key} cannot be used: {error.strerror or error}",
             remedy="give a PEM certificate chain and its unencrypted PEM key",
         ) from error
-    return context
     if settings.ldap.client_ca_file is not None:
         _ask_for_client_certificates(context, settings.ldap.client_ca_file)
+    return context
 
 
-def _tls_files(settings: Settings) -> TlsFiles | None:
 def _ask_for_client_certificates(context: ssl.SSLContext, trusted: Path) -> None:
     """Ask clients for a certificate; one that is shown must chain to a trusted one, or be one of them."""
     try:
@@ -127,6 +133,7 @@ def _ask_for_client_certificates(context: ssl.SSLContext, trusted: Path) -> None
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
+def _tls_files(settings: Settings) -> TlsFiles | None:
     certificate, key = settings.tls.certificate, settings.tls.key
     if certificate is not None and key is not None:
         return TlsFiles(certificate=certificate, key=key)

@@ -16,7 +16,7 @@ from ca.hierarchy import create_tls_server
 from ca.linting import Linter
 from directory.access import AnonymousRead
 from directory.errors import ConfigurationRefused
-from directory.ldap.settings import ClearCredentials
+from directory.ldap.settings import AttributeNames, ClearCredentials, Presentation, SmimeForm
 from directory.settings import Settings, load_settings
 from directory.wiring import extracts
 
@@ -193,3 +193,12 @@ def test_the_limits_of_the_ldap_front_end_can_be_set(tmp_path: Path) -> None:
     assert (ldap.connections, ldap.connections_per_peer) == (8, 9)
     ours = extracts.ldap_settings(settings(tmp_path))
     assert (ours.idle, ours.idle_gateway, ours.message) == (60, 900, 20)
+
+
+def test_entries_are_shown_as_the_standards_have_it_unless_somebody_says_otherwise(folder: Path) -> None:
+    assert extracts.ldap_settings(settings(folder)).presentation == Presentation()
+
+    active_directory = '[ldap]\nplain_attribute_names = true\nsmime_attribute = "der"\n'
+    assert extracts.ldap_settings(settings(folder, active_directory)).presentation == Presentation(
+        names=AttributeNames.PLAIN, smime=SmimeForm.DER
+    )
