@@ -8,6 +8,7 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.keys import PrivateKey, to_pkcs8
+from ca.profiles import Purpose
 from ca.sealing import Sealer
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker, Enroller, MintRules
@@ -20,7 +21,7 @@ from directory.store.mint import SqlMintStore
 from directory.verification import Verification, Violation
 from directory.wiring.installation import ca_key_identity
 from tests.builders import Authority, a_profile
-from tests.contracts.world import SEALER, Store, an_event, an_issuer
+from tests.contracts.world import NOW, SEALER, Store, an_event, an_issuer
 from tests.directory.clocks import StoppedClock
 
 HOUR = timedelta(hours=1)
@@ -69,10 +70,13 @@ async def found_authority(store: Store, authority: Authority) -> None:
     await store.sql("DELETE FROM issuers WHERE id = 'issuing-1'", "DELETE FROM issuers WHERE id = 'root-1'")
     issuers = SqlIssuers(store.database, node="setup")
     parent_id = None
-    for issuer, key in ((authority.root, authority.root_key), (authority.issuer, authority.issuing_key)):
+    for issuer, key, purpose, age in (
+        (authority.root, authority.root_key, Purpose.ROOT_CA, DAY),
+        (authority.issuer, authority.issuing_key, Purpose.ISSUING_CA, HOUR),
+    ):
         identity = ca_key_identity(issuer.key_id)
         stored = replace(
-            an_issuer(issuer.key_id, parent_id=parent_id),
+            an_issuer(issuer.key_id, parent_id=parent_id, purpose=purpose, created_at=NOW - age),
             certificate=issuer.certificate.public_bytes(Encoding.DER),
             sealed_key=SEALER.seal(to_pkcs8(key), identity),
         )

@@ -1,0 +1,419 @@
+"""CRLs from a real authority, in a real store: made when due, by whoever is first, and seen by everybody."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from sqlalchemy import update
+
+from ca.address import Mailbox
+from ca.errors import SealBroken
+from ca.keys import KeyAlgorithm, PrivateKey, generate
+from ca.sealing import MasterKey, MasterKeyring, Sealer
+from directory.authorities import AuthorityBoard
+from directory.crl_production import POLL, CrlProduction
+from directory.crls import CrlRhythm
+from directory.errors import StoreUnavailable
+from directory.lookup import Minted
+from directory.revocation import Revocation, RevocationReason
+from directory.store.crls import SqlCrlStore
+from directory.store.database import Database
+from directory.store.revocations import SqlRevocationStore
+from directory.store.tables import issuers
+from directory.wiring.authorities import CrlIssuers
+from tests.builders import Authority
+from tests.contracts.world import SEALER, Store
+from tests.directory.builders import a_mint_context
+from tests.directory.clocks import StoppedClock
+from tests.directory.minting import ReadyKeys, an_enroller, found_authority
+
+ANNA = Mailbox.parse("anna@example.org")
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
+
+
+class Node:
+    """One process of a service: its board, and what makes CRLs there."""
+
+    def __init__(
+        self, database: Database, clock: StoppedClock, *, name: str = "node-1", sealer: Sealer = SEALER
+    ) -> None:
+        self.board = AuthorityBoard()
+        self.production = CrlProduction(
+            store=SqlCrlStore(database, node=name),
+            board=self.board,
+            open_issuer=CrlIssuers(sealer).open,
+            rhythm=CrlRhythm(interval=DAY, validity=WEEK),
+            clock=clock,
+            uniform=self._no_pause,
+        )
+        self._until: Callable[[], bool] = lambda: False
+
+    async def run(self, until: Callable[[], bool]) -> None:
+        """Look again and again, without pauses, until something is so."""
+        self._until = until
+        async with asyncio.timeout(20):
+            await self.production.run()
+
+    def _no_pause(self, _shortest: float, _longest: float) -> float:
+        if self._until():
+            self.production.stop()
+        return 0.0
+
+    def numbers(self) -> list[int]:
+        return [crl.number for crl in self.board.crls()]
+
+    def listed(self, issuer_id: str) -> set[int]:
+        crl = self.board.crl(issuer_id)
+        assert crl is not None
+        return {entry.serial_number for entry in x509.load_der_x509_crl(crl.der)}
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+async def node(store: Store, authority: Authority, clock: StoppedClock) -> Node:
+    await found_authority(store, authority)
+    return Node(store.database, clock)
+
+
+@pytest.fixture
+async def second(store: Store, node: Node, clock: StoppedClock) -> AsyncIterator[Node]:
+    """Another process on the same database."""
+    assert node is not None
+    async with store.opened_again() as database:
+        yield Node(database, clock, name="node-2")
+
+
+@pytest.fixture(scope="module")
+def one_key() -> PrivateKey:
+    return generate(KeyAlgorithm.RSA_2048)
+
+
+async def mint_anna(store: Store, authority: Authority, key: PrivateKey) -> int:
+    """Mint; return the serial number."""
+    answer = await an_enroller(store.database, authority, ReadyKeys([key])).mint(ANNA, a_mint_context())
+    assert isinstance(answer, Minted)
+    return answer.certificate.serial
+
+
+async def revoke_anna(store: Store, clock: StoppedClock) -> None:
+    revocation = Revocation(store=SqlRevocationStore(store.database, node="desk"), clock=clock)
+    await revocation.revoke_address(ANNA, RevocationReason.KEY_COMPROMISE, "operator:olga")
+
+
+@asynccontextmanager
+async def away(store: Store) -> AsyncIterator[None]:
+    """Take away what is asked for."""
+    await store.sql("ALTER TABLE crls RENAME TO lost")
+    yield
+    await store.sql("ALTER TABLE lost RENAME TO crls")
+
+
+async def take_key_away(store: Store, issuer_id: str) -> None:
+    nothing = dict.fromkeys(("key_master_key_id", "key_wrapped_key", "key_ciphertext"))
+    await store.database.write(
+        lambda connection: connection.execute(
+            update(issuers).where(issuers.c.id == issuer_id).values(nothing)
+        ).close()
+    )
+
+
+async def test_every_issuer_has_a_crl_before_anybody_asks(node: Node, authority: Authority) -> None:
+    await node.production.start()
+
+    for issuer, crl in zip((authority.root, authority.issuer), node.board.crls(), strict=True):
+        published = x509.load_der_x509_crl(crl.der)
+        assert crl.issuer_id == issuer.key_id
+        assert published.is_signature_valid(issuer.certificate.public_key())  # type: ignore[arg-type]  # of ours
+        assert published.next_update_utc == published.last_update_utc + WEEK
+    shown = node.board.current()
+    assert [one.is_root for one in shown] == [True, False]
+    assert [one.crl for one in shown] == [crl.der for crl in node.board.crls()]
+
+
+async def test_each_crl_is_on_record_with_its_hash(node: Node, store: Store, authority: Authority) -> None:
+    await node.production.start()
+
+    rows = await store.rows("SELECT subject, detail FROM audit_events WHERE kind = 'crl.issued'")
+
+    assert {subject for subject, _ in rows} == {authority.root.key_id, authority.issuer.key_id}
+    assert all('"occasion": "first"' in str(detail) and '"sha256": ' in str(detail) for _, detail in rows)
+
+
+async def test_nothing_is_made_while_nothing_is_due(node: Node, clock: StoppedClock) -> None:
+    await node.production.refresh()
+    before, shown = node.numbers(), node.board.current()
+
+    clock.advance(DAY - timedelta(seconds=1))
+    await node.production.refresh()
+
+    assert node.numbers() == before
+    assert node.board.current() is shown
+
+
+async def test_a_day_later_it_is_made_anew(node: Node, clock: StoppedClock) -> None:
+    await node.production.refresh()
+    before = node.numbers()
+
+    clock.advance(DAY)
+    await node.production.refresh()
+
+    assert [after - number for after, number in zip(node.numbers(), before, strict=True)] == [86_400] * 2
+
+
+async def test_a_revocation_is_on_the_next_crl_and_every_node_shows_it(
+    node: Node, second: Node, store: Store, authority: Authority, clock: StoppedClock, one_key: PrivateKey
+) -> None:
+    serial = await mint_anna(store, authority, one_key)
+    await node.production.refresh()
+    await second.production.refresh()
+    assert node.listed(authority.issuer.key_id) == set()
+
+    await revoke_anna(store, clock)
+    await second.production.refresh()
+    await node.production.refresh()
+
+    assert node.listed(authority.issuer.key_id) == second.listed(authority.issuer.key_id) == {serial}
+    assert node.numbers() == second.numbers()
+    assert node.listed(authority.root.key_id) == set()
+    assert len(await store.rows("SELECT 1 FROM crls")) == 3
+
+
+async def test_a_revocation_that_is_committed_while_a_crl_is_signed_is_on_the_one_after(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, one_key: PrivateKey
+) -> None:
+    serial = await mint_anna(store, authority, one_key)
+    signing = node.production._open_issuer
+    loop = asyncio.get_running_loop()
+
+    def revoke_meanwhile(*standing: object) -> object:
+        asyncio.run_coroutine_threadsafe(revoke_anna_once(), loop).result()
+        return signing(*standing)  # type: ignore[arg-type]  # handed on as it came
+
+    async def revoke_anna_once() -> None:
+        if not await store.rows("SELECT 1 FROM certificates WHERE revoked_at IS NOT NULL"):
+            await revoke_anna(store, clock)
+
+    node.production._open_issuer = revoke_meanwhile  # type: ignore[assignment]  # the moment is the subject
+    await node.production.refresh()
+    await node.production.refresh()
+
+    assert node.listed(authority.issuer.key_id) == {serial}
+
+
+async def test_an_entry_leaves_after_one_crl_beyond_its_certificate(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, one_key: PrivateKey
+) -> None:
+    serial = await mint_anna(store, authority, one_key)
+    await revoke_anna(store, clock)
+    listed = []
+    for pause in (timedelta(days=824), DAY / 2, DAY, DAY, DAY):
+        clock.advance(pause)
+        await node.production.refresh()
+        listed.append(node.listed(authority.issuer.key_id))
+
+    # It expires in the 825th day: on that day's CRL, on the first one after it, then no more.
+    assert listed == [{serial}, {serial}, {serial}, set(), set()]
+
+
+async def test_of_two_nodes_at_once_one_publishes_and_both_show_it(
+    node: Node, second: Node, store: Store, clock: StoppedClock
+) -> None:
+    for _ in range(3):
+        await asyncio.gather(node.production.refresh(), second.production.refresh())
+
+        assert node.numbers() == second.numbers()
+        assert [crl.der for crl in node.board.crls()] == [crl.der for crl in second.board.crls()]
+        clock.advance(DAY)
+    assert len(await store.rows("SELECT 1 FROM audit_events WHERE kind = 'crl.issued'")) == 6
+
+
+async def test_a_clock_that_was_ahead_is_made_good(node: Node, clock: StoppedClock) -> None:
+    clock.advance(365 * DAY)
+    await node.production.refresh()
+    before = node.numbers()
+
+    clock.advance(-365 * DAY)
+    await node.production.refresh()
+
+    assert all(after == number + 1 for after, number in zip(node.numbers(), before, strict=True))
+    assert {crl.this_update for crl in node.board.crls()} == {clock.now()}
+
+
+async def test_a_command_makes_every_crl_due_or_not(node: Node, authority: Authority) -> None:
+    await node.production.refresh()
+    before = node.numbers()
+
+    issued = await node.production.issue_now()
+
+    assert {crl.issuer_id for crl in issued} == {authority.root.key_id, authority.issuer.key_id}
+    assert [crl.number for crl in issued] == [number + 1 for number in before]
+
+
+async def test_an_issuer_whose_key_is_elsewhere_shows_what_was_published(
+    node: Node, second: Node, store: Store, authority: Authority, clock: StoppedClock
+) -> None:
+    await node.production.refresh()
+    (before, _) = node.numbers()
+    await take_key_away(store, authority.root.key_id)
+    clock.advance(2 * DAY)
+
+    assert await second.production.refresh() == {}
+
+    (after, issuing) = second.numbers()
+    assert (after, issuing - after) == (before, 2 * 86_400)
+
+
+async def test_an_issuer_without_key_and_crl_is_shown_without(
+    node: Node, store: Store, authority: Authority
+) -> None:
+    await take_key_away(store, authority.root.key_id)
+
+    await node.production.start()
+
+    root, issuing = node.board.current()
+    assert (root.crl, issuing.crl is None) == (None, False)
+    assert node.board.crl(authority.root.key_id) is None
+    assert node.production.problem() is None
+
+
+async def test_an_issuer_that_has_expired_makes_no_crl_and_is_no_alarm(
+    node: Node, clock: StoppedClock
+) -> None:
+    await node.production.refresh()
+    before = node.numbers()
+
+    clock.advance(30 * 365 * DAY)
+    await node.production.refresh()
+
+    assert node.numbers() == before
+    assert node.production.problem() is None
+
+
+@pytest.fixture
+def stranger() -> Sealer:
+    """A master key that sealed nothing here."""
+    return Sealer(MasterKeyring(active=MasterKey(key_id="master-1", material=b"\x02" * 32)))
+
+
+async def test_a_key_that_does_not_open_keeps_the_service_from_starting(
+    node: Node, store: Store, clock: StoppedClock, stranger: Sealer
+) -> None:
+    assert node.board.current() == ()
+    with pytest.raises(SealBroken):
+        await Node(store.database, clock, sealer=stranger).production.start()
+
+
+async def test_it_does_not_while_the_crl_of_another_day_still_holds(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, stranger: Sealer
+) -> None:
+    await node.production.refresh()
+    clock.advance(2 * DAY)
+    weak = Node(store.database, clock, sealer=stranger)
+
+    await weak.production.start()
+
+    assert set(await weak.production.refresh()) == {authority.root.key_id, authority.issuer.key_id}
+    assert weak.numbers() == node.numbers()
+
+
+async def test_an_issuer_that_fails_does_not_keep_the_others_from_theirs(
+    node: Node, store: Store, authority: Authority
+) -> None:
+    values = {"key_ciphertext": b"junk"}
+    of_root = issuers.c.id == authority.root.key_id
+    await store.database.write(
+        lambda connection: connection.execute(update(issuers).where(of_root).values(values)).close()
+    )
+
+    failed = await node.production.refresh()
+
+    assert list(failed) == [authority.root.key_id]
+    assert isinstance(failed[authority.root.key_id], SealBroken)
+    assert [crl.issuer_id for crl in node.board.crls()] == [authority.issuer.key_id]
+
+
+async def test_what_has_expired_fails_the_readiness_check(
+    node: Node, authority: Authority, clock: StoppedClock
+) -> None:
+    await node.production.refresh()
+    assert node.production.problem() is None
+
+    clock.advance(WEEK)
+
+    problem = node.production.problem()
+    assert problem is not None
+    assert authority.root.key_id in problem
+    assert authority.issuer.key_id in problem
+
+
+async def test_while_the_database_is_away_the_last_crl_is_shown(node: Node, store: Store) -> None:
+    await node.production.refresh()
+    shown = node.numbers()
+
+    async with away(store):
+        with pytest.raises(StoreUnavailable):
+            await node.production.refresh()
+
+    assert node.numbers() == shown
+
+
+async def test_goes_on_by_itself_until_stopped(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, one_key: PrivateKey
+) -> None:
+    serial = await mint_anna(store, authority, one_key)
+    await node.production.start()
+    await revoke_anna(store, clock)
+
+    await node.run(lambda: node.listed(authority.issuer.key_id) == {serial})
+
+    assert timedelta(seconds=60) > 2 * POLL
+
+
+async def test_an_expired_crl_is_an_error_in_the_log_and_not_in_every_line(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await node.production.start()
+    clock.advance(WEEK)
+
+    async with away(store):
+        await node.run(lambda: sum("have to wait" in one.message for one in caplog.records) > 5)
+
+    expired = [one for one in caplog.records if "has expired" in one.message]
+    assert {one.levelname for one in expired} == {"ERROR"}
+    assert len(expired) == 2
+    assert {authority.root.key_id, authority.issuer.key_id} == {one.message.split()[4] for one in expired}
+
+
+async def test_a_crl_without_a_successor_is_called_for_in_time(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await node.production.start()
+    await take_key_away(store, authority.root.key_id)
+    clock.advance(WEEK * 3 / 4 + timedelta(seconds=1))
+
+    await node.run(lambda: bool(caplog.records))
+
+    (reminder,) = caplog.records
+    assert reminder.message == f"the CRL of issuer {authority.root.key_id} ends soon, and has no successor"
+
+
+async def test_an_issuer_without_crl_is_called_for(
+    node: Node, store: Store, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await take_key_away(store, authority.root.key_id)
+
+    await node.run(lambda: bool(caplog.records))
+
+    assert caplog.records[0].message == f"issuer {authority.root.key_id} has no CRL"
