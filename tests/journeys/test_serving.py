@@ -2,10 +2,13 @@
 
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import ldap3
 import pytest
 from ldap3.core.exceptions import LDAPException
 
@@ -15,6 +18,7 @@ from tests.postbox import Postbox, postbox
 from tests.service import GATEWAY, SUFFIX, Installed, Running, install, serving, succeed
 
 QUICK_KEYS = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "8"}
+PROMISED_SECONDS = 5
 SECOND_NODE = {"PUSHPKI_SERVICE__NODE": "node-2"}
 
 
@@ -86,9 +90,31 @@ def test_a_gateway_disabled_on_an_open_connection_gets_nothing_any_more(running:
 
         succeed("gateway", "disable", *where, "--yes")
 
-        assert certificates_of(connection, known) == []
-        assert certificates_of(connection, an_address()) == []
+        with suppress(LDAPException):  # the session is ended; if it had been before, nothing was answered
+            assert certificates_of(connection, an_address()) == []
+        assert_unanswered_in_time(connection, known)
+    with ldap_connection(running, bound=False) as connection:
         assert not connection.rebind(f"cn=leaver,ou=gateways,{SUFFIX}", token)
+
+
+def test_what_is_revoked_by_a_command_is_soon_answered_no_more(running: Running) -> None:
+    known = an_address()
+    with ldap_connection(running) as connection:
+        for _ in range(3):
+            assert len(certificates_of(connection, known)) == 1
+
+        config = str(running.installed.config)
+        succeed("revoke", known, "--reason", "keyCompromise", "--yes", "--config", config)
+
+        assert_unanswered_in_time(connection, known)
+
+
+def assert_unanswered_in_time(connection: ldap3.Connection, address: str) -> None:
+    """Ask until there is no certificate any more, or no session; wait for that no longer than promised."""
+    began = time.monotonic()
+    with suppress(LDAPException):
+        while certificates_of(connection, address):
+            assert time.monotonic() - began < PROMISED_SECONDS
 
 
 def test_the_name_of_the_gateway_must_fit_its_token(running: Running) -> None:
