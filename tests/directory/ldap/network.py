@@ -32,19 +32,30 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """A self-signed certificate for this machine, and who trusts it."""
+    """A self-signed certificate for this machine, and who trusts it; perhaps one of the client's, too."""
 
     certificate: Path
+    trusted: Path | None = None
+    """What certificates of clients must chain to, or be; none is asked for without."""
+    shown: Path | None = None
+    """The certificate that the client shows where it is asked for one."""
 
     @property
     def server(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
+        if self.trusted is not None:
+            context.load_verify_locations(self.trusted)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
     @property
     def client(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.certificate))
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        if self.shown is not None:
+            context.load_cert_chain(self.shown)
+        return context
 
 
 def a_certificate_for_this_machine(folder: Path) -> Tls:
@@ -122,6 +133,8 @@ async def serving(
     server = LdapServer(
         answer=directory.answer,
         named_gateway=directory.named_gateway,
+        certified_gateway=directory.certified_gateway,
+        still_good=directory.still_good,
         settings=settings or LdapSettings(),
         tls=tls.server if tls else None,
     )

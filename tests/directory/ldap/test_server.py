@@ -22,6 +22,8 @@ def a_server(directory: Directory, suffix: str = "o=directory") -> LdapServer:
     return LdapServer(
         answer=directory.answer,
         named_gateway=directory.named_gateway,
+        certified_gateway=directory.certified_gateway,
+        still_good=directory.still_good,
         settings=LdapSettings(suffix=suffix),
     )
 
