@@ -12,6 +12,7 @@ from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import ChainCheck, ChainedEvent, ChainHead
 from directory.clock import Clock
+from directory.crl_invariants import CrlInvariants, InspectedCrl
 from directory.invariants import Broken, EnrolmentInvariants, InspectedEnrolment, readable_certificate
 
 
@@ -44,6 +45,10 @@ class StoreInspector(Protocol):
 
     async def doubled_addresses(self, now: datetime) -> Sequence[str]:
         """Return `scope address_key` of addresses with more than one live minted certificate."""
+        ...
+
+    async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
+        """Return the latest CRL of every issuer, and what it must list."""
         ...
 
     async def audit_heads(self) -> Sequence[ChainHead]:
@@ -107,6 +112,8 @@ class Verification:
                 subject=address,
                 reason="more than one live minted certificate",
             )
+        async for violation in self._broken_crls(issuers):
+            yield violation
         async for violation in self._broken_chains():
             yield violation
 
@@ -124,6 +131,13 @@ class Verification:
         certificate = issuers.get(identity.record_id)
         if key and certificate and not same_key(key.public_key(), certificate.public_key()):
             yield "issuer.key_matches", "its key is not its certificate's"
+
+    async def _broken_crls(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
+        now = self._clock.now()
+        invariants = CrlInvariants(issuers=issuers, now=now)
+        for inspected in await self._inspector.crls(now):
+            for invariant, reason in invariants.broken_in(inspected):
+                yield Violation(invariant=invariant, subject=inspected.issuer_id, reason=reason)
 
     async def _broken_chains(self) -> AsyncIterator[Violation]:
         for head in await self._inspector.audit_heads():

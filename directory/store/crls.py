@@ -84,12 +84,11 @@ _LATEST_KEPT = (
 _FORGET = delete(crls).where(_THIS_ISSUER, crls.c.number.not_in(_LATEST_KEPT))
 
 
-class SqlCrlStore:
-    """Keeps the CRLs, and knows what they must list."""
+class SqlCrlReader:
+    """Knows the CRLs, and what they must list."""
 
-    def __init__(self, database: Database, *, node: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._node = node
 
     async def issuers(self) -> Sequence[StandingIssuer]:
         """Return every issuer, the oldest first, as of one moment."""
@@ -109,6 +108,14 @@ class SqlCrlStore:
     async def latest(self, issuer_id: str) -> StoredCrl | None:
         """Return the issuer's CRL with the greatest number."""
         return await self._database.read(partial(_latest, issuer_id=issuer_id))
+
+
+class SqlCrlStore(SqlCrlReader):
+    """Keeps the CRLs; what is published goes on record in the node's audit chain."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        super().__init__(database)
+        self._node = node
 
     async def publish(self, crl: StoredCrl, *, replaces: int | None, event: AuditEvent) -> bool:
         """Add a CRL if the latest still has the number `replaces`; tell whether that was so."""

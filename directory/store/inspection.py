@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import GENESIS_HASH, AuditKind, ChainedEvent, ChainHead
+from directory.crl_invariants import InspectedCrl
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Origin
@@ -21,6 +22,7 @@ from directory.organization import smtp_password_identity
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log
+from directory.store.crls import SqlCrlReader
 from directory.store.database import Database
 from directory.store.issuers import certificates_by_id
 from directory.store.rows import AnyRow, sealed
@@ -135,6 +137,7 @@ class SqlStoreInspector:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._crls = SqlCrlReader(database)
         self._last_events: dict[str, int] = {}
 
     async def enrolments(self) -> AsyncIterator[InspectedEnrolment]:
@@ -179,6 +182,16 @@ class SqlStoreInspector:
                 doubled.append(address)
             before = address
         return doubled
+
+    async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
+        """Return the latest CRL of every issuer, and what it must list."""
+        found = []
+        for issuer_id in sorted(await self.issuer_certificates()):
+            # What is revoked first: a CRL that is made meanwhile lists more, not less.
+            revoked = await self._crls.revoked(issuer_id, now)
+            crl = await self._crls.latest(issuer_id)
+            found.append(InspectedCrl(issuer_id=issuer_id, crl=crl, revoked=revoked))
+        return found
 
     async def audit_heads(self) -> Sequence[ChainHead]:
         """Return the head of every node's chain; of one whose head was deleted, where it would begin."""

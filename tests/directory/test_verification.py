@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,22 @@ from sqlalchemy import ColumnElement, Delete, Insert, Table, Update, delete, ins
 from ca.address import Mailbox
 from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
-from directory import invariants, verification
+from directory import crl_invariants, invariants, verification
 from directory.audit import GENESIS_HASH, AuditKind
+from directory.authorities import AuthorityBoard
+from directory.crl_production import CrlProduction
+from directory.crls import CrlRhythm
 from directory.enrolment import Enroller, recipient_key_identity
 from directory.lookup import Minted
 from directory.organization import SHARED_SCOPE, smtp_password_identity
 from directory.revocation import Revocation, RevocationReason
 from directory.store.audit_log import SqlAuditLog
+from directory.store.crls import SqlCrlStore
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import (
     audit_heads,
     certificates,
+    crls,
     deliveries,
     enrolments,
     held_keys,
@@ -31,6 +37,7 @@ from directory.store.tables import (
     outgoing_mail,
     relays,
 )
+from directory.wiring.authorities import CrlIssuers
 from directory.wiring.installation import ca_key_identity
 from tests.builders import Authority
 from tests.contracts.world import NOW, SEALER, YEAR, Store, an_event
@@ -320,6 +327,100 @@ async def test_tampering_with_the_log_is_found(store: Store, tampering: str) -> 
     assert set(await found(store)) == {("audit.chain", "setup")}
 
 
+async def issue_crls(store: Store, clock: StoppedClock) -> None:
+    production = CrlProduction(
+        store=SqlCrlStore(store.database, node="node-1"),
+        board=AuthorityBoard(),
+        open_issuer=CrlIssuers(SEALER).open,
+        rhythm=CrlRhythm(),
+        clock=clock,
+        uniform=lambda shortest, _longest: shortest,
+    )
+    await production.start()
+
+
+async def revoke_anna(store: Store, clock: StoppedClock) -> None:
+    revocation = Revocation(store=SqlRevocationStore(store.database, node="desk"), clock=clock)
+    await revocation.revoke_address(ANNA, RevocationReason.KEY_COMPROMISE, "operator:olga")
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_crls_that_list_what_is_revoked_are_sound(store: Store) -> None:
+    clock = StoppedClock()
+    await revoke_anna(store, clock)
+    await issue_crls(store, clock)
+    clock.advance(timedelta(days=6))
+
+    assert await violations(store.database, clock=clock) == []
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+@pytest.mark.parametrize("issued", [True, False])
+async def test_a_revoked_certificate_that_no_crl_lists_is_found(
+    store: Store, authority: Authority, *, issued: bool
+) -> None:
+    clock = StoppedClock()
+    if issued:
+        await issue_crls(store, clock)
+    await revoke_anna(store, clock)
+
+    clock.advance(timedelta(seconds=60))
+    in_time = await violations(store.database, clock=clock)
+    clock.advance(timedelta(seconds=1))
+    reported = await violations(store.database, clock=clock)
+
+    assert in_time == []
+    assert [(one.invariant, one.subject) for one in reported] == [
+        ("crl.lists_revoked", authority.issuer.key_id)
+    ]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_crl_that_has_expired_is_found(store: Store, authority: Authority) -> None:
+    clock = StoppedClock()
+    await issue_crls(store, clock)
+
+    clock.advance(timedelta(days=7))
+    reported = await violations(store.database, clock=clock)
+    clock.advance(30 * YEAR)
+    long_after = await violations(store.database, clock=clock)
+
+    assert {(one.invariant, one.subject) for one in reported} == {
+        ("crl.current", authority.root.key_id),
+        ("crl.current", authority.issuer.key_id),
+    }
+    assert long_after == []
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+@pytest.mark.parametrize(
+    ("breaks", "values"),
+    [
+        ("crl.readable", {"der": JUNK}),
+        ("crl.record", {"number": 1}),
+        ("crl.record", {"next_update": NOW + 10 * YEAR}),
+    ],
+)
+async def test_a_crl_that_is_not_what_was_issued_is_found(
+    store: Store, authority: Authority, breaks: str, values: dict[str, object]
+) -> None:
+    await issue_crls(store, StoppedClock())
+    root = authority.root.key_id
+    await change(store, update(crls).where(crls.c.issuer_id == root).values(values))
+
+    assert await found(store) == [(breaks, root)]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_crl_of_another_issuer_is_found(store: Store, authority: Authority) -> None:
+    await issue_crls(store, StoppedClock())
+    root, issuing = authority.root.key_id, authority.issuer.key_id
+    ((der,),) = await store.select(select(crls.c.der).where(crls.c.issuer_id == issuing))
+    await change(store, update(crls).where(crls.c.issuer_id == root).values(der=der))
+
+    assert await found(store) == [("crl.signature", root)]
+
+
 async def test_one_enrolment_that_is_broken_hides_no_other(
     store: Store, enrolment_ids: dict[str, str]
 ) -> None:
@@ -351,7 +452,7 @@ def test_every_invariant_is_broken_by_a_test() -> None:
     named = re.compile(r'yield \(?"([a-z]+\.[a-z_]+)"|invariant="([a-z_.]+)"| else "([a-z_.]+)"')
     invariant_names = {
         "".join(groups)
-        for module in (verification, invariants)
+        for module in (verification, invariants, crl_invariants)
         for groups in named.findall(inspect.getsource(module))
     }
 
