@@ -6,7 +6,8 @@ again costs a look at the envelope and a copy.
 
 Remembered is only what cannot become untrue by itself: every question was answered with a certificate, and
 nothing else is in the answer. That somebody has no certificate is never remembered. What becomes untrue by
-another's doing is forgotten as `directory/changes.py` says; what expires is not given again.
+another's doing is forgotten as `directory/changes.py` says; what expires is not given again; and when other
+authorities are published, whose certificates some answers hold, everything is forgotten.
 
 Knows no plan and no filter, and of a message only its envelope; decides nothing.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from directory.authorities import NO_AUTHORITIES, Authorities
 from directory.callers import Asker, Gateway
 from directory.clock import Clock
 from directory.ldap.ber import INTEGER, SEQUENCE, Reader, integer, read_length
@@ -85,10 +87,19 @@ class AnswerCache:
     `is_current` says whether everything that was taken away up to a moment ago has been forgotten here.
     """
 
-    def __init__(self, *, octets: int, clock: Clock, is_current: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        octets: int,
+        clock: Clock,
+        is_current: Callable[[], bool],
+        authorities: Authorities = NO_AUTHORITIES,
+    ) -> None:
         self._room = octets
         self._clock = clock
         self._is_current = is_current
+        self._authorities = authorities
+        self._published = authorities.current()
         self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
         self._by_address: dict[str, tuple[_Key, ...]] = {}
         self._octets = 0
@@ -105,6 +116,8 @@ class AnswerCache:
         search = _plain_search(message)
         if search is None or search[0] in in_use:
             return None
+        if self._authorities.current() is not self._published:
+            self._look_at_authorities()
         message_id, operation = search
         key = (asker.gateway_id if isinstance(asker, Gateway) else asker.may_read, operation)
         remembered = self._remembered.get(key)
@@ -173,6 +186,12 @@ class AnswerCache:
             entries=len(self._remembered),
             octets=self._octets,
         )
+
+    def _look_at_authorities(self) -> None:
+        """Forget everything if their certificates are others; a new CRL is in nobody's answer."""
+        before, self._published = self._published, self._authorities.current()
+        if [each.certificate for each in before] != [each.certificate for each in self._published]:
+            self.forget_everything()
 
     def _keep(self, key: _Key, remembered: _Remembered) -> None:
         for address_key in remembered.address_keys:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from directory.authorities import Authorities
 from directory.changes import ChangeFollower
 from directory.ldap.answers import AnswerCache
 from directory.store.changes import SqlChangeLog
@@ -22,13 +23,14 @@ class Remembered:
 
 
 @asynccontextmanager
-async def remembering(installation: Installation) -> AsyncIterator[Remembered]:
+async def remembering(installation: Installation, authorities: Authorities) -> AsyncIterator[Remembered]:
     """Keep remembered answers true until the context ends; before it has begun to, nothing is given."""
     follower = ChangeFollower(SqlChangeLog(installation.database))
     answers = AnswerCache(
         octets=installation.settings.ldap.cache_mebibytes * _MEBIBYTE,
         clock=installation.clock,
         is_current=follower.is_current,
+        authorities=authorities,
     )
     follower.keep_true(answers)
     stopped = asyncio.Event()

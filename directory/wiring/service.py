@@ -89,7 +89,7 @@ async def serving(
         taken = stack.enter_context(addresses.taken(settings, partial(take, sharing=sharing)))
         await _record(installation, AuditKind.SERVICE_STARTED)
         stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
-        remembered = await stack.enter_async_context(remembering(installation))
+        remembered = await stack.enter_async_context(remembering(installation, published.board))
         _serve_ldap(
             installation,
             lookup,

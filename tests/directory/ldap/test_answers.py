@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.address import Mailbox
+from directory.authorities import NO_AUTHORITIES, Authorities, AuthorityBoard, PublishedAuthority
 from directory.callers import Anonymous, Asker
 from directory.ldap.answers import (
     LONGEST_ANSWER,
@@ -44,9 +45,18 @@ class Hearing:
 
 
 def a_cache(
-    octets: int = MEBIBYTE, *, clock: StoppedClock | None = None, hearing: Hearing | None = None
+    octets: int = MEBIBYTE,
+    *,
+    clock: StoppedClock | None = None,
+    hearing: Hearing | None = None,
+    authorities: Authorities = NO_AUTHORITIES,
 ) -> AnswerCache:
-    return AnswerCache(octets=octets, clock=clock or StoppedClock(), is_current=hearing or Hearing())
+    return AnswerCache(
+        octets=octets,
+        clock=clock or StoppedClock(),
+        is_current=hearing or Hearing(),
+        authorities=authorities,
+    )
 
 
 def asked_for(
@@ -273,6 +283,19 @@ def test_it_falls_silent_while_the_database_is_not_heard_and_speaks_again() -> N
 
     hearing.is_current = True
     assert ask(cache) == answered()
+
+
+def test_other_authorities_make_it_forget_everything_once() -> None:
+    board = AuthorityBoard()
+    cache = a_cache(authorities=board)
+    keep(cache)
+    authority = PublishedAuthority(certificate=b"issuing CA", is_root=False, crl=None)
+    board.show((authority,), ())
+
+    assert not is_remembered(cache)
+    keep(cache)
+    board.show((replace(authority, crl=b"CRL"),), ())
+    assert is_remembered(cache)
 
 
 def test_what_expires_is_not_given_any_more() -> None:
