@@ -207,6 +207,48 @@ def test_a_client_that_left_does_not_cancel_its_lookup(run: Run) -> None:
     run(test())
 
 
+def test_a_lookup_that_never_ends_is_cancelled_though_its_client_left(run: Run) -> None:
+    class Endless(Directory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = asyncio.Event()
+            self.cancelled = asyncio.Event()
+
+        async def answer(self, question: Question) -> Answer:
+            self.asked.set()
+            try:
+                return await asyncio.Future()
+            finally:
+                self.cancelled.set()
+                self.questions.append(question)
+
+    async def test() -> None:
+        directory = Endless()
+        impatient = settings(answer_within=0.02, lookup_ceiling=0.02)
+        async with serving(directory, settings=impatient) as served, client_of(served) as client:
+            await client.send(search())
+            await directory.asked.wait()
+            await client.close()
+            await directory.cancelled.wait()
+            assert len(directory.questions) == 1
+
+    run(test())
+
+
+def test_a_client_that_asks_for_much_at_once_gets_all_of_it_in_turns(run: Run) -> None:
+    async def test() -> None:
+        in_turns = settings(octets_at_once=2000)
+        pipelined = b"".join(search(base="", scope=0, message_id=number) for number in range(1, 301))
+        async with serving(settings=in_turns) as served, client_of(served) as client:
+            await client.send(pipelined)
+            client.send_no_more()
+            answered = [item for item in await client.rest() if isinstance(item, ReadResult)]
+
+        assert [result.message_id for result in answered] == list(range(1, 301))
+
+    run(test())
+
+
 def test_too_many_lookups_at_once_are_answered_with_busy(run: Run) -> None:
     async def test() -> None:
         directory = Gated()
