@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from directory import __version__
-from directory.cli import callers, demo, init, lookup, master_key, organizations, resend, revoke, serve, store
+from directory.cli import (
+    authority,
+    callers,
+    demo,
+    init,
+    lookup,
+    master_key,
+    organizations,
+    resend,
+    revoke,
+    serve,
+    store,
+)
 
 app = typer.Typer(
     name="pushpki",
@@ -44,4 +56,5 @@ app.command("demo")(demo.demo)
 app.add_typer(organizations.app, name="org", help="Sending organizations.")
 app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
 app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
+app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

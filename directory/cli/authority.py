@@ -1,0 +1,39 @@
+"""`pushpki ca`: what the authority itself publishes."""
+
+from collections.abc import Sequence
+
+import typer
+
+from directory.authorities import AuthorityBoard, PublishedCrl
+from directory.cli.opening import Config, installation, operator, run
+from directory.cli.output import Json, show
+
+app = typer.Typer(no_args_is_help=True)
+crl = typer.Typer(no_args_is_help=True)
+app.add_typer(crl, name="crl", help="Revocation lists.")
+
+
+@crl.command("issue")
+def issue_crls(*, config: Config = None, as_json: Json = False) -> None:
+    """Make the CRL of every issuer whose key is here, due or not; running services publish it in seconds."""
+    from directory.wiring.authorities import crl_production  # noqa: PLC0415 - for this command alone
+
+    async def work() -> Sequence[PublishedCrl]:
+        async with installation(config) as opened:
+            return await crl_production(opened, AuthorityBoard(), actor=operator()).issue_now()
+
+    issued = run(work())
+    documents = [
+        {
+            "issuer": one.issuer_id,
+            "number": one.number,
+            "this_update": one.this_update.isoformat(),
+            "next_update": one.next_update.isoformat(),
+        }
+        for one in issued
+    ]
+    lines = [
+        f"Issuer {one.issuer_id}: CRL {one.number}, until {one.next_update:%Y-%m-%d %H:%M} UTC."
+        for one in issued
+    ]
+    show({"crls": documents}, as_json=as_json, lines=lines)
