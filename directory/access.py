@@ -1,4 +1,4 @@
-"""From where may a caller without credentials read? One rule for every front end."""
+"""From where may a caller without credentials read? One rule for every front end, one for the metrics."""
 
 from enum import StrEnum
 from ipaddress import ip_address
@@ -10,6 +10,14 @@ class AnonymousRead(StrEnum):
     NOBODY = "nobody"
     LOOPBACK = "loopback"
     EVERYONE = "everyone"
+
+
+class MetricsAccess(StrEnum):
+    """Who may read the metrics."""
+
+    LOOPBACK = "loopback"
+    ANYONE = "anyone"
+    OFF = "off"
 
 
 def is_loopback(peer_address: str) -> bool:

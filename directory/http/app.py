@@ -17,6 +17,7 @@ from directory.http.certificates import certificates_router
 from directory.http.crls import crls_router
 from directory.http.documentation import add_documentation
 from directory.http.health import health_router
+from directory.http.metrics import metrics_router
 from directory.http.middleware import AccessLog, AnswerHeaders, Barrier, BodyLimit, HostAllowList
 from directory.http.openapi import complete
 from directory.http.problems import ProblemRaised, report_of
@@ -45,7 +46,7 @@ def create_app(services: HttpServices) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the Host header
         middleware=[
-            Middleware(AccessLog),
+            Middleware(AccessLog, tally=services.requests),
             Middleware(AnswerHeaders),
             Middleware(Barrier),
             Middleware(HostAllowList, settings=services.settings),
@@ -59,6 +60,7 @@ def create_app(services: HttpServices) -> FastAPI:
     app.include_router(authority_router(services))
     app.include_router(crls_router(services))
     app.include_router(health_router(services))
+    app.include_router(metrics_router(services))
     add_documentation(app)
     return app
 

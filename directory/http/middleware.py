@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from directory.http.problem_kinds import HttpProblem
 from directory.http.problems import refuse, report_of
-from directory.http.services import HttpSettings
+from directory.http.services import HttpSettings, RequestTally
 
 ACCESS_LOGGER = "directory.http.access"
 
@@ -38,13 +38,14 @@ UNLESS_SAID = {
 
 
 class AccessLog:
-    """Logs who used which route, with what result; never the path, the query or a header.
+    """Logs and counts who used which route, with what result; never the path, the query or a header.
 
     Paths and queries hold addresses, and whatever else a caller cares to write into a log.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tally: RequestTally) -> None:
         self._app = app
+        self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and log the answer."""
@@ -66,6 +67,7 @@ class AccessLog:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _KNOWN_METHODS else "unknown"
             caller = scope.get("state", {}).get("caller", "anonymous")
+            self._tally[method, route, str(status)] += 1
             milliseconds = (time.perf_counter() - began) * 1000
             access_logger.info("%s %s %d %.1f ms %s", method, route, status, milliseconds, caller)
 

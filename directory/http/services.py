@@ -1,11 +1,12 @@
 """What does the HTTP front end need from the rest of the house? Its ports and its settings."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from directory.access import AnonymousRead
+from directory.access import AnonymousRead, MetricsAccess
 from directory.authorities import CrlShelf
 from directory.callers import Authentication
 from directory.clock import Clock
@@ -18,6 +19,12 @@ from directory.status import EnrolmentReader
 AnswerQuestion = Callable[[Question], Awaitable[Answer]]
 """How a question for one address is answered: `Lookup.answer`."""
 
+MetricsPage = Callable[[], Awaitable["Page"]]
+"""Makes the page of metrics."""
+
+RequestTally = Counter[tuple[str, ...]]
+"""How often a method and a route have been answered with a status, since the start."""
+
 
 class IssuerCatalogue(Protocol):
     """Knows the certificates of the authority itself: its issuing CAs and their roots."""
@@ -25,6 +32,14 @@ class IssuerCatalogue(Protocol):
     async def issuer_certificates(self) -> Mapping[str, bytes]:
         """Return the DER of every issuer by its identifier, which is hexadecimal."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Something that is made anew for whoever reads it."""
+
+    content: bytes
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,7 @@ class HttpSettings:
     """What a request's Host may name, without port."""
     anonymous_read: AnonymousRead = AnonymousRead.LOOPBACK
     credentials_in_clear_from_loopback: bool = True
+    metrics: MetricsAccess = MetricsAccess.LOOPBACK
     trusted_proxies: frozenset[Network] = frozenset()
     """Whose X-Forwarded-For and X-Forwarded-Proto are believed. A proxy listed here vouches for its own side:
     what it says came over TLS counts as TLS."""
@@ -76,5 +92,7 @@ class HttpServices:
     issuers: IssuerCatalogue
     crls: CrlShelf
     readiness: ReadinessProbe
+    metrics: MetricsPage
+    requests: RequestTally
     clock: Clock
     settings: HttpSettings

@@ -47,6 +47,11 @@ class LdapServer:
         self._has_tls = tls is not None
         self._listening: list[ListeningSocket] = []
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._service.clients)
+
     async def listen(self, host: str, port: int, listener: Listener) -> int:
         """Accept connections; return the port, which the system chooses if it is given as 0.
 

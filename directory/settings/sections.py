@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ca.keys import KeyAlgorithm
-from directory.access import AnonymousRead
+from directory.access import AnonymousRead, MetricsAccess
 from directory.policy import RESERVED_DOMAINS, ROLE_LOCAL_PARTS
 
 ENVIRONMENT_PREFIX = "PUSHPKI_"
@@ -195,6 +195,8 @@ class HttpSection(_Section):
     """Whether it speaks HTTPS itself. Without, tokens are accepted from this machine only."""
     allowed_hosts: Names = frozenset()
     """Host names that requests may name, besides this machine's and that of `ca.public_url`."""
+    metrics: MetricsAccess = MetricsAccess.LOOPBACK
+    """Who may read `/metrics`: `loopback`, this machine's own programs; `anyone`; `off`, nobody."""
     trusted_proxies: Networks = frozenset()
     """Networks, such as `10.0.0.7/32`, of proxies whose X-Forwarded-For and -Proto are believed."""
 
@@ -219,8 +221,9 @@ class LdapSection(_Section):
     """The same for a gateway that has logged in: it may keep connections for its next question."""
     message_seconds: float = Field(default=20, gt=0, le=3600)
     """How long one message may take to arrive."""
-    connections: int = Field(default=2048, ge=1, le=1_000_000)
-    """Connections of each process, LDAP and LDAPS together."""
+    connections: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Connections of each process, LDAP and LDAPS together. An idle one takes about 4 KiB in clear and 60 under
+    TLS, and an open file each: at start the process allows itself as many as the system lets it."""
     connections_per_address: int = Field(default=256, ge=1, le=1_000_000)
     """Those of them that come from one IPv4 address or one IPv6 network of 64 bits. This machine's own are
     limited only together with the others."""

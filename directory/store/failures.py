@@ -5,7 +5,8 @@ addresses and sealed secrets), so only what cannot hold a value is repeated, and
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -16,6 +17,15 @@ from directory.errors import StoreUnavailable
 # SQLSTATE classes that speak of the server or the session, never of a value: connection, transaction state,
 # authorization, catalog name, transaction rollback, resources, object state, operator intervention, system.
 _CLASSES_WITHOUT_VALUES = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
+
+
+_occurred: Counter[tuple[str, ...]] = Counter({(): 0})
+"""How often, since this process began."""
+
+
+def failures_so_far() -> Mapping[tuple[str, ...], int]:
+    """Return how often the database has failed since this process began."""
+    return _occurred
 
 
 @contextmanager
@@ -31,9 +41,11 @@ def as_unavailable() -> Iterator[None]:
         # What failed outside the driver is a mistake of ours, unless it was on the way to the server.
         if not isinstance(error, DBAPIError) and not isinstance(error.orig, OSError):
             raise
+        _occurred[()] += 1
         # `from None`: a traceback would print the driver's text.
         raise StoreUnavailable(reason=_reason(error.orig)) from None
     except (OSError, PoolTimeoutError) as error:
+        _occurred[()] += 1
         raise StoreUnavailable(reason=_reason(error)) from None
 
 

@@ -53,6 +53,7 @@ def http_settings(settings: Settings) -> HttpSettings:
         allowed_hosts=frozenset(own - {""}) | settings.http.allowed_hosts,
         anonymous_read=settings.directory.anonymous_read,
         credentials_in_clear_from_loopback=settings.directory.credentials_in_clear_from_loopback,
+        metrics=settings.http.metrics,
         trusted_proxies=settings.http.trusted_proxies,
     )
 

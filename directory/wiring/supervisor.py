@@ -11,14 +11,16 @@ import os
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Final
 
+from directory.metrics import SHARED_FOLDER_VARIABLE, forget_process
 from directory.settings import Settings
 from directory.sockets import reserve
 from directory.wiring import addresses
-from directory.wiring.workers import METRICS_VARIABLE, READY, WorkerOrders, orders_for, refuse_workers
+from directory.wiring.workers import READY, WorkerOrders, orders_for, refuse_workers
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +60,8 @@ async def supervise(
         listening = addresses.found(settings, reserved)
         settled = addresses.settled(settings, listening)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pushpki-metrics-"))
-        environment = {**os.environ, METRICS_VARIABLE: folder}
         team = [
-            _Worker(orders_for(settled, passphrase, number=number, workers=workers), command, environment)
+            _Worker(orders_for(settled, passphrase, number=number, workers=workers), command, Path(folder))
             for number in range(1, workers + 1)
         ]
         return await _work(team, lambda: announce(addresses.as_document(listening)), stopped)
@@ -115,18 +116,19 @@ class _NotStarted(Exception):
 class _Worker:
     """One place in the team, and the process that fills it now."""
 
-    def __init__(self, orders: WorkerOrders, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, orders: WorkerOrders, command: Sequence[str], metrics: Path) -> None:
         self._orders = orders
         self._command = tuple(command)
-        self._environment = environment
+        self._metrics = metrics
         self._process: Process | None = None
         self._pause = _SHORTEST_PAUSE
 
     async def begin(self) -> None:
         """Start a process, and tell it what to do."""
+        environment = {**os.environ, SHARED_FOLDER_VARIABLE: str(self._metrics)}
         # In a process group of its own: Control-C at the terminal is the parent's to hear, and to pass on.
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, env=self._environment, process_group=0
+            *self._command, stdin=PIPE, stdout=PIPE, env=environment, process_group=0
         )
         logger.info("worker %d is process %d", self._orders.number, self._process.pid)
         if self._process.stdin is not None:
@@ -153,6 +155,7 @@ class _Worker:
         while True:
             if self._process is not None:
                 code = await self._process.wait()
+                forget_process(self._metrics, self._process.pid)
                 logger.error("worker %d has ended: exit code %d", self._orders.number, code)
             if loop.time() - began >= _STEADY_SECONDS:
                 self._pause = _SHORTEST_PAUSE

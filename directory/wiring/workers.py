@@ -13,8 +13,6 @@ from typing import BinaryIO
 from directory.errors import ConfigurationRefused
 from directory.settings import Settings
 
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The folder in which workers keep their metrics for whichever of them is asked; prometheus-client's name."""
 READY = b"ready\n"
 """What a worker says when it serves."""
 

@@ -1,5 +1,6 @@
 """Several workers as one service on PostgreSQL: they mint once, die alone, and leave nobody behind."""
 
+import http.client
 import os
 import re
 import select
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from ldap3.core.exceptions import LDAPException
@@ -83,6 +84,17 @@ def post_lookup(running: Running, address: str) -> tuple[int, dict[str, object]]
     return call(running, "POST", "/api/v1/lookup", token=token, body={"email": address})
 
 
+def metrics_of(running: Running) -> dict[str, float]:
+    """Return what is measured, by name and labels as they are written."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.ports["http"], timeout=WITHIN_SECONDS)
+    with closing(connection), suppress(OSError):  # it went to a worker that was just killed
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read().decode()
+        lines = [line for line in page.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+    return {}
+
+
 def is_ready(running: Running) -> bool:
     with suppress(OSError):  # it went to a worker that was just killed
         return call(running, "GET", "/readyz")[0] == 200
@@ -110,6 +122,24 @@ def test_workers_on_one_port_mint_once(running: Running, mail: Postbox) -> None:
     assert len({str(document["serial"]) for document in documents}) == 1
     assert len(mails_to(mail, address)) == 1
     assert violations(running.installed) == []
+
+
+def test_whichever_worker_is_asked_tells_the_metrics_of_all(running: Running) -> None:
+    def lookups() -> float:
+        return sum(value for name, value in metrics_of(running).items() if "lookups_total{" in name)
+
+    before = lookups()
+    asked = [an_address() for _ in range(12)]
+    for address in asked:
+        look_up(running, address)
+        post_lookup(running, address)
+
+    ask_until(lambda: lookups() >= before + 2 * len(asked))
+    shown = metrics_of(running)
+    assert shown["pushpki_processes"] == 2
+    assert shown["pushpki_mint_duration_seconds_count"] >= len(asked)
+    assert shown["pushpki_change_feed_age_seconds"] < WITHIN_SECONDS
+    assert not [name for name in shown for address in asked if address in name]
 
 
 def test_a_worker_killed_while_minting_is_replaced_and_the_others_go_on(
@@ -140,6 +170,7 @@ def test_a_worker_killed_while_minting_is_replaced_and_the_others_go_on(
     assert {address: look_up(running, address) for address in given} == given
     ask_until(lambda: is_ready(running) and workers_of(running)[1] != before[1])
     assert workers_of(running)[2] == before[2]
+    ask_until(lambda: metrics_of(running).get("pushpki_processes") == 2)
     ask_until(lambda: is_ready(running) and all(mails_to(mail, address) for address in given))
     assert violations(running.installed) == []
 

@@ -30,7 +30,7 @@ from directory.delivery.outbox import DeliveryState
 from directory.enrolment import relay_password_identity
 from directory.errors import Unknown
 from directory.http.app import create_app
-from directory.http.services import HttpServices, HttpSettings, NamedCheck
+from directory.http.services import HttpServices, HttpSettings, NamedCheck, Page, RequestTally
 from directory.lookup import Answer, Lookup, Minted, Origin, PublishedCertificate
 from directory.policy import MintContext, MintPolicy
 from directory.relay import Relay, RelayDesk, RelayOutcome, RelayState
@@ -162,6 +162,11 @@ class Catalogue:
         return self.certificates
 
 
+async def a_page() -> Page:
+    """What is measured here: nothing."""
+    return Page(content=b"# nothing\n", content_type="text/plain; version=1.0.0; charset=utf-8")
+
+
 @dataclass
 class Probe:
     """What can be wrong with the process: `ReadinessProbe`."""
@@ -257,6 +262,8 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         issuers=catalogue,
         crls=board,
         readiness=probe,
+        metrics=a_page,
+        requests=RequestTally(),
         clock=clock,
         settings=HttpSettings(),
     )

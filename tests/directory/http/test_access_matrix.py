@@ -77,6 +77,7 @@ MATRIX = {
     "GET /crls": EVERYBODY,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
+    "GET /metrics": EVERYBODY,
     "GET /docs": EVERYBODY,
     "GET /openapi.json": EVERYBODY,
     "GET /problems/{code}": EVERYBODY,

@@ -178,6 +178,12 @@ def _create_secrets_of_enrolments() -> None:
         _moment("closed_at", nullable=True),
         _text("outcome", 16, nullable=True),
         Column("note", sa.Text, nullable=False),
+        Index(
+            "ix_relays_open",
+            "enrolment_id",
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        ),
     )
 
 

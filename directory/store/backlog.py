@@ -1,0 +1,27 @@
+"""How much is waiting in the tables? Counted for the metrics."""
+
+from sqlalchemy import Connection, func, select, text
+
+from directory.backlog import Backlog
+from directory.store.database import Database
+from directory.store.tables import outgoing_mail, relays
+
+# As text: with a parameter in its place SQLite would not use the index of queued mails.
+_MAILS = select(func.count(), func.min(outgoing_mail.c.created_at)).where(text("state = 'queued'"))
+_RELAYS = select(func.count()).select_from(relays).where(relays.c.closed_at.is_(None))
+
+
+class SqlBacklog:
+    """What waits in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def backlog(self) -> Backlog:
+        """Count what waits."""
+        return await self._database.read(_backlog)
+
+
+def _backlog(connection: Connection) -> Backlog:
+    mails, oldest = connection.execute(_MAILS).one()
+    return Backlog(mails=mails, oldest_mail_from=oldest, relays=connection.execute(_RELAYS).scalar_one())

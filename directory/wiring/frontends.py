@@ -1,0 +1,137 @@
+"""What are the front ends made of? LDAP and HTTP, on addresses that are taken already."""
+
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from ca.errors import MasterKeyUnusable
+from directory.callers import Authentication
+from directory.crl_production import CrlProduction
+from directory.errors import StoreUnavailable
+from directory.http.app import create_app
+from directory.http.server import HttpServer
+from directory.http.services import HttpServices, NamedCheck
+from directory.ldap.connection import Listener
+from directory.ldap.server import LdapServer
+from directory.lookup import Lookup
+from directory.relay import RelayDesk
+from directory.store.enrolments import SqlEnrolmentReader
+from directory.store.inspection import SqlStoreInspector
+from directory.store.relays import SqlRelayStore
+from directory.wiring import extracts
+from directory.wiring.addresses import FrontEnd
+from directory.wiring.authorities import Published
+from directory.wiring.installation import Installation
+from directory.wiring.measuring import Measuring
+from directory.wiring.remembering import Remembered
+
+logger = logging.getLogger(__name__)
+
+_LDAP_GRACE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndParts:
+    """What both front ends stand on."""
+
+    installation: Installation
+    lookup: Lookup
+    published: Published
+    remembered: Remembered
+    measuring: Measuring
+    on_queued: Callable[[], None]
+    """Told when there is a key mail to send."""
+
+
+@asynccontextmanager
+async def serving_ldap(
+    parts: FrontEndParts, tls: ssl.SSLContext | None, taken: Mapping[FrontEnd, socket.socket]
+) -> AsyncIterator[None]:
+    """Answer over LDAP until the context ends."""
+    authentication = Authentication(parts.installation.callers)
+    server = LdapServer(
+        answer=parts.measuring.answering(FrontEnd.LDAP, parts.lookup.answer),
+        named_gateway=authentication.named_gateway,
+        certified_gateway=authentication.certified_gateway,
+        still_good=authentication.still_good,
+        settings=extracts.ldap_settings(parts.installation.settings),
+        tls=tls,
+        authorities=parts.published.board,
+        answers=parts.remembered.answers,
+    )
+    parts.measuring.ldap(server, parts.remembered)
+    try:
+        server.accept(taken[FrontEnd.LDAP], Listener.CLEAR)
+        if FrontEnd.LDAPS in taken:
+            server.accept(taken[FrontEnd.LDAPS], Listener.TLS)
+        else:
+            logger.warning("no TLS certificate is configured: neither LDAPS nor StartTLS is offered")
+        yield
+    finally:
+        await server.stop(_LDAP_GRACE_SECONDS)
+
+
+@asynccontextmanager
+async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncIterator[None]:
+    """Answer over HTTP until the context ends."""
+    installation = parts.installation
+    settings, database = installation.settings, installation.database
+    app = create_app(
+        HttpServices(
+            answer=parts.measuring.answering(FrontEnd.HTTP, parts.lookup.answer),
+            authentication=Authentication(installation.callers),
+            relay_desk=RelayDesk(
+                store=SqlRelayStore(database, node=installation.node),
+                sealer=installation.sealer,
+                clock=installation.clock,
+            ),
+            resender=installation.resender(parts.on_queued),
+            enrolments=SqlEnrolmentReader(database),
+            issuers=SqlStoreInspector(database),
+            crls=parts.published.board,
+            readiness=_Readiness(installation, parts.published.production),
+            metrics=parts.measuring.page,
+            requests=parts.measuring.requests,
+            clock=installation.clock,
+            settings=extracts.http_settings(settings),
+        )
+    )
+    listen = settings.http.listen
+    server = HttpServer(app, host=listen.host, port=listen.port, tls=extracts.http_tls(settings))
+    await server.start(taken)
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+class _Readiness:
+    """Whether this process can do its work."""
+
+    def __init__(self, installation: Installation, crls: CrlProduction) -> None:
+        self._installation = installation
+        self._crls = crls
+
+    async def checks(self) -> Sequence[NamedCheck]:
+        """Check database, master key, CRLs; an empty key pool only slows mints down, and fills up again."""
+        crls = NamedCheck(name="crls", failure=self._crls.problem())
+        return [await self._database(), self._master_key(), crls]
+
+    async def _database(self) -> NamedCheck:
+        try:
+            await self._installation.issuers.active()
+        except StoreUnavailable as error:
+            return NamedCheck(name="database", failure=error.reason)
+        return NamedCheck(name="database")
+
+    def _master_key(self) -> NamedCheck:
+        failure = None if self._installation.settings.master_key.file.exists() else "the file is missing"
+        try:
+            self._installation.sealer.knows("")  # reads the file again if it has changed
+        except MasterKeyUnusable as error:
+            failure = error.reason
+        return NamedCheck(name="master_key", failure=failure)
