@@ -32,6 +32,7 @@ class AuditKind(StrEnum):
     ISSUER_CREATED = "issuer.created"
     CRL_ISSUED = "crl.issued"
     CERTIFICATE_MINTED = "certificate.minted"
+    CERTIFICATE_IMPORTED = "certificate.imported"
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_MAIL_ACCEPTED = "key_mail.accepted"
     KEY_MAIL_GIVEN_UP = "key_mail.given_up"

@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ca.address import Mailbox
+from ca.address import Addressee, MailDomain
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.revocation import RevocableCertificate, RevocationReason
-from directory.settings import parse_mailbox
+from directory.settings import parse_domain, parse_mailbox
 
 
 def revoke(
-    address: Annotated[str | None, typer.Argument(help="Revoke every certificate of this address.")] = None,
+    address: Annotated[
+        str | None, typer.Argument(help="Revoke every certificate of this address, or of this domain alone.")
+    ] = None,
     *,
     serial: Annotated[str | None, typer.Option(help="Revoke the one with this serial number, hex.")] = None,
     reason: Annotated[
@@ -31,9 +33,9 @@ def revoke(
     async def work() -> Sequence[RevocableCertificate]:
         async with installation(config) as opened:
             revocation = opened.revocation()
-            if isinstance(sought, Mailbox):
-                return await revocation.revoke_address(sought, reason, operator())
-            return await revocation.revoke_serial(sought, reason, operator())
+            if isinstance(sought, int):
+                return await revocation.revoke_serial(sought, reason, operator())
+            return await revocation.revoke_address(sought, reason, operator())
 
     revoked = run(work())
     documents = [{"address": str(one.mailbox), "serial": f"{one.serial:x}"} for one in revoked]
@@ -41,9 +43,11 @@ def revoke(
     show({"revoked": documents, "reason": reason.value}, as_json=as_json, lines=lines)
 
 
-def _sought(address: str | None, serial: str | None) -> Mailbox | int:
+def _sought(address: str | None, serial: str | None) -> Addressee | int:
     if address is not None and serial is None:
-        return parse_mailbox("ADDRESS", address)
+        if "@" in address or "." not in address:
+            return parse_mailbox("ADDRESS", address)
+        return MailDomain(domain=parse_domain("ADDRESS", address))
     if serial is not None and address is None:
         return _parse_serial(serial)
     raise ConfigurationRefused(

@@ -36,7 +36,7 @@ from directory.ldap.object_classes import INET_ORG_PERSON, ORGANIZATIONAL_PERSON
 from directory.ldap.selection import Selection
 from directory.ldap.settings import Presentation, SmimeForm
 from directory.ldap.smime import packaged
-from directory.lookup import Found, Minted, PublishedCertificate
+from directory.lookup import Found, Minted
 
 FURTHER: Final = "further certificates"
 """The value of description that tells the second entry from the first."""
@@ -101,7 +101,7 @@ class People:
 
     def further(self, addressee: Addressee, answer: Found | Minted, selection: Selection) -> Entry | None:
         """Return the entry with all others; None if there are none."""
-        others = tuple(dict.fromkeys(each.der for each in _others(answer)))
+        others = _further(answer)
         if not others:
             return None
         spelling = _spelling(addressee, answer)
@@ -119,8 +119,7 @@ class People:
             case Aspect.FURTHER:
                 return self.further(name.addressee, answer, selection)
             case Aspect.SUBJECT:
-                every = (answer.certificate.der, *(each.der for each in _others(answer)))
-                every = tuple(dict.fromkeys(every))
+                every = (answer.certificate.der, *_further(answer))
                 shown = self._entry(
                     _spelling(name.addressee, answer), every, self._packages(every, selection)
                 )
@@ -193,5 +192,9 @@ def _spelling(addressee: Addressee, answer: Found | Minted) -> Addressee:
     return addressee if isinstance(addressee, MailDomain) else answer.certificate.mailbox
 
 
-def _others(answer: Found | Minted) -> tuple[PublishedCertificate, ...]:
-    return answer.further if isinstance(answer, Found) else ()
+def _further(answer: Found | Minted) -> Values:
+    """Return all certificates but the best, each once: the values of an attribute differ (RFC 4512 2.3)."""
+    further = answer.further if isinstance(answer, Found) else ()
+    certificates = dict.fromkeys(each.der for each in further)
+    certificates.pop(answer.certificate.der, None)
+    return tuple(certificates)

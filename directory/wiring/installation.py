@@ -17,6 +17,7 @@ from directory.administration import Administration
 from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable, Unknown
+from directory.importing import CertificateImport
 from directory.keyring import LiveSealer
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
@@ -26,6 +27,7 @@ from directory.store.audit_log import SqlAuditLog
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
 from directory.store.founding import SqlFounding
+from directory.store.imports import SqlImports
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers, StoredIssuer
 from directory.store.master_keys import SqlMasterKeys
@@ -86,6 +88,15 @@ class Installation:
         """Return the use cases that add and take away."""
         return Administration(
             organizations=self.organizations, callers=self.callers, clock=self.clock, actor=actor
+        )
+
+    def certificate_import(self, actor: str) -> CertificateImport:
+        """Return the use case that takes certificates from elsewhere in."""
+        return CertificateImport(
+            store=SqlImports(self.database, node=self.node),
+            organizations=self.organizations,
+            clock=self.clock,
+            actor=actor,
         )
 
     def revocation(self) -> Revocation:

@@ -51,7 +51,7 @@ def test_the_first_entry_holds_the_preferred_certificate_alone() -> None:
 
 
 def test_the_second_entry_holds_all_others_and_says_so() -> None:
-    entry = people().further(ALICE, found(further=(b"older", b"minted", b"older")), EVERYTHING)
+    entry = people().further(ALICE, found(further=(b"older", DER, b"minted", b"older")), EVERYTHING)
 
     assert entry is not None
     assert parse_name(entry.name) == parse_name(
