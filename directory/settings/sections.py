@@ -222,8 +222,8 @@ class LdapSection(_Section):
     message_seconds: float = Field(default=20, gt=0, le=3600)
     """How long one message may take to arrive."""
     connections: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Connections of each process, LDAP and LDAPS together. An idle one takes about 4 KiB in clear and 60 under
-    TLS, and an open file each: at start the process allows itself as many as the system lets it."""
+    """Connections of each process, LDAP and LDAPS together. An idle one takes about 4 KiB in clear, 50 KiB
+    under TLS, and an open file; at start the process allows itself as many of these as the system lets it."""
     connections_per_address: int = Field(default=256, ge=1, le=1_000_000)
     """Those of them that come from one IPv4 address or one IPv6 network of 64 bits. This machine's own are
     limited only together with the others."""

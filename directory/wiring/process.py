@@ -14,6 +14,7 @@ from directory.sockets import Sharing
 from directory.steps import StepListener, ignore_step
 from directory.wiring import addresses
 from directory.wiring.installation import open_installation
+from directory.wiring.resources import allow_connections, spare_garbage_collection
 from directory.wiring.service import serving
 
 
@@ -59,10 +60,12 @@ async def serve_until_signalled(
         loop.add_signal_handler(number, stopped.set)
     if parent is not None:
         loop.add_reader(parent, _parent_is_gone, loop, parent, stopped)
+    allow_connections(settings.ldap.connections)
     async with (
         open_installation(settings, passphrase) as installation,
         serving(installation, sharing=sharing, on_step=on_step) as listening,
     ):
+        spare_garbage_collection()
         announce(addresses.as_document(listening))
         await stopped.wait()
 
