@@ -8,18 +8,15 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import cache, partial
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
 from ca.errors import LintFailed
 from ca.issuance import Issuer, LintedCertificate
-from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
 from ca.profiles import Profile
@@ -28,8 +25,18 @@ from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock
 from directory.errors import LimitReached, SlotTaken
-from directory.limits import Limit, MintRates, UsedUpLimits
+from directory.limits import MintRates, UsedUpLimits
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
+from directory.mint_ports import (
+    EnrolmentRecord,
+    FreshEnrolment,
+    KeySource,
+    MailClaim,
+    MintStore,
+    MintTransaction,
+    Postman,
+    Reservation,
+)
 from directory.policy import MintContext, Refusal
 from directory.steps import Step, StepListener, ignore_step
 
@@ -39,74 +46,6 @@ _KEY_SHARE = 0.8
 """The part of a gateway's patience that may be spent on waiting for a key; the rest is the mint's."""
 
 PASSWORD_RULES = {style: PasswordRule.usual(style) for style in PasswordStyle}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
-    """The claim to be the one live enrolment of an address."""
-
-    enrolment_id: str
-    organization_id: str
-    gateway_id: str
-    scope: str
-    mailbox: Mailbox
-    minted_at: datetime
-    limits: tuple[Limit, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentRecord:
-    """What is committed beside the reservation."""
-
-    reservation: Reservation
-    certificate: PublishedCertificate
-    issuer_id: str
-    sealed_key: SealedSecret
-    sealed_password: SealedSecret
-    package_format: KeyPackageFormat
-    message_id: str
-    give_up_at: datetime
-    """When the delivery of the key mail is given up and handed to a human."""
-    event: AuditEvent
-
-
-class MintTransaction(Protocol):
-    """One transaction of the store; everything in it is durable together, or never was."""
-
-    async def reserve(self, reservation: Reservation) -> None:
-        """Take the address' one live slot and charge the limits; expired enrolments give their slot up.
-
-        Raises:
-            SlotTaken: another enrolment is live; in another process it may have been made this moment.
-            LimitReached: one of the limits is used up; nothing was charged.
-        """
-        ...
-
-    async def record(self, enrolment: EnrolmentRecord) -> None:
-        """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
-        ...
-
-
-class MintStore(Protocol):
-    """Where mints are committed."""
-
-    def minting(self) -> AbstractAsyncContextManager[MintTransaction]:
-        """Open a transaction; leaving it without an exception commits durably, with one rolls back."""
-        ...
-
-    async def best_certificate(
-        self, address_key: str, asker: Gateway, now: datetime
-    ) -> PublishedCertificate | None:
-        """Return the best live certificate the gateway may see."""
-        ...
-
-
-class KeySource(Protocol):
-    """Where fresh key pairs come from."""
-
-    def take(self) -> Future[PrivateKey]:
-        """Return the next fresh key, given to nobody else, as soon as there is one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +67,17 @@ class CertificateMaker:
 
     issuer: Issuer
     issuer_id: str
+    chain: tuple[bytes, ...]
+    """DER of the issuer's certificate, then of its issuers up to the root."""
     profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sealed:
+    """The secrets of one mint."""
+
+    key: SealedSecret
+    password: SealedSecret
 
 
 class Enroller:
@@ -141,9 +90,9 @@ class Enroller:
         keys: KeySource,
         maker: CertificateMaker,
         sealer: Sealer,
+        postman: Postman,
         rules: MintRules,
         clock: Clock,
-        on_enrolled: Callable[[], None] = lambda: None,
         on_step: StepListener = ignore_step,
         actor: str | None = None,
     ) -> None:
@@ -151,9 +100,9 @@ class Enroller:
         self._keys = keys
         self._maker = maker
         self._sealer = sealer
+        self._postman = postman
         self._rules = rules
         self._clock = clock
-        self._on_enrolled = on_enrolled
         self._on_step = on_step
         self._actor = actor
         self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
@@ -226,32 +175,18 @@ class Enroller:
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
 
         # 2. The secrets, sealed to this enrolment and organization.
-        enrolment_id = reservation.enrolment_id
-        sealed_key, sealed_password = self._seal(enrolment_id, context, key)
+        sealed = self._seal(reservation.enrolment_id, context, key)
 
         try:
-            async with self._store.minting() as transaction:
-                # 3. The slot comes before the signature: who does not get it has signed nothing, so no
-                #    certificate exists that the database does not know.
-                await transaction.reserve(reservation)
-                self._on_step(Step.MINT_RESERVED)
+            with self._postman.room(now) as claim:
+                issuance = self._issuance(reservation, linted, sealed, claim, context)
+                enrolment = await self._store.mint(issuance)
 
-                # 4. Sign, and record all that follows from it.
-                certificate = self._sign(linted, mailbox)
-                await transaction.record(
-                    EnrolmentRecord(
-                        reservation=reservation,
-                        certificate=certificate,
-                        issuer_id=self._maker.issuer_id,
-                        sealed_key=sealed_key,
-                        sealed_password=sealed_password,
-                        package_format=organization.package_format,
-                        message_id=f"<{enrolment_id}.key@{organization.mail_from.domain}>",
-                        give_up_at=now + self._rules.delivery_lifetime,
-                        event=self._minted_event(reservation, certificate, gateway),
-                    )
+                # 5. Durable. Only now may the certificate be seen; the key mail is on its way.
+                self._on_step(Step.MINT_AFTER_COMMIT)
+                self._postman.enrolled(
+                    FreshEnrolment(record=enrolment, organization=organization, chain=self._maker.chain)
                 )
-                self._on_step(Step.MINT_BEFORE_COMMIT)
         except SlotTaken:
             self._unused_keys.append(key)
             return await self._winner(mailbox, gateway)
@@ -259,11 +194,56 @@ class Enroller:
             self._unused_keys.append(key)
             self._used_up.remember(reservation.limits, error, now)
             return _limit_reached(error)
+        return Minted(certificate=enrolment.certificate, enrolment_id=reservation.enrolment_id)
 
-        # 5. Durable. Only now may the certificate be seen; the key mail is due.
-        self._on_step(Step.MINT_AFTER_COMMIT)
-        self._on_enrolled()
-        return Minted(certificate=certificate, enrolment_id=enrolment_id)
+    def _issuance(
+        self,
+        reservation: Reservation,
+        linted: LintedCertificate,
+        sealed: _Sealed,
+        claim: MailClaim | None,
+        context: MintContext,
+    ) -> Callable[[MintTransaction], EnrolmentRecord]:
+        """Return what happens in the one transaction."""
+        # Signed once, even where the transaction has to be begun again on another connection.
+        certificate = cache(partial(self._sign, linted, reservation.mailbox))
+
+        def issue(transaction: MintTransaction) -> EnrolmentRecord:
+            # 3. The slot comes before the signature: who does not get it has signed nothing, so no
+            #    certificate exists that the database does not know.
+            transaction.reserve(reservation)
+            self._on_step(Step.MINT_RESERVED)
+
+            # 4. Sign, and record all that follows from it.
+            enrolment = self._record(reservation, certificate(), sealed, claim, context)
+            transaction.record(enrolment)
+            self._on_step(Step.MINT_BEFORE_COMMIT)
+            return enrolment
+
+        return issue
+
+    def _record(
+        self,
+        reservation: Reservation,
+        certificate: PublishedCertificate,
+        sealed: _Sealed,
+        claim: MailClaim | None,
+        context: MintContext,
+    ) -> EnrolmentRecord:
+        organization = context.organization
+        return EnrolmentRecord(
+            reservation=reservation,
+            certificate=certificate,
+            issuer_id=self._maker.issuer_id,
+            sealed_key=sealed.key,
+            sealed_password=sealed.password,
+            package_format=organization.package_format,
+            mail_id=secrets.token_hex(16),
+            message_id=f"<{reservation.enrolment_id}.key@{organization.mail_from.domain}>",
+            give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
+            claim=claim,
+            event=self._minted_event(reservation, certificate, context.gateway),
+        )
 
     def _minted_event(
         self, reservation: Reservation, certificate: PublishedCertificate, gateway: Gateway
@@ -312,16 +292,14 @@ class Enroller:
         issuer = self._maker.issuer
         return issuer.lint(issuer.prepare(self._maker.profile, mailbox, key.public_key(), now))
 
-    def _seal(
-        self, enrolment_id: str, context: MintContext, key: PrivateKey
-    ) -> tuple[SealedSecret, SealedSecret]:
+    def _seal(self, enrolment_id: str, context: MintContext, key: PrivateKey) -> _Sealed:
         organization = context.organization
         password = generate(PASSWORD_RULES[organization.password_style])
         key_identity = recipient_key_identity(enrolment_id, organization.organization_id)
         password_identity = relay_password_identity(enrolment_id, organization.organization_id)
-        return (
-            self._sealer.seal(to_pkcs8(key), key_identity),
-            self._sealer.seal(password.reveal().encode(), password_identity),
+        return _Sealed(
+            key=self._sealer.seal(to_pkcs8(key), key_identity),
+            password=self._sealer.seal(password.reveal().encode(), password_identity),
         )
 
     def _sign(self, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:

@@ -9,6 +9,7 @@ from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
+from directory.mint_ports import FreshEnrolment
 from directory.organization import Organization
 
 
@@ -49,6 +50,26 @@ class DueMail:
     sealed_password: SealedSecret
     package_format: KeyPackageFormat
     organization: Organization
+
+
+def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
+    """Return the key mail of a mint, as `Outbox.claim_due` would."""
+    record = enrolment.record
+    return DueMail(
+        mail_id=record.mail_id,
+        enrolment_id=record.reservation.enrolment_id,
+        message_id=record.message_id,
+        created_at=record.reservation.minted_at,
+        give_up_at=record.give_up_at,
+        attempts=0,
+        mailbox=record.reservation.mailbox,
+        certificate=record.certificate.der,
+        chain=enrolment.chain,
+        sealed_key=record.sealed_key,
+        sealed_password=record.sealed_password,
+        package_format=record.package_format,
+        organization=enrolment.organization,
+    )
 
 
 class Outbox(Protocol):

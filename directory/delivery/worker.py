@@ -8,8 +8,9 @@ mail, never the mail.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ from ca.sealing import Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.delivery.keymail import KeyMailComposer
-from directory.delivery.outbox import DueMail, Outbox
+from directory.delivery.outbox import DueMail, Outbox, due_mail_of
 from directory.delivery.packing import pack
 from directory.delivery.replies import Accepted, Failure, Outcome, Permanent, Phase, Transient
 from directory.delivery.retry import Uniform
@@ -26,6 +27,7 @@ from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.smtp import Envelope
 from directory.errors import StoreUnavailable
 from directory.faults import log_failure
+from directory.mint_ports import FreshEnrolment, MailClaim
 from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ _SHORTEST_PAUSE = timedelta(milliseconds=100)
 """Between two looks at the outbox that found nothing, should clocks disagree about what is due."""
 _RECORD_AGAIN = timedelta(seconds=2)
 _CUT_OFF_AGAIN_SECONDS = 0.1
+_GATEWAY_FIRST_SECONDS = 0.02
 
 
 async def wait_until_set(event: asyncio.Event, longest: timedelta) -> None:
@@ -82,14 +85,40 @@ class DeliveryWorker:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._promised = 0
+        """Room kept for mails of mints under way."""
         self._former_claims_released = False
         # One thread: the arithmetic of a key package holds the interpreter lock, so a second would only take
         # turns with it. A thread of its own: a thousand due mails must not queue before the next mint.
         self._composing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-mail")
 
     def notify(self) -> None:
-        """Say that there may be due mail; called on the event loop after each mint."""
+        """Say that there may be due mail; called on the event loop."""
         self._wake.set()
+
+    @contextmanager
+    def room(self, now: datetime) -> Iterator[MailClaim | None]:
+        """Keep room for one more mail, so that it can be born claimed; None if it has to wait its turn.
+
+        It saves the transaction of a claim. If the database was lost in the very commit, a mail may stand
+        there that is claimed and in nobody's hands: it is due again when the claim runs out.
+        """
+        if self._stopping.is_set() or not self._former_claims_released or self._room_left < 1:
+            yield None
+            return
+        self._promised += 1
+        try:
+            yield MailClaim(worker=self._name, until=now + self._settings.lease)
+        finally:
+            self._promised -= 1
+
+    def enrolled(self, enrolment: FreshEnrolment) -> None:
+        """Send what was claimed; look into the outbox for what was not. Called on the event loop."""
+        claim = enrolment.record.claim
+        if claim is None:
+            self.notify()
+        else:
+            self._take_up(self._deliver_fresh(due_mail_of(enrolment), claim.until))
 
     def stop(self) -> None:
         """Let `run` return: nothing more is claimed, what is in flight may finish."""
@@ -121,16 +150,14 @@ class DeliveryWorker:
         if not self._former_claims_released:
             await self._outbox.release_claims(worker=self._name)
             self._former_claims_released = True
-        room = self._settings.in_flight - len(self._in_flight)
-        if room == 0:
+        room = self._room_left
+        if room < 1:
             return self._settings.poll
         now = self._clock.now()
         lease_until = now + self._settings.lease
         claimed = await self._outbox.claim_due(worker=self._name, now=now, lease_until=lease_until, most=room)
         for mail in claimed:
-            task = asyncio.create_task(self._deliver(mail, lease_until), name=f"mail-{mail.mail_id}")
-            self._in_flight.add(task)
-            task.add_done_callback(self._landed)
+            self._take_up(self._deliver(mail, lease_until))
         if len(claimed) == room:
             # There is probably more; look again as soon as there is room for a fair number.
             return self._settings.poll
@@ -138,12 +165,26 @@ class DeliveryWorker:
         until_due = self._settings.poll if due is None else due - self._clock.now()
         return max(_SHORTEST_PAUSE, min(until_due, self._settings.poll))
 
+    @property
+    def _room_left(self) -> int:
+        return self._settings.in_flight - len(self._in_flight) - self._promised
+
+    def _take_up(self, delivery: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(delivery)
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
+
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if len(self._in_flight) == self._settings.in_flight // 2:
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log_failure(task.get_name(), error)
+            log_failure("a delivery", error)
+
+    async def _deliver_fresh(self, mail: DueMail, lease_until: datetime) -> None:
+        # The gateway waits for its answer, and composing would take the interpreter from it.
+        await asyncio.sleep(_GATEWAY_FIRST_SECONDS)
+        await self._deliver(mail, lease_until)
 
     async def _deliver(self, mail: DueMail, lease_until: datetime) -> None:
         """See one mail through to its record; what goes wrong on the way concerns this mail only."""

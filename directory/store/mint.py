@@ -5,23 +5,23 @@ SQLite: there is one writer. Locks are taken in one order by everybody: the slot
 """
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, exists, text, update
 
 from directory.audit import chain
 from directory.callers import Gateway
 from directory.delivery.outbox import DeliveryState, MailState
-from directory.enrolment import EnrolmentRecord, MintTransaction, Reservation
 from directory.errors import SlotTaken
 from directory.lookup import PublishedCertificate
+from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, limits
-from directory.store.database import Database, Transaction
+from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.rows import sealed_columns
 from directory.store.statements import Together, Upsert, insert_row, parameter
@@ -73,11 +73,14 @@ _RECORD = Together(
     insert_row(
         outgoing_mail,
         *("id", "enrolment_id", "kind", "message_id", "state", "created_at", "due_at", "give_up_at"),
-        "attempts",
+        *("attempts", "claimed_by", "claimed_until"),
     ),
     audit_log.INSERT_EVENT,
     audit_log.MOVE_HEAD,
 )
+
+
+Result = TypeVar("Result")
 
 
 class SqlMintStore:
@@ -88,11 +91,11 @@ class SqlMintStore:
         self._node = node
         self._reader = SqlDirectoryReader(database)
 
-    @asynccontextmanager
-    async def minting(self) -> AsyncIterator[MintTransaction]:
-        """Open a transaction; leaving it without an exception commits durably, with one rolls back."""
-        async with self._database.writing() as transaction:
-            yield _SqlMintTransaction(transaction, self._node)
+    async def mint(self, work: Callable[[MintTransaction], Result]) -> Result:
+        """Run the work in one transaction and commit it durably; an exception rolls back."""
+        return await self._database.write(
+            lambda connection: work(SqlMintTransaction(connection, node=self._node))
+        )
 
     async def best_certificate(
         self, address_key: str, asker: Gateway, now: datetime
@@ -110,34 +113,35 @@ class SqlMintStore:
                 return forgotten
 
 
-class _SqlMintTransaction:
-    def __init__(self, transaction: Transaction, node: str) -> None:
-        self._transaction = transaction
+class SqlMintTransaction:
+    """A transaction under way on one connection."""
+
+    def __init__(self, connection: Connection, *, node: str) -> None:
+        self._connection = connection
         self._node = node
 
-    async def reserve(self, reservation: Reservation) -> None:
+    def reserve(self, reservation: Reservation) -> None:
         """Take the address' one live slot and charge the limits; expired enrolments give their slot up."""
-        await self._transaction.run(partial(_reserve, reservation=reservation))
+        connection = self._connection
+        if not _take_slot(connection, reservation):
+            # Whoever holds it may have expired; that is looked at only now, as it is rare.
+            expired = connection.execute(
+                _END_EXPIRED,
+                {
+                    "of_scope": reservation.scope,
+                    "of_address_key": reservation.mailbox.key,
+                    "now": reservation.minted_at,
+                },
+            )
+            if expired.rowcount == 0 or not _take_slot(connection, reservation):
+                raise SlotTaken
+        limits.charge(connection, reservation.limits, reservation.minted_at)
 
-    async def record(self, enrolment: EnrolmentRecord) -> None:
+    def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
-        await self._transaction.run(partial(_record, node=self._node, enrolment=enrolment))
-
-
-def _reserve(connection: Connection, *, reservation: Reservation) -> None:
-    if not _take_slot(connection, reservation):
-        # Whoever holds it may have expired; that is looked at only now, as it is rare.
-        expired = connection.execute(
-            _END_EXPIRED,
-            {
-                "of_scope": reservation.scope,
-                "of_address_key": reservation.mailbox.key,
-                "now": reservation.minted_at,
-            },
-        )
-        if expired.rowcount == 0 or not _take_slot(connection, reservation):
-            raise SlotTaken
-    limits.charge(connection, reservation.limits, reservation.minted_at)
+        chained = chain(audit_log.locked_head(self._connection, self._node), enrolment.event)
+        parameters = {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)}
+        _RECORD.execute(self._connection, parameters)
 
 
 def _take_slot(connection: Connection, reservation: Reservation) -> bool:
@@ -157,14 +161,10 @@ def _take_slot(connection: Connection, reservation: Reservation) -> bool:
     return taken.one_or_none() is not None
 
 
-def _record(connection: Connection, *, node: str, enrolment: EnrolmentRecord) -> None:
-    chained = chain(audit_log.locked_head(connection, node), enrolment.event)
-    _RECORD.execute(connection, {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)})
-
-
 def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
     reservation, certificate = enrolment.reservation, enrolment.certificate
     enrolment_id, minted_at = reservation.enrolment_id, reservation.minted_at
+    claim = enrolment.claim
     written: dict[Table, dict[str, object]] = {
         certificates: {
             "id": secrets.token_hex(16),
@@ -197,7 +197,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "package_format": enrolment.package_format.value,
         },
         outgoing_mail: {
-            "id": secrets.token_hex(16),
+            "id": enrolment.mail_id,
             "enrolment_id": enrolment_id,
             "kind": MailKind.KEY.value,
             "message_id": enrolment.message_id,
@@ -205,7 +205,10 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "created_at": minted_at,
             "due_at": minted_at,
             "give_up_at": enrolment.give_up_at,
-            "attempts": 0,
+            # A claim counts as an attempt.
+            "attempts": 0 if claim is None else 1,
+            "claimed_by": None if claim is None else claim.worker,
+            "claimed_until": None if claim is None else claim.until,
         },
     }
     return {

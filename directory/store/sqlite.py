@@ -79,10 +79,7 @@ class SqliteDatabase:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
         """Open a transaction when it is its turn."""
-        with as_unavailable():
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._turn.acquire()
-        try:
+        async with self._my_turn():
             transaction = _SqliteTransaction(self._writer, self._writer_thread, self._committing)
             try:
                 yield transaction
@@ -90,13 +87,33 @@ class SqliteDatabase:
                 await transaction.end(Connection.rollback)
                 raise
             await transaction.end(Connection.commit)
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run SQL in a transaction of its own, from BEGIN to COMMIT without leaving the thread.
+
+        A caller that is cancelled leaves it to end by itself, committed or not.
+        """
+        async with self._my_turn():
+            with as_unavailable():
+                return await _in(self._writer_thread, partial(self._write, work))
+
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        with as_unavailable():
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._turn.acquire()
+        try:
+            yield
         finally:
             self._turn.release()
 
-    async def write(self, work: Work[Result]) -> Result:
-        """Run SQL in a transaction of its own."""
-        async with self.writing() as transaction:
-            return await transaction.run(work)
+    def _write(self, work: Work[Result]) -> Result:
+        with self._writer.connect() as connection:
+            connection.begin()
+            result = work(connection)
+            with self._committing():
+                connection.commit()
+        return result
 
     async def restructure(self, work: Work[Result]) -> Result:
         """Run changes of the schema; make the file, readable by nobody else, if there is none."""

@@ -1,8 +1,8 @@
 """What mints? The authority, its keys and rules, put together for `serve` and for a single lookup."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from directory.enrolment import CertificateMaker, Enroller, MintRules
 from directory.errors import ConfigurationRefused
 from directory.limits import MintRates, Rate
 from directory.lookup import Answer, Lookup, Minter
+from directory.mint_ports import FreshEnrolment, MailClaim, Postman
 from directory.policy import MintContext, MintPolicy
 from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
@@ -54,7 +55,8 @@ async def certificate_maker(installation: Installation) -> CertificateMaker:
         SealBroken: its key does not open.
     """
     settings = installation.settings
-    active = (await installation.issuers.active()).issuer
+    found = await installation.issuers.active()
+    active, chain = found.issuer, found.chain
     if active.sealed_key is None:
         raise ConfigurationRefused(key="ca", reason=f"the key of issuing CA {active.issuer_id} is not here")
     key = unsafe_from_sealed_pkcs8(
@@ -70,7 +72,7 @@ async def certificate_maker(installation: Installation) -> CertificateMaker:
             linter,
         )
         return CertificateMaker(
-            issuer=issuer, issuer_id=active.issuer_id, profile=recipient_profile(settings)
+            issuer=issuer, issuer_id=active.issuer_id, chain=chain, profile=recipient_profile(settings)
         )
 
 
@@ -139,7 +141,7 @@ def enroller(
     *,
     maker: CertificateMaker,
     keys: KeyPool,
-    on_enrolled: Callable[[], None] = lambda: None,
+    postman: Postman,
     on_step: StepListener = ignore_step,
     rules: MintRules | None = None,
     actor: str | None = None,
@@ -152,7 +154,7 @@ def enroller(
         sealer=installation.sealer,
         rules=rules or mint_rules(installation.settings),
         clock=installation.clock,
-        on_enrolled=on_enrolled,
+        postman=postman,
         on_step=on_step,
         actor=actor,
     )
@@ -170,6 +172,17 @@ def lookup(installation: Installation, minter: Minter, *, patience: timedelta) -
         clock=installation.clock,
         patience=patience,
     )
+
+
+class _LeftToTheService:
+    """The postman of a command: the service finds the key mail in the outbox."""
+
+    def room(self, _now: datetime) -> AbstractContextManager[MailClaim | None]:
+        """Have none."""
+        return nullcontext()
+
+    def enrolled(self, _enrolment: FreshEnrolment) -> None:
+        """Leave it where it is."""
 
 
 class CommandMinter:
@@ -194,7 +207,14 @@ class CommandMinter:
         rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
         with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
             maker = await certificate_maker(installation)
-            minter = enroller(installation, maker=maker, keys=keys, rules=rules, actor=self._actor)
+            minter = enroller(
+                installation,
+                maker=maker,
+                keys=keys,
+                postman=_LeftToTheService(),
+                rules=rules,
+                actor=self._actor,
+            )
             try:
                 return await minter.mint(mailbox, context)
             finally:

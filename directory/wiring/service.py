@@ -61,9 +61,7 @@ async def serving(
         # 3. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
         #    starting.
         delivery = await stack.enter_async_context(_Delivery(worker))
-        minter = minting.enroller(
-            installation, maker=maker, keys=keys, on_enrolled=worker.notify, on_step=on_step
-        )
+        minter = minting.enroller(installation, maker=maker, keys=keys, postman=worker, on_step=on_step)
         stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience
         lookup = minting.lookup(installation, measuring.minter(minter), patience=patience)

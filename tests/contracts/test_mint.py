@@ -1,22 +1,24 @@
 """The contract of `MintStore`: everything one mint causes is durable together, once per address."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from ca.address import Mailbox
 from directory.audit import ChainHead
-from directory.enrolment import Reservation
+from directory.delivery.outbox import DueMail
 from directory.errors import LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, Rate
+from directory.mint_ports import MailClaim, MintTransaction, Reservation
 from directory.organization import SHARED_SCOPE
 from directory.relay import RelayOutcome, RelayState
 from directory.store.audit_log import read_chain
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
+from directory.store.outbox import SqlOutbox
 from tests.chains import broken_links
 from tests.contracts.world import (
     ANNA,
@@ -66,6 +68,29 @@ async def test_leaving_with_an_exception_leaves_nothing(store: Store) -> None:
     assert await rows_of_mints(store) == {0}
     assert await store.count("limit_buckets") == 0
     assert await store.rows("SELECT 1 FROM audit_events WHERE node = 'node-1'") == []
+
+
+async def test_a_key_mail_born_claimed_is_nobody_elses_until_the_claim_runs_out(store: Store) -> None:
+    until = NOW + timedelta(minutes=30)
+    await mint(store.database, claim=MailClaim(worker="node-1", until=until))
+    outbox = SqlOutbox(store.database, node="node-2")
+
+    def claim(now: datetime) -> Awaitable[list[DueMail]]:
+        return outbox.claim_due(worker="node-2", now=now, lease_until=now + timedelta(hours=1), most=1)
+
+    assert await claim(until - timedelta(seconds=1)) == []
+    assert await outbox.next_due() == until
+    (mail,) = await claim(until)
+    assert mail.attempts == 1
+
+
+async def test_a_worker_that_died_gives_up_what_was_born_claimed_by_it(store: Store) -> None:
+    await mint(store.database, claim=MailClaim(worker="node-1", until=NOW + timedelta(minutes=30)))
+    outbox = SqlOutbox(store.database, node="node-1")
+
+    await outbox.release_claims(worker="node-1")
+
+    assert await outbox.next_due() == NOW
 
 
 async def test_a_reserved_address_without_a_record_is_free_again(store: Store) -> None:
@@ -231,16 +256,20 @@ class SignerGoneError(Exception):
 
 
 async def fail_after_reserving(database: Database, reservation: Reservation) -> None:
-    async with SqlMintStore(database, node="node-1").minting() as transaction:
-        await transaction.reserve(reservation)
+    def work(transaction: MintTransaction) -> None:
+        transaction.reserve(reservation)
         raise SignerGoneError
+
+    await SqlMintStore(database, node="node-1").mint(work)
 
 
 async def fail_after_recording(database: Database, reservation: Reservation) -> None:
-    async with SqlMintStore(database, node="node-1").minting() as transaction:
-        await transaction.reserve(reservation)
-        await transaction.record(an_enrolment(reservation))
+    def work(transaction: MintTransaction) -> None:
+        transaction.reserve(reservation)
+        transaction.record(an_enrolment(reservation))
         raise SignerGoneError
+
+    await SqlMintStore(database, node="node-1").mint(work)
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from enum import Enum, auto
 import pytest
 
 from ca.address import Mailbox
-from directory.enrolment import Reservation
 from directory.errors import LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, MintRates, Rate
+from directory.mint_ports import Reservation
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader

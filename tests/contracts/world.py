@@ -15,14 +15,10 @@ from ca.profiles import Purpose
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Agent, Gateway
-from directory.enrolment import (
-    EnrolmentRecord,
-    Reservation,
-    recipient_key_identity,
-    relay_password_identity,
-)
+from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.limits import Limit
 from directory.lookup import Origin, PublishedCertificate
+from directory.mint_ports import EnrolmentRecord, MailClaim, MintTransaction, Reservation
 from directory.organization import Organization
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
@@ -88,7 +84,11 @@ def a_reservation(
 
 
 def an_enrolment(
-    reservation: Reservation, *, not_after: datetime | None = None, message_id: str | None = None
+    reservation: Reservation,
+    *,
+    not_after: datetime | None = None,
+    message_id: str | None = None,
+    claim: MailClaim | None = None,
 ) -> EnrolmentRecord:
     enrolment_id, organization_id = reservation.enrolment_id, reservation.organization_id
     # As wide as a serial number may be, and telling the enrolment.
@@ -111,8 +111,10 @@ def an_enrolment(
             f"password of {enrolment_id}".encode(), relay_password_identity(enrolment_id, organization_id)
         ),
         package_format=KeyPackageFormat.COMPATIBLE,
+        mail_id=f"mail of {enrolment_id}",
         message_id=message_id or f"<{enrolment_id}.key@hospital.org>",
         give_up_at=reservation.minted_at + timedelta(days=5),
+        claim=claim,
         event=AuditEvent(
             kind=AuditKind.CERTIFICATE_MINTED,
             at=reservation.minted_at,
@@ -210,13 +212,19 @@ async def mint(
     *,
     not_after: datetime | None = None,
     message_id: str | None = None,
+    claim: MailClaim | None = None,
     node: str = "node-1",
 ) -> EnrolmentRecord:
     """Mint; return what was recorded."""
-    enrolment = an_enrolment(reservation or a_reservation(), not_after=not_after, message_id=message_id)
-    async with SqlMintStore(database, node=node).minting() as transaction:
-        await transaction.reserve(enrolment.reservation)
-        await transaction.record(enrolment)
+    enrolment = an_enrolment(
+        reservation or a_reservation(), not_after=not_after, message_id=message_id, claim=claim
+    )
+
+    def work(transaction: MintTransaction) -> None:
+        transaction.reserve(enrolment.reservation)
+        transaction.record(enrolment)
+
+    await SqlMintStore(database, node=node).mint(work)
     return enrolment
 
 

@@ -1,9 +1,10 @@
 """Everything real that a mint needs, in one process: an authority, a store, keys made beforehand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -13,6 +14,7 @@ from ca.sealing import Sealer
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker, Enroller, MintRules
 from directory.limits import MintRates, Rate
+from directory.mint_ports import FreshEnrolment, MailClaim, Postman
 from directory.steps import StepListener, ignore_step
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
@@ -41,6 +43,23 @@ class ReadyKeys:
         if self._left:
             future.set_result(self._left.pop(0))
         return future
+
+
+class QuietPostman:
+    """A postman who has room or not, and keeps what he is told."""
+
+    def __init__(self, claim: MailClaim | None = None) -> None:
+        self.claim = claim
+        self.kept_room: list[datetime] = []
+        self.told: list[FreshEnrolment] = []
+
+    @contextmanager
+    def room(self, now: datetime) -> Iterator[MailClaim | None]:
+        self.kept_room.append(now)
+        yield self.claim
+
+    def enrolled(self, enrolment: FreshEnrolment) -> None:
+        self.told.append(enrolment)
 
 
 def rates(
@@ -92,19 +111,24 @@ def an_enroller(
     clock: Clock | None = None,
     sealer: Sealer = SEALER,
     mint_rules: MintRules | None = None,
-    on_enrolled: Callable[[], None] = lambda: None,
+    postman: Postman | None = None,
     on_step: StepListener = ignore_step,
 ) -> Enroller:
     return Enroller(
         store=SqlMintStore(database, node="node-1"),
         keys=keys,
         maker=CertificateMaker(
-            issuer=authority.issuer, issuer_id=authority.issuer.key_id, profile=a_profile()
+            issuer=authority.issuer,
+            issuer_id=authority.issuer.key_id,
+            chain=tuple(
+                issuer.certificate.public_bytes(Encoding.DER) for issuer in (authority.issuer, authority.root)
+            ),
+            profile=a_profile(),
         ),
         sealer=sealer,
         rules=mint_rules or rules(),
         clock=clock or StoppedClock(),
-        on_enrolled=on_enrolled,
+        postman=postman or QuietPostman(),
         on_step=on_step,
     )
 

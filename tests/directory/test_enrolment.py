@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Connection
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
@@ -18,11 +20,12 @@ from ca.passwords import REQUIRED_BITS
 from ca.profiles import Purpose
 from directory.audit import AuditKind
 from directory.callers import Gateway
-from directory.delivery.outbox import MailState
+from directory.delivery.outbox import MailState, due_mail_of
 from directory.enrolment import Enroller, recipient_key_identity, relay_password_identity
 from directory.errors import StoreUnavailable
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Absent, Answer, Deferred, Found, Lookup, Minted, Question
+from directory.mint_ports import MailClaim, Reservation
 from directory.organization import SHARED_SCOPE
 from directory.policy import MintContext, MintPolicy, Refusal
 from directory.steps import Step
@@ -30,14 +33,15 @@ from directory.store.audit_log import read_chain
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
-from directory.store.mint import SqlMintStore
+from directory.store.mint import SqlMintTransaction
 from directory.store.outbox import SqlOutbox
 from tests.builders import Authority
 from tests.contracts.test_mint import failing_inserts_into
-from tests.contracts.world import SEALER, Store, a_reservation, add_organization
+from tests.contracts.world import NOW, SEALER, Store, a_reservation, add_organization
 from tests.directory.builders import a_gateway, a_mint_context, an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import (
+    QuietPostman,
     ReadyKeys,
     an_enroller,
     found_authority,
@@ -92,11 +96,15 @@ class GaveUpError(Exception):
     pass
 
 
+def reserve(connection: Connection, *, reservation: Reservation) -> None:
+    SqlMintTransaction(connection, node="node-2").reserve(reservation)
+
+
 @asynccontextmanager
 async def held_by_somebody_who_gives_up(store: Store, mailbox: Mailbox) -> AsyncIterator[None]:
     with contextlib.suppress(GaveUpError):
-        async with SqlMintStore(store.database, node="node-2").minting() as transaction:
-            await transaction.reserve(a_reservation(mailbox=mailbox))
+        async with store.database.writing() as transaction:
+            await transaction.run(partial(reserve, reservation=a_reservation(mailbox=mailbox)))
             yield
             raise GaveUpError
 
@@ -162,17 +170,62 @@ async def test_the_audit_log_says_who_caused_it(store: Store, enroller: Enroller
     assert chained.event.detail["serial"] == f"{answer.certificate.serial:x}"
 
 
-async def test_delivery_is_told_after_the_commit_and_not_before(
+async def test_the_postman_is_told_after_the_commit_and_not_before(
     store: Store, authority: Authority, keys: ReadyKeys
 ) -> None:
-    told: list[object] = []
+    postman = QuietPostman()
+    told_at: dict[Step, int] = {}
     enroller = an_enroller(
-        store.database, authority, keys, on_enrolled=lambda: told.append("due"), on_step=told.append
+        store.database,
+        authority,
+        keys,
+        postman=postman,
+        on_step=lambda step: told_at.update({step: len(postman.told)}),
     )
 
     await enroller.mint(ANNA, a_mint_context())
 
-    assert told == [Step.MINT_RESERVED, Step.MINT_BEFORE_COMMIT, Step.MINT_AFTER_COMMIT, "due"]
+    assert told_at == {Step.MINT_RESERVED: 0, Step.MINT_BEFORE_COMMIT: 0, Step.MINT_AFTER_COMMIT: 0}
+    assert postman.kept_room == [StoppedClock().now()]
+    assert len(postman.told) == 1
+
+
+async def test_the_postman_is_told_what_the_outbox_would_tell_him(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    postman = QuietPostman()
+    await an_enroller(store.database, authority, keys, postman=postman).mint(ANNA, a_mint_context())
+
+    (mail,) = await SqlOutbox(store.database, node="node-1").claim_due(
+        worker="w", now=NOW, lease_until=NOW + timedelta(minutes=5), most=1
+    )
+
+    assert [due_mail_of(enrolment) for enrolment in postman.told] == [mail]
+
+
+async def test_a_postman_with_room_has_the_mail_in_hand_from_the_beginning(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    claim = MailClaim(worker="node-1", until=NOW + timedelta(minutes=30))
+    postman = QuietPostman(claim)
+
+    await an_enroller(store.database, authority, keys, postman=postman).mint(ANNA, a_mint_context())
+
+    (enrolment,) = postman.told
+    assert enrolment.record.claim == claim
+    assert await SqlOutbox(store.database, node="node-1").next_due() == claim.until
+
+
+async def test_a_mint_that_lost_the_race_tells_the_postman_nothing(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    await an_enroller(store.database, authority, keys).mint(ANNA, a_mint_context())
+    postman = QuietPostman()
+
+    await an_enroller(store.database, authority, keys, postman=postman).mint(ANNA, a_mint_context())
+
+    assert postman.kept_room == [StoppedClock().now()]
+    assert postman.told == []
 
 
 @pytest.mark.parametrize("address", ["Anna@example.org", "o'brien+x@sub.example.com", f"{'a' * 64}@b.de"])
@@ -401,10 +454,12 @@ async def test_a_caller_who_goes_away_does_not_stop_the_mint(
     store: Store, authority: Authority, keys: ReadyKeys
 ) -> None:
     callers: list[asyncio.Task[Answer]] = []
+    loop = asyncio.get_running_loop()
 
     def go_away(step: Step) -> None:
         if step is Step.MINT_RESERVED:
-            callers[0].cancel()
+            # The transaction may run in a thread.
+            loop.call_soon_threadsafe(callers[0].cancel)
 
     enroller = an_enroller(store.database, authority, keys, on_step=go_away)
     callers.append(asyncio.create_task(enroller.mint(ANNA, a_mint_context())))

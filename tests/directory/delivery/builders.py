@@ -14,8 +14,11 @@ from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
+from directory.audit import AuditEvent, AuditKind
 from directory.delivery.outbox import DueMail
 from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.lookup import Origin, PublishedCertificate
+from directory.mint_ports import EnrolmentRecord, FreshEnrolment, MailClaim, Reservation
 from directory.organization import Organization
 from tests.directory.builders import an_organization
 
@@ -89,6 +92,49 @@ def a_due_mail(
         sealed_password=a_sealer().seal(PASSWORD.encode(), relay_password_identity(*whose)),
         package_format=package_format,
         organization=organization,
+    )
+
+
+def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
+    """Return the mint that this key mail is of."""
+    organization_id = mail.organization.organization_id
+    return FreshEnrolment(
+        record=EnrolmentRecord(
+            reservation=Reservation(
+                enrolment_id=mail.enrolment_id,
+                organization_id=organization_id,
+                gateway_id="gateway-1",
+                scope=mail.organization.scope,
+                mailbox=mail.mailbox,
+                minted_at=mail.created_at,
+                limits=(),
+            ),
+            certificate=PublishedCertificate(
+                mailbox=mail.mailbox,
+                der=mail.certificate,
+                serial=1,
+                not_before=mail.created_at,
+                not_after=mail.created_at + timedelta(days=730),
+                origin=Origin.MINTED,
+            ),
+            issuer_id="issuing-1",
+            sealed_key=mail.sealed_key,
+            sealed_password=mail.sealed_password,
+            package_format=mail.package_format,
+            mail_id=mail.mail_id,
+            message_id=mail.message_id,
+            give_up_at=mail.give_up_at,
+            claim=claim,
+            event=AuditEvent(
+                kind=AuditKind.CERTIFICATE_MINTED,
+                at=mail.created_at,
+                actor="gateway:gw",
+                subject=mail.enrolment_id,
+                organization_id=organization_id,
+            ),
+        ),
+        organization=mail.organization,
+        chain=mail.chain,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from directory.audit import AuditEvent
 from directory.delivery.outbox import DueMail, MailState
 from directory.errors import StoreUnavailable
+from directory.mint_ports import MailClaim
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,12 @@ class MemoryOutbox:
     def put(self, mail: DueMail, *, due_at: datetime | None = None) -> Row:
         row = Row(mail=mail, due_at=due_at or mail.created_at, attempts=mail.attempts)
         self.rows[mail.mail_id] = row
+        return row
+
+    def put_claimed(self, mail: DueMail, claim: MailClaim) -> Row:
+        """Put a mail that is in somebody's hands from the beginning."""
+        row = self.put(mail)
+        row.claimed_by, row.claimed_until, row.attempts = claim.worker, claim.until, 1
         return row
 
     async def claim_due(

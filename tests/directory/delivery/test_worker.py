@@ -13,10 +13,11 @@ from directory.audit import AuditKind
 from directory.delivery.outbox import DueMail, MailState
 from directory.delivery.settings import SmtpTimeouts
 from directory.delivery.worker import wait_until_set
+from directory.mint_ports import MailClaim
 from directory.organization import SmartHost, SmtpSecurity
 from directory.steps import Step
 from tests.directory.clocks import StoppedClock
-from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail
+from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_fresh_enrolment
 from tests.directory.delivery.memory import MemoryOutbox
 from tests.directory.delivery.sink import Fate, SmtpSink, Stage, smtp_sink
 from tests.directory.delivery.working import SETTINGS, an_organization_at, at_work, mails_for
@@ -76,6 +77,59 @@ async def test_the_steps_come_in_order() -> None:
         async with at_work(outbox, on_step=taken.append) as work:
             await work.steps.reached(Step.MAIL_RECORDED)
     assert taken == [Step.MAIL_CLAIMED, Step.MAIL_BEFORE_SEND, Step.MAIL_AFTER_DATA, Step.MAIL_RECORDED]
+
+
+async def test_sends_a_mail_born_claimed_without_asking_the_outbox_for_it() -> None:
+    outbox = MemoryOutbox()
+    async with smtp_sink() as sink, at_work(outbox) as work:
+        await work.waits.begun()
+        [mail] = mails_for(an_organization_at(sink.smart_host()), 1)
+        with work.worker.room(NOW) as claim:
+            assert claim == MailClaim(worker="node-1", until=NOW + SETTINGS.lease)
+            row = outbox.put_claimed(mail, claim)
+            work.worker.enrolled(a_fresh_enrolment(mail, claim))
+        await work.steps.reached(Step.MAIL_RECORDED)
+        assert len(work.waits.asked) == 1
+    assert (row.state, row.attempts) == (MailState.ACCEPTED, 1)
+    assert len(sink.accepted) == 1
+
+
+async def test_sends_what_was_minted_without_room_as_soon_as_it_is_told() -> None:
+    outbox = MemoryOutbox()
+    async with smtp_sink() as sink, at_work(outbox) as work:
+        await work.waits.begun()
+        [mail] = put(outbox, sink)
+        work.worker.enrolled(a_fresh_enrolment(mail, None))
+        await work.steps.reached(Step.MAIL_RECORDED)
+    assert len(sink.accepted) == 1
+
+
+async def test_has_room_for_as_many_as_may_be_in_flight_and_has_it_again_afterwards() -> None:
+    async with at_work(MemoryOutbox(), settings=replace(SETTINGS, in_flight=2)) as work:
+        await work.waits.begun()
+        with work.worker.room(NOW) as first, work.worker.room(NOW) as second, work.worker.room(NOW) as third:
+            assert first is not None
+            assert second is not None
+            assert third is None
+        with work.worker.room(NOW) as again:
+            assert again is not None
+
+
+async def test_has_no_room_before_it_has_given_up_the_claims_of_its_former_life() -> None:
+    outbox = MemoryOutbox()
+    outbox.unavailable = 1
+    async with at_work(outbox) as work:
+        await work.waits.begun()
+        with work.worker.room(NOW) as claim:
+            assert claim is None
+
+
+async def test_has_no_room_once_it_was_stopped() -> None:
+    async with at_work(MemoryOutbox()) as work:
+        await work.waits.begun()
+        await work.stop()
+        with work.worker.room(NOW) as claim:
+            assert claim is None
 
 
 async def test_sends_at_once_when_notified() -> None:

@@ -1,0 +1,131 @@
+"""What does a mint write down, where, and who is told? The records of one mint and the ports it goes through.
+
+Knows neither the database nor the mails behind the ports.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
+from ca.keys import PrivateKey
+from ca.sealing import SealedSecret
+from directory.audit import AuditEvent
+from directory.callers import Gateway
+from directory.limits import Limit
+from directory.lookup import PublishedCertificate
+from directory.organization import Organization
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The claim to be the one live enrolment of an address."""
+
+    enrolment_id: str
+    organization_id: str
+    gateway_id: str
+    scope: str
+    mailbox: Mailbox
+    minted_at: datetime
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailClaim:
+    """Who has a mail in hand, and until when nobody else may take it up."""
+
+    worker: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRecord:
+    """What is committed beside the reservation."""
+
+    reservation: Reservation
+    certificate: PublishedCertificate
+    issuer_id: str
+    sealed_key: SealedSecret
+    sealed_password: SealedSecret
+    package_format: KeyPackageFormat
+    mail_id: str
+    message_id: str
+    give_up_at: datetime
+    """When the delivery of the key mail is given up and handed to a human."""
+    claim: MailClaim | None
+    """The key mail is in hand from the beginning; without a claim it waits in the outbox for one."""
+    event: AuditEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshEnrolment:
+    """A mint that is durable now, with what its key mail needs beside what was recorded."""
+
+    record: EnrolmentRecord
+    organization: Organization
+    chain: tuple[bytes, ...]
+    """DER of the issuing certificate, then of its issuers up to the root."""
+
+
+class MintTransaction(Protocol):
+    """One transaction of the store; everything in it is durable together, or never was."""
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Take the address' one live slot and charge the limits; expired enrolments give their slot up.
+
+        Raises:
+            SlotTaken: another enrolment is live; in another process it may have been made this moment.
+            LimitReached: one of the limits is used up; nothing was charged.
+        """
+        ...
+
+    def record(self, enrolment: EnrolmentRecord) -> None:
+        """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
+        ...
+
+
+class MintStore(Protocol):
+    """Where mints are committed."""
+
+    async def mint(self, work: Callable[[MintTransaction], Result]) -> Result:
+        """Run the work in one transaction and commit it durably; an exception rolls back.
+
+        The work may run in another thread, and a second time if the server closed the connection under the
+        first.
+
+        Raises:
+            StoreUnavailable: nothing was changed; or, if the connection broke in the very commit, everything.
+        """
+        ...
+
+    async def best_certificate(
+        self, address_key: str, asker: Gateway, now: datetime
+    ) -> PublishedCertificate | None:
+        """Return the best live certificate the gateway may see."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where fresh key pairs come from."""
+
+    def take(self) -> Future[PrivateKey]:
+        """Return the next fresh key, given to nobody else, as soon as there is one."""
+        ...
+
+
+class Postman(Protocol):
+    """Who sends the key mails."""
+
+    def room(self, now: datetime) -> AbstractContextManager[MailClaim | None]:
+        """Keep room for one more mail, so that it can be born claimed; None if it has to wait its turn."""
+        ...
+
+    def enrolled(self, enrolment: FreshEnrolment) -> None:
+        """Send what was claimed; look into the outbox for what was not. Called on the event loop."""
+        ...
