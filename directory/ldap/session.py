@@ -217,7 +217,7 @@ class Session:
 
         Whatever the client waits for ends first: some clients never notice that a connection was closed.
         """
-        if self._client.credential is None:
+        if self._client.credential is None or self._state is State.CLOSED:
             return []
         if gateway is not None:
             self._client.asker = gateway

@@ -222,3 +222,11 @@ def test_nobody_is_looked_after_who_is_not_logged_in(run: Run) -> None:
         assert directory.looks == 0
 
     run(test())
+
+
+def test_a_session_that_has_ended_says_nothing_more() -> None:
+    client = a_dialogue(Directory())
+    client.log_in()
+    client.carry_out(client.session.expire())
+
+    assert client.session.revised(None) == []
