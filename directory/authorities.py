@@ -3,7 +3,7 @@
 Knows neither where they come from nor which protocol shows them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -74,17 +74,24 @@ class AuthorityBoard:
 
     def __init__(self) -> None:
         self._authorities: tuple[PublishedAuthority, ...] = ()
-        self._crls: dict[str, PublishedCrl] = {}
+        self._certificates: Mapping[str, bytes] = {}
+        self._crls: Mapping[str, PublishedCrl] = {}
 
-    def show(self, authorities: Sequence[PublishedAuthority], crls: Sequence[PublishedCrl]) -> None:
-        """Show these from now on."""
+    def show(self, authorities: Mapping[str, PublishedAuthority], crls: Sequence[PublishedCrl]) -> None:
+        """Show these from now on; authorities by the identifier of the issuer."""
+        self._certificates = {issuer_id: one.certificate for issuer_id, one in authorities.items()}
         self._crls = {crl.issuer_id: crl for crl in crls}
-        if tuple(authorities) != self._authorities:  # whoever shows them asks for identity
-            self._authorities = tuple(authorities)
+        current = tuple(authorities.values())
+        if current != self._authorities:  # whoever shows them asks for identity
+            self._authorities = current
 
     def current(self) -> tuple[PublishedAuthority, ...]:
         """Return every authority; the same tuple as long as nothing has changed."""
         return self._authorities
+
+    async def issuer_certificates(self) -> Mapping[str, bytes]:
+        """Return the DER of every issuer by its identifier."""
+        return self._certificates
 
     def crl(self, issuer_id: str) -> PublishedCrl | None:
         """Return the issuer's CRL; None if there is none, or no such issuer."""

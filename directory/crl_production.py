@@ -202,12 +202,12 @@ class CrlProduction:
 
     async def _show(self, standings: Sequence[StandingIssuer]) -> None:
         crls = [await self._current(standing) for standing in standings]
-        authorities = [
-            PublishedAuthority(
+        authorities = {
+            standing.issuer_id: PublishedAuthority(
                 certificate=standing.certificate, is_root=standing.is_root, crl=crl.der if crl else None
             )
             for standing, crl in zip(standings, crls, strict=True)
-        ]
+        }
         self._board.show(authorities, [crl for crl in crls if crl is not None])
         self._valid = frozenset(one.issuer_id for one in standings if self._is_valid(one))
         self._without_crl = self._valid - {crl.issuer_id for crl in crls if crl is not None}

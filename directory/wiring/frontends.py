@@ -20,7 +20,6 @@ from directory.ldap.server import LdapServer
 from directory.lookup import Lookup
 from directory.relay import RelayDesk
 from directory.store.enrolments import SqlEnrolmentReader
-from directory.store.inspection import SqlStoreInspector
 from directory.store.relays import SqlRelayStore
 from directory.wiring import extracts
 from directory.wiring.addresses import FrontEnd
@@ -91,7 +90,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
             ),
             resender=installation.resender(parts.on_queued),
             enrolments=SqlEnrolmentReader(database),
-            issuers=SqlStoreInspector(database),
+            issuers=parts.published.board,
             crls=parts.published.board,
             readiness=_Readiness(installation, parts.published.production),
             metrics=parts.measuring.page,

@@ -251,7 +251,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         certificates={f"{4 - i:040x}": c.public_bytes(Encoding.DER) for i, c in enumerate(authority.chain)}
     )
     board = AuthorityBoard()
-    board.show([], [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
+    board.show({}, [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
     probe = Probe()
     services = HttpServices(
         answer=lookup.answer,

@@ -106,7 +106,7 @@ async def test_the_next_one_takes_its_place(
 ) -> None:
     before = await client.get(url(crl))
     after = a_published_crl(crl.issuer_id, crl.issuer_certificate, house.clock.now(), number=2)
-    house.board.show([], [after])
+    house.board.show({}, [after])
 
     response = await client.get(url(crl), headers={"If-None-Match": before.headers["ETag"]})
 
@@ -143,7 +143,7 @@ async def test_of_two_issuers_of_one_name_the_latest_crl_is_found(
 ) -> None:
     later = house.clock.now() + timedelta(hours=1)
     successor = a_published_crl("f" * 40, crl.issuer_certificate, later)
-    house.board.show([], [crl, successor])
+    house.board.show({}, [crl, successor])
 
     response = await client.get(f"/crls?iHash={quote(name_hash(crl.issuer_certificate))}")
 
