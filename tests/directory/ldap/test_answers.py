@@ -1,6 +1,6 @@
 import tracemalloc
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.address import Mailbox
-from directory.authorities import NO_AUTHORITIES, Authorities, AuthorityBoard, PublishedAuthority
+from directory.authorities import NO_AUTHORITIES, Authorities, PublishedAuthority
 from directory.callers import Anonymous, Asker
 from directory.ldap.answers import (
     LONGEST_ANSWER,
@@ -42,6 +42,16 @@ class Hearing:
 
     def __call__(self) -> bool:
         return self.is_current
+
+
+@dataclass
+class Published:
+    """Publishes what it is told to."""
+
+    authorities: tuple[PublishedAuthority, ...] = ()
+
+    def current(self) -> tuple[PublishedAuthority, ...]:
+        return self.authorities
 
 
 def a_cache(
@@ -286,15 +296,15 @@ def test_it_falls_silent_while_the_database_is_not_heard_and_speaks_again() -> N
 
 
 def test_other_authorities_make_it_forget_everything_once() -> None:
-    board = AuthorityBoard()
-    cache = a_cache(authorities=board)
-    keep(cache)
     authority = PublishedAuthority(certificate=b"issuing CA", is_root=False, crl=None)
-    board.show((authority,), ())
+    published = Published()
+    cache = a_cache(authorities=published)
+    keep(cache)
+    published.authorities = (authority,)
 
     assert not is_remembered(cache)
     keep(cache)
-    board.show((replace(authority, crl=b"CRL"),), ())
+    published.authorities = (replace(authority, crl=b"CRL"),)
     assert is_remembered(cache)
 
 
