@@ -41,7 +41,12 @@ bench: $(VENV)/.development ## Measure the numbers of the README and print them 
 	sh deploy/install-bench-tools.sh
 	$(BIN)/python -m bench
 
-faults: $(VENV)/.development ## The long runs: crashes, races, attacks and parsers with 10,000 examples each
+$(VENV)/.faults: requirements-faults.lock $(VENV)/.development
+	$(PIP) install --require-hashes --requirement requirements-faults.lock
+	@touch $@
+
+faults: $(VENV)/.faults ## The long runs: crashes, races, attacks, parsers with 10,000 examples each, a minute of fuzzing
+	$(BIN)/python -m tests.faults.fuzz_ldap 60
 	$(BIN)/pytest -q --long tests/faults tests/attacks tests/contracts/test_races.py tests/ca/test_address.py tests/directory/ldap
 
 interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, NSS, GnuPG, Java
@@ -57,6 +62,7 @@ lock: $(BIN)/python ## Pin every dependency anew, with hashes
 	$(PIP) install 'uv~=0.13'
 	$(UV_COMPILE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
 	$(UV_COMPILE) --group pyproject.toml:dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_COMPILE) --group pyproject.toml:faults --output-file requirements-faults.lock
 
 format: $(VENV)/.development ## Format the code
 	$(BIN)/ruff format .
