@@ -44,7 +44,10 @@ def reserve(host: str, port: int) -> socket.socket:
     # Whoever shares his port with workers would share it with ours as well, and get half of the clients.
     if port:
         take(host, port).close()
-    return _bound(host, port, Sharing.WORKERS)
+    reserved = _bound(host, port, Sharing.WORKERS)
+    # As long as both have this option, another could listen beside a socket that does not listen itself.
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return reserved
 
 
 def _bound(host: str, port: int, sharing: Sharing) -> socket.socket:

@@ -70,9 +70,11 @@ def test_workers_share_what_is_reserved_for_them(stack: ExitStack) -> None:
     assert not refused(port)
 
 
-def test_what_is_reserved_for_workers_nobody_takes_alone(stack: ExitStack) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_reserved_for_workers_nobody_takes_alone(stack: ExitStack, workers: int) -> None:
     port = port_of(stack.enter_context(reserve(HOST, 0)))
-    stack.enter_context(take(HOST, port, Sharing.WORKERS))
+    for _ in range(workers):
+        stack.enter_context(take(HOST, port, Sharing.WORKERS))
 
     with pytest.raises(OSError, match="in use"):
         take(HOST, port)
