@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.directory.cli.workplace import Workplace
 
 ENDS_WITHIN_SECONDS = 60
+NAMES = ("http port", "ldap port", "ldaps port", "encrypted TLS key", "workers on SQLite")
 QUICK = {
     "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
     "PUSHPKI_CA__KEY_POOL_SIZE": "1",
@@ -34,12 +36,15 @@ class Obstacle:
     """What keeps the service from starting, and what must be said about it."""
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     named: tuple[str, ...]
 
 
-def start(workplace: Workplace, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+def start(
+    workplace: Workplace, variables: Mapping[str, str], arguments: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "directory", "serve", "--config", str(workplace.config)],
+        [sys.executable, "-m", "directory", "serve", "--config", str(workplace.config), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -83,20 +88,28 @@ def obstacles(
             variables={"PUSHPKI_TLS__KEY": str(folder / "encrypted.key")},
             named=("tls.certificate", "encrypted.key", "unencrypted PEM key"),
         ),
+        "workers on SQLite": Obstacle(
+            arguments=("--workers", "2"), named=("--workers", "not by 2", "move to PostgreSQL")
+        ),
     }
 
 
 @pytest.fixture(scope="module")
+def attempts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which every attempt to start has a copy of its own."""
+    return tmp_path_factory.mktemp("attempts")
+
+
+@pytest.fixture(scope="module")
 def ended(
-    template: Workplace, obstacles: dict[str, Obstacle], tmp_path_factory: pytest.TempPathFactory
+    template: Workplace, obstacles: dict[str, Obstacle], attempts: Path
 ) -> dict[str, tuple[int, str, str]]:
     """How the service ended before each obstacle: exit code, output, errors. All of them at once."""
-    folder = tmp_path_factory.mktemp("ended")
     processes = {}
     for name, obstacle in obstacles.items():
-        shutil.copytree(template.folder, folder / name)
-        copy = Workplace(config=folder / name / template.config.name)
-        processes[name] = start(copy, obstacle.variables)
+        shutil.copytree(template.folder, attempts / name)
+        copy = Workplace(config=attempts / name / template.config.name)
+        processes[name] = start(copy, obstacle.variables, obstacle.arguments)
     results = {}
     for name, process in processes.items():
         out, err = process.communicate(timeout=ENDS_WITHIN_SECONDS)
@@ -104,7 +117,7 @@ def ended(
     return results
 
 
-@pytest.mark.parametrize("name", ["http port", "ldap port", "ldaps port", "encrypted TLS key"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_keeps_it_from_starting_is_one_line(
     ended: dict[str, tuple[int, str, str]], obstacles: dict[str, Obstacle], name: str
 ) -> None:
@@ -114,6 +127,29 @@ def test_what_keeps_it_from_starting_is_one_line(
     (line,) = [line for line in err.splitlines() if line.startswith("pushpki: ")]
     assert "Traceback" not in err
     assert [word for word in obstacles[name].named if word not in line] == []
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_that_did_not_start_is_not_on_record_as_started(attempts: Path, name: str) -> None:
+    connection = sqlite3.connect(attempts / name / "pushpki.sqlite3")
+    with closing(connection):
+        kinds = connection.execute("SELECT kind FROM audit_events WHERE kind LIKE 'service.%'").fetchall()
+
+    assert kinds == [("service.initialized",)]
+
+
+def test_a_second_service_of_the_same_name_does_not_start(workplace: Workplace) -> None:
+    with start(workplace, {}) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline()
+        with start(workplace, {}) as second:
+            _, err = second.communicate(timeout=ENDS_WITHIN_SECONDS)
+        first.terminate()
+        assert first.wait(timeout=ENDS_WITHIN_SECONDS) == 0
+
+    assert second.returncode == 78
+    assert "service.node: a service of the name 'node-1' is running on this database" in err
 
 
 def test_a_second_service_started_by_mistake_leaves_the_mails_of_the_first_alone(
