@@ -35,6 +35,7 @@ from directory.ldap.codes import ResultCode
 from directory.ldap.results import CANCELLED
 from directory.ldap.service import Service
 from directory.ldap.session import State
+from directory.ldap.underway import LookupsUnderWay
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,17 +53,6 @@ class Handshake(Enum):
     NONE = "none"
     COMING = "coming"  # accepted; octets that come now are in clear, and end the session
     UNDER_WAY = "under way"  # the event loop has put TLS between the socket and this connection
-
-
-class _Lookup:
-    """A lookup under way: its task, and when somebody has to look after it."""
-
-    __slots__ = ("deadline", "is_late", "task")
-
-    def __init__(self, task: asyncio.Task[None], deadline: float) -> None:
-        self.task = task
-        self.deadline = deadline
-        self.is_late = False
 
 
 class Connection(asyncio.Protocol):
@@ -86,6 +76,7 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_transport",
         "_unread_since",
+        "_wakes_at",
     )
 
     def __init__(self, service: Service, listener: Listener, peer_address: str) -> None:
@@ -102,13 +93,15 @@ class Connection(asyncio.Protocol):
         self._handshake = Handshake.NONE
         self._early = b""
         """What came under TLS before the event loop handed the TLS transport over."""
-        self._lookups: dict[Operation, _Lookup] = {}
+        self._lookups = LookupsUnderWay(self._settings.lookup_ceiling)
         self._active_at = self._loop.time()
         self._message_due: tuple[float, int] | None = None
         """When the message that has begun must be complete, and how many came before it."""
         self._unread_since: float | None = None
         """Since when the client leaves unread what it is sent."""
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = inf
+        """When the timer fires; uvloop's does not always tell."""
 
     @property
     def peer_address(self) -> str:
@@ -140,7 +133,7 @@ class Connection(asyncio.Protocol):
         del exc
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._wakes_at = None, inf
         self._unread_since = self._message_due = None
         self._session.lost()
         self._come_back(self._loop.time())
@@ -239,7 +232,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_lookup(self, operation: Operation) -> None:
         deadline = self._active_at + operation.seconds
-        self._lookups[operation] = _Lookup(self._service.start(self._look_up(operation)), deadline)
+        self._lookups.begin(operation, self._service.start(self._look_up(operation)), deadline)
         self._look_again_by(deadline)
 
     async def _look_up(self, operation: Operation) -> None:
@@ -247,7 +240,7 @@ class Connection(asyncio.Protocol):
         try:
             outcomes = await self._service.outcomes(operation.plan.questions)
         finally:
-            del self._lookups[operation]
+            self._lookups.end(operation)
             self._drive(self._session.looked_up, operation, outcomes)
 
     async def _authenticate(self, action: Authenticate | AuthenticateCertificate) -> None:
@@ -330,29 +323,29 @@ class Connection(asyncio.Protocol):
 
     def _look_again_by(self, moment: float) -> None:
         """Let the timer fire at that moment at the latest."""
+        if self._wakes_at <= moment:
+            return
         if self._timer is not None:
-            if self._timer.when() <= moment:
-                return
             self._timer.cancel()
+        self._wakes_at = moment
         self._timer = self._loop.call_at(moment, self._look_at_time)
 
     def _look_at_time(self) -> None:
         """Do what is due, and come back when the next thing may be."""
-        self._timer = None
+        self._timer, self._wakes_at = None, inf
         now = self._loop.time()
         if self._unread_since is not None and now >= self._unread_since + self._settings.write:
             self.abort()
             return
-        for operation, lookup in tuple(self._lookups.items()):
-            if lookup.deadline <= now:
-                self._give_up(operation, lookup, now)
+        for operation in self._lookups.late_at(now):
+            self._drive(self._session.late, operation)
         self._check_message(now)
         self._check_idle(now)
         self._come_back(now)
 
     def _come_back(self, now: float) -> None:
         """Let the timer fire when the next thing may be due, if there is any."""
-        due = [lookup.deadline for lookup in self._lookups.values()]
+        due = [self._lookups.next_deadline]
         if self._unread_since is not None:
             due.append(self._unread_since + self._settings.write)
         if self._message_due is not None:
@@ -361,18 +354,8 @@ class Connection(asyncio.Protocol):
             quiet_until = self._active_at + self._session.longest_quiet
             # Looked at no later than a login of now would end if it were taken back.
             due.append(min(quiet_until if quiet_until > now else inf, now + self._settings.idle))
-        if due and (earliest := min(due)) < inf:
+        if (earliest := min(due)) < inf:
             self._look_again_by(earliest)
-
-    def _give_up(self, operation: Operation, lookup: _Lookup, now: float) -> None:
-        """Answer without the lookup; should it still not end, cancel it."""
-        if lookup.is_late:
-            lookup.task.cancel()
-            lookup.deadline = inf
-            return
-        lookup.is_late = True
-        lookup.deadline = now + self._settings.lookup_ceiling
-        self._drive(self._session.late, operation)
 
     def _check_idle(self, now: float) -> None:
         session = self._session
