@@ -69,3 +69,13 @@ def call(
     finally:
         connection.close()
     return response.status, json.loads(content)
+
+
+def metrics_page(running: Running) -> str:
+    """Return what a monitor of the operator reads."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.ports["http"], timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()

@@ -28,9 +28,9 @@ from directory.store.opening import open_database
 from directory.store.tables import metadata
 from directory.wiring.installation import ca_key_identity, open_installation
 from tests.databases import Databases
-from tests.gateways import call, look_up
+from tests.gateways import call, look_up, metrics_page
 from tests.postbox import postbox
-from tests.service import Installed, install, serving, succeed
+from tests.service import GATEWAY, Installed, install, serving, succeed
 
 TALKATIVE = {
     "PUSHPKI_SERVICE__LOG_LEVEL": "debug",
@@ -83,6 +83,7 @@ def evidence(
             call(running, "POST", reveal, token=agent, body={})
             call(running, "POST", reveal, token=installed.gateway_token, body={})
             call(running, "GET", f"/certificates?email={address}&access_token={agent}", token="x" * 40)
+            found.written["metrics"] = metrics_page(running).encode()
         succeed("master-key", "rotate", "--yes", "--config", str(installed.config))
         assert succeed("verify", "--config", str(installed.config)) == {"violations": []}
         found.written |= {f"mail {number}": raw for number, raw in enumerate(mail.raw)}
@@ -212,6 +213,14 @@ def test_the_search_finds_what_is_there(evidence: Evidence) -> None:
 def encodings_of(secret: bytes) -> Iterator[bytes]:
     yield from (secret.hex().encode(), secret.hex().upper().encode())
     yield from (base64.b64encode(b"p" * shift + secret + b"s" * 7) for shift in range(3))
+
+
+def test_the_metrics_tell_neither_addresses_nor_names(evidence: Evidence) -> None:
+    page = evidence.written["metrics"]
+
+    assert b'pushpki_lookups_total{front_end="ldap",outcome="minted",reason=""} 1.0' in page
+    told = (*evidence.addresses, "example.com", "hospital", GATEWAY)
+    assert [word for word in told if word.encode() in page] == []
 
 
 def test_the_log_tells_no_address(evidence: Evidence) -> None:

@@ -1,6 +1,5 @@
 """Several workers as one service on PostgreSQL: they mint once, die alone, and leave nobody behind."""
 
-import http.client
 import os
 import re
 import select
@@ -12,13 +11,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 
 import pytest
 from ldap3.core.exceptions import LDAPException
 
 from tests.databases import Databases
-from tests.gateways import call, look_up
+from tests.gateways import call, look_up, metrics_page
 from tests.postbox import Postbox, postbox
 from tests.service import Installed, Running, install, serving, succeed
 
@@ -86,11 +85,8 @@ def post_lookup(running: Running, address: str) -> tuple[int, dict[str, object]]
 
 def metrics_of(running: Running) -> dict[str, float]:
     """Return what is measured, by name and labels as they are written."""
-    connection = http.client.HTTPConnection("127.0.0.1", running.ports["http"], timeout=WITHIN_SECONDS)
-    with closing(connection), suppress(OSError):  # it went to a worker that was just killed
-        connection.request("GET", "/metrics")
-        page = connection.getresponse().read().decode()
-        lines = [line for line in page.splitlines() if not line.startswith("#")]
+    with suppress(OSError):  # it went to a worker that was just killed
+        lines = [line for line in metrics_page(running).splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
     return {}
 
