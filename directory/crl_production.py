@@ -105,7 +105,7 @@ class CrlProduction:
                 await self._make(standing, occasion)
             except CaError as error:
                 failed[standing.issuer_id] = error
-                logger.error("issuer %s could not make its CRL: %s", standing.issuer_id, error)  # noqa: TRY400 - errors of ours say it all
+                self._say(logging.ERROR, "issuer %s could not make its CRL: %s", standing.issuer_id, error)
         await self._show(await self._store.issuers() if occasions else standings)
         return failed
 
@@ -247,8 +247,8 @@ class CrlProduction:
                     logging.WARNING, "the CRL of issuer %s ends soon, and has no successor", crl.issuer_id
                 )
 
-    def _say(self, level: int, text: str, issuer_id: str) -> None:
-        now, what = self._clock.now(), text % issuer_id
+    def _say(self, level: int, text: str, issuer_id: str, *more: object) -> None:
+        now, what = self._clock.now(), text % (issuer_id, *more)
         if (last := self._reminded.get(what)) is None or now - last >= _REMINDERS_APART:
             self._reminded[what] = now
-            logger.log(level, text, issuer_id)
+            logger.log(level, text, issuer_id, *more)

@@ -72,7 +72,7 @@ class CrlStore(Protocol):
     """Keeps the CRLs, and knows what they must list."""
 
     async def issuers(self) -> Sequence[StandingIssuer]:
-        """Return every issuer, as of one moment."""
+        """Return every issuer."""
         ...
 
     async def revoked(self, issuer_id: str, covers_from: datetime) -> Sequence[RevokedCertificate]:

@@ -3,9 +3,13 @@
 The revoked certificates are read a page at a time, along an index that holds nothing else: each statement is
 short however many there are. Pages see different moments; a certificate that is revoked meanwhile may be
 missing, and is then counted, but not listed: the next CRL is due at once.
+
+What is revoked is counted again only when something was taken away since (`directory_state`, which triggers
+write): a look every few seconds costs one small statement, however much is revoked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +22,7 @@ from directory.crls import CrlRecord, StandingIssuer, StoredCrl
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import AnyRow, sealed
-from directory.store.tables import certificates, crls, issuers
+from directory.store.tables import certificates, crls, directory_state, issuers
 
 KEPT = 3
 """How many CRLs of each issuer are kept: the current one, and a few to compare it with."""
@@ -32,17 +36,7 @@ _LATEST_NUMBER = (
     .correlate(issuers)
     .scalar_subquery()
 )
-_REVOKED = (
-    select(func.count())
-    .select_from(certificates)
-    .where(
-        certificates.c.issuer_id == issuers.c.id,
-        certificates.c.revoked_at.is_not(None),
-        certificates.c.not_after >= crls.c.covers_from,
-    )
-    .correlate(issuers, crls)
-    .scalar_subquery()
-)
+_LATEST_CRL = and_(crls.c.issuer_id == issuers.c.id, crls.c.number == _LATEST_NUMBER)
 _RECORD = (crls.c.number, crls.c.this_update, crls.c.next_update, crls.c.covers_from, crls.c.entries)
 _STANDINGS = (
     select(
@@ -53,12 +47,24 @@ _STANDINGS = (
         issuers.c.key_wrapped_key,
         issuers.c.key_ciphertext,
         *_RECORD,
-        _REVOKED.label("revoked"),
+        select(directory_state.c.generation).scalar_subquery().label("generation"),
     )
-    .join_from(
-        issuers, crls, and_(crls.c.issuer_id == issuers.c.id, crls.c.number == _LATEST_NUMBER), isouter=True
-    )
+    .join_from(issuers, crls, _LATEST_CRL, isouter=True)
     .order_by(issuers.c.created_at, issuers.c.id)
+)
+_COUNTS = (
+    select(issuers.c.id, func.count(certificates.c.serial).label("revoked"))
+    .join_from(issuers, crls, _LATEST_CRL)
+    .join(
+        certificates,
+        and_(
+            certificates.c.issuer_id == issuers.c.id,
+            certificates.c.revoked_at.is_not(None),
+            certificates.c.not_after >= crls.c.covers_from,
+        ),
+        isouter=True,
+    )
+    .group_by(issuers.c.id)
 )
 _THIS_ISSUER = crls.c.issuer_id == bindparam("of_issuer")
 _LATEST = (
@@ -84,15 +90,30 @@ _LATEST_KEPT = (
 _FORGET = delete(crls).where(_THIS_ISSUER, crls.c.number.not_in(_LATEST_KEPT))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """How much was revoked, of each issuer, at a moment."""
+
+    moment: tuple[tuple[str, int | None, int | None], ...]
+    """Each issuer, the number of its latest CRL, and the generation of the directory."""
+    revoked: Mapping[str, int]
+
+
 class SqlCrlReader:
     """Knows the CRLs, and what they must list."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counted: _Counted | None = None
 
     async def issuers(self) -> Sequence[StandingIssuer]:
-        """Return every issuer, the oldest first, as of one moment."""
-        return await self._database.read(_standings)
+        """Return every issuer, the oldest first."""
+        rows = await self._database.read(_standings)
+        # Counted after the generation was read: what is taken away meanwhile makes another one.
+        moment = tuple((row.id, row.number, row.generation) for row in rows)
+        if self._counted is None or self._counted.moment != moment:
+            self._counted = _Counted(moment=moment, revoked=await self._database.read(_counts))
+        return [_standing(row, self._counted.revoked.get(row.id, 0)) for row in rows]
 
     async def revoked(self, issuer_id: str, covers_from: datetime) -> Sequence[RevokedCertificate]:
         """Return the issuer's revoked certificates that had not expired at that moment."""
@@ -124,18 +145,23 @@ class SqlCrlStore(SqlCrlReader):
         )
 
 
-def _standings(connection: Connection) -> list[StandingIssuer]:
-    return [
-        StandingIssuer(
-            issuer_id=row.id,
-            certificate=row.der,
-            is_root=row.purpose == Purpose.ROOT_CA,
-            sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
-            latest=None if row.number is None else _record(row),
-            revoked=row.revoked,
-        )
-        for row in connection.execute(_STANDINGS)
-    ]
+def _standings(connection: Connection) -> list[AnyRow]:
+    return list(connection.execute(_STANDINGS))
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    return {row.id: row.revoked for row in connection.execute(_COUNTS)}
+
+
+def _standing(row: AnyRow, revoked: int) -> StandingIssuer:
+    return StandingIssuer(
+        issuer_id=row.id,
+        certificate=row.der,
+        is_root=row.purpose == Purpose.ROOT_CA,
+        sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        latest=None if row.number is None else _record(row),
+        revoked=revoked,
+    )
 
 
 def _record(row: AnyRow) -> CrlRecord:

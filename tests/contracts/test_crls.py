@@ -194,6 +194,30 @@ async def test_counts_what_was_revoked_since_the_latest(database: Database, crl_
     assert (before, (await standing(crl_store)).revoked) == (0, 1)
 
 
+async def test_counts_again_only_when_something_was_taken_away(
+    store: Store, crl_store: SqlCrlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    counts = crls_module._counts
+
+    def counting(connection: Connection) -> dict[str, int]:
+        counted.append(connection)
+        return counts(connection)
+
+    monkeypatch.setattr(crls_module, "_counts", counting)
+    await mint(store.database)
+    for _ in range(3):
+        await crl_store.issuers()
+    before = len(counted)
+    await publish(crl_store, a_crl())
+    await revoke_anna(store.database)
+    for _ in range(3):
+        await crl_store.issuers()
+
+    assert (before, len(counted)) == (1, 2)
+    assert (await standing(crl_store)).revoked == 1
+
+
 async def test_a_withdrawn_certificate_is_not_revoked(store: Store, crl_store: SqlCrlStore) -> None:
     await mint(store.database)
     await store.database.write(

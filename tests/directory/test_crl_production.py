@@ -326,8 +326,9 @@ async def test_it_does_not_while_the_crl_of_another_day_still_holds(
 
 
 async def test_an_issuer_that_fails_does_not_keep_the_others_from_theirs(
-    node: Node, store: Store, authority: Authority
+    node: Node, store: Store, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.ERROR)
     values = {"key_ciphertext": b"junk"}
     of_root = issuers.c.id == authority.root.key_id
     await store.database.write(
@@ -335,7 +336,10 @@ async def test_an_issuer_that_fails_does_not_keep_the_others_from_theirs(
     )
 
     failed = await node.production.refresh()
+    assert await node.production.refresh() is not failed
 
+    (said,) = caplog.records
+    assert said.message.startswith(f"issuer {authority.root.key_id} could not make its CRL: ")
     assert list(failed) == [authority.root.key_id]
     assert isinstance(failed[authority.root.key_id], SealBroken)
     assert [crl.issuer_id for crl in node.board.crls()] == [authority.issuer.key_id]
