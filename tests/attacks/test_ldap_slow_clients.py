@@ -11,9 +11,9 @@ from directory.ldap.connection import Listener
 from directory.ldap.settings import LdapSettings
 from directory.lookup import Answer, Found, Question
 from tests.directory.ldap.fixtures import Run
-from tests.directory.ldap.memory import Directory, a_published_certificate
+from tests.directory.ldap.memory import BIND_NAME, TOKEN, Directory, a_published_certificate
 from tests.directory.ldap.network import HOST, Serving, Tls, client_of, serving
-from tests.directory.ldap.wire import extended, search
+from tests.directory.ldap.wire import bind, extended, search
 
 SHORT = replace(LdapSettings(), handshake=0.3, idle=0.1, write=0.1)
 
@@ -88,6 +88,55 @@ def test_a_message_that_comes_octet_by_octet_does_not_keep_the_connection_alive(
                     break
             assert await ending == []
             assert asyncio.get_running_loop().time() - began < 1
+
+    run(test())
+
+
+def test_the_rest_of_a_message_is_not_waited_for_for_ever_by_a_gateway_either(run: Run) -> None:
+    async def test() -> None:
+        patient = replace(LdapSettings(), idle=60, idle_gateway=60, message=0.1)
+        async with serving(Directory(), settings=patient) as served, client_of(served) as client:
+            await client.send(bind(BIND_NAME, TOKEN))
+            assert (await client.result()).code is ResultCode.SUCCESS
+            await client.send(search()[:-1])
+            assert await client.rest() == []
+
+    run(test())
+
+
+def test_messages_that_are_completed_keep_the_connection_alive(run: Run) -> None:
+    async def test() -> None:
+        brief = replace(LdapSettings(), message=0.1)
+        async with serving(Directory(), settings=brief) as served, client_of(served) as client:
+            # Each segment holds the end of one message and the beginning of the next.
+            clock = asyncio.get_running_loop()
+            end, number, rest = clock.time() + 0.3, 0, b""
+            while clock.time() < end:
+                number = number % 100 + 1
+                pdu = extended(WHO_AM_I, message_id=number)
+                await client.send(rest + pdu[:10])
+                if rest:
+                    assert (await client.result()).code is ResultCode.SUCCESS
+                rest = pdu[10:]
+            await client.send(rest)
+            assert (await client.result()).message_id == number
+
+    run(test())
+
+
+def test_gateways_keep_their_connections_longer_than_strangers(run: Run) -> None:
+    async def test() -> None:
+        settings = replace(LdapSettings(), idle=0.05, idle_gateway=60)
+        async with (
+            serving(Directory(), settings=settings) as served,
+            client_of(served) as gateway,
+            client_of(served) as stranger,
+        ):
+            await gateway.send(bind(BIND_NAME, TOKEN))
+            assert (await gateway.result()).code is ResultCode.SUCCESS
+            assert await stranger.rest() == []
+            await gateway.send(extended(WHO_AM_I, message_id=2))
+            assert (await gateway.result()).value == f"dn:{BIND_NAME}".encode()
 
     run(test())
 
