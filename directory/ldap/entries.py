@@ -40,11 +40,8 @@ class Entry:
     def written(self, selection: Selection) -> bytes:
         """Write the entry's SearchResultEntry, without its envelope (RFC 4511 section 4.5.2)."""
         written = [
-            sequence(
-                selection.written_name(attribute), _NO_VALUES if selection.types_only else _write(values)
-            )
-            for attribute, values in self.attributes.items()
-            if selection.includes(attribute)
+            sequence(name, _NO_VALUES if selection.types_only else _write(self.attributes[attribute]))
+            for attribute, name in selection.shown(self.attributes)
         ]
         return sequence(octet_string(self.name), sequence(*written), tag=ResponseTag.SEARCH_ENTRY)
 

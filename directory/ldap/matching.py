@@ -7,9 +7,10 @@ Undefined, never an error; an entry is returned only where the whole filter is T
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
-from directory.ldap.attributes import MAIL, AttributeType, MatchingRule, attribute_type
+from directory.ldap.attributes import MAIL, OBJECT_CLASS, AttributeType, MatchingRule, attribute_type
 from directory.ldap.entries import Entry
 from directory.ldap.errors import NameRefused
 from directory.ldap.filters import (
@@ -72,6 +73,8 @@ def has_value(entry: Entry, description: str, value: bytes, extra: tuple[bytes, 
     asserted = _comparable(attribute, value)
     if asserted is None:
         return Truth.UNDEFINED
+    if attribute is OBJECT_CLASS:
+        return _truth(any(_held_object_class(item) == asserted for item in held))
     return _truth(any(_comparable(attribute, item) == asserted for item in held))
 
 
@@ -144,6 +147,10 @@ def _object_identifier_key(value: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return text if text[:1].isdigit() else object_class_oid(text)
+
+
+_held_object_class = lru_cache(maxsize=64)(_object_identifier_key)
+"""What entries hold is of a few, always the same; what clients assert may be anything."""
 
 
 def _name_key(value: bytes) -> Hashable | None:

@@ -195,6 +195,8 @@ def _spelling(addressee: Addressee, answer: Found | Minted) -> Addressee:
 def _further(answer: Found | Minted) -> Values:
     """Return all certificates but the best, each once: the values of an attribute differ (RFC 4512 2.3)."""
     further = answer.further if isinstance(answer, Found) else ()
+    if not further:
+        return ()
     certificates = dict.fromkeys(each.der for each in further)
     certificates.pop(answer.certificate.der, None)
     return tuple(certificates)

@@ -9,7 +9,7 @@ from directory.ldap.attributes import MAIL, attribute_type
 from directory.ldap.codes import ResponseTag, ResultCode
 from directory.ldap.entries import Entry
 from directory.ldap.errors import NameRefused
-from directory.ldap.filters import Equality, Filter
+from directory.ldap.filters import And, Equality, Filter, Or
 from directory.ldap.matching import Truth, matches
 from directory.ldap.names import parse_name
 from directory.ldap.questions import Asked, Shape, asked_by
@@ -152,9 +152,19 @@ def _could_match(condition: Filter, tree: Tree, addressee: Addressee) -> bool:
 
 def _fixed(condition: Filter, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return the fixed entries that match; none has a mail address, so most searches need not look."""
-    if isinstance(condition, Equality) and attribute_type(condition.attribute) is MAIL:
-        return ()
-    return tuple(_matching(condition, entries))
+    return () if _needs_mail(condition) else tuple(_matching(condition, entries))
+
+
+def _needs_mail(condition: Filter) -> bool:
+    match condition:
+        case Equality():
+            return attribute_type(condition.attribute) is MAIL
+        case And():
+            return any(map(_needs_mail, condition.filters))
+        case Or():
+            return all(map(_needs_mail, condition.filters))
+        case _:
+            return False
 
 
 def _matching(condition: Filter, entries: Iterable[Entry]) -> list[Entry]:

@@ -3,7 +3,7 @@
 An attribute is included once, however often and in however many spellings it was asked for. Knows no entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,9 +80,15 @@ class Selection:
             return False
         return self.all_user if attribute.usage is Usage.USER else self.all_operational
 
-    def written_name(self, attribute: AttributeType) -> bytes:
-        """Return the name under which the attribute is returned, in BER."""
-        return self.named.get(attribute) or self.names[attribute]
+    def shown(self, attributes: Collection[AttributeType]) -> list[tuple[AttributeType, bytes]]:
+        """Return which of an entry's attributes are returned, each with its name in BER."""
+        if not self.all_user and not self.all_operational:
+            return [(attribute, name) for attribute, name in self.named.items() if attribute in attributes]
+        return [
+            (attribute, self.named.get(attribute) or self.names[attribute])
+            for attribute in attributes
+            if self.includes(attribute)
+        ]
 
     @property
     def shows_certificates(self) -> bool:

@@ -49,6 +49,7 @@ def test_includes_what_was_asked_for(requested: tuple[str, ...], included: set[A
     asked = selection(*requested)
 
     assert {attribute for attribute in EVERYTHING if asked.includes(attribute)} == included
+    assert {attribute for attribute, _ in asked.shown(EVERYTHING)} == included
 
 
 @pytest.mark.parametrize("requested", [(), ("*",), ("usercertificate;binary",), ("cn", "2.5.4.36")])
@@ -90,7 +91,9 @@ def test_the_package_is_for_those_who_ask_for_it_by_name(requested: tuple[str, .
 def test_the_package_is_named_in_the_form_that_was_asked_for_first(
     requested: tuple[str, ...], name: str
 ) -> None:
-    assert selection(*requested).written_name(USER_SMIME_CERTIFICATE) == octet_string(name)
+    assert selection(*requested).shown([CN, USER_SMIME_CERTIFICATE]) == [
+        (USER_SMIME_CERTIFICATE, octet_string(name))
+    ]
 
 
 def test_where_the_package_is_off_there_is_no_such_attribute() -> None:
@@ -110,4 +113,4 @@ def test_one_switch_decides_how_certificates_are_named(
 ) -> None:
     asked = selection(*requested, presentation=Presentation(names=names))
 
-    assert asked.written_name(USER_CERTIFICATE) == octet_string(name)
+    assert asked.shown([USER_CERTIFICATE]) == [(USER_CERTIFICATE, octet_string(name))]
