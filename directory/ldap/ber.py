@@ -1,19 +1,7 @@
 """How are values written as octets? The subset of BER that RFC 4511 section 5.1 allows, read within bounds.
 
-Reading is strict except where clients in the field are known, or likely, to differ; line by line:
-
-    | point                               | RFC 4511 5.1 / X.690  | here                                 |
-    |-------------------------------------|-----------------------|--------------------------------------|
-    | length of indefinite form (80)      | forbidden             | refused                              |
-    | length with more octets than needed | allowed               | accepted up to 4 (84 00 00 00 05)    |
-    | length of 5 and more octets         | allowed               | refused: nothing is ever that long   |
-    | constructed OCTET STRING (24)       | forbidden             | refused                              |
-    | BOOLEAN TRUE other than FF          | forbidden             | accepted: any octet but 00 is TRUE   |
-    | INTEGER with superfluous octets     | forbidden (X.690 8.3) | accepted up to 4 octets              |
-    | INTEGER of 5 and more octets        | beyond every range    | refused                              |
-    | tag numbers above 30 (1F, 3F, ...)  | none in LDAP          | refused                              |
-    | default value written out           | forbidden             | accepted                             |
-    | unknown trailing SEQUENCE members   | to be ignored         | ignored, if well-formed              |
+Reading is strict except where clients in the field are known, or likely, to differ: every such point stands in
+the table "What the decoder forgives" of `docs/ldap-conformance.md`, and in `tests/directory/ldap/test_ber.py`.
 
 Knows nothing of messages. A reader never recurses, never copies more than it is asked for, and never looks
 beyond the element it was given.

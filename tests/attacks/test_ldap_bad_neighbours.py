@@ -1,6 +1,9 @@
 """A bad message costs only its own connection."""
 
 import asyncio
+from contextlib import suppress
+
+import pytest
 
 from directory.ldap.codes import ResultCode
 from tests.directory.ldap.fixtures import Run
@@ -21,14 +24,15 @@ BAD = [
 
 async def disturb(serving: Serving) -> None:
     for octets in BAD:
-        async with client_of(serving) as attacker:
+        await disturb_once(serving, octets)
+
+
+async def disturb_once(serving: Serving, octets: bytes) -> None:
+    async with client_of(serving) as attacker:
+        with suppress(ConnectionError):
             await attacker.send(octets)
             attacker.send_no_more()
-            try:
-                received = await attacker.rest()
-            except ConnectionError:
-                continue
-            assert len(received) <= 1
+            assert len(await attacker.rest()) <= 1
 
 
 async def use(client: Client, rounds: int) -> int:
@@ -53,3 +57,24 @@ def test_good_connections_lose_nothing(run: Run) -> None:
         assert answered == [50] * 20
 
     run(test())
+
+
+def test_five_hundred_good_connections_lose_nothing_to_a_bad_one_time_and_again(
+    request: pytest.FixtureRequest,
+) -> None:
+    rounds = 1000 if request.config.getoption("--long") else 3
+    good = 500 if request.config.getoption("--long") else 50
+
+    async def test() -> None:
+        async with serving(Directory()) as served:
+            clients = [await Client.connect(served.port) for _ in range(good)]
+            answered = 0
+            for number in range(rounds):
+                disturbing = asyncio.create_task(disturb_once(served, BAD[number % len(BAD)]))
+                answered += sum(await asyncio.gather(*(use(client, 1) for client in clients)))
+                await disturbing
+            for client in clients:
+                await client.close()
+        assert answered == good * rounds
+
+    asyncio.run(test())
