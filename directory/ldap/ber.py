@@ -1,7 +1,7 @@
 """How are values written as octets? The subset of BER that RFC 4511 section 5.1 allows, read within bounds.
 
-Reading is strict except where clients in the field are known, or likely, to differ: every such point stands in
-the table "What the decoder forgives" of `docs/ldap-conformance.md`, and in `tests/directory/ldap/test_ber.py`.
+Reading is strict except where clients in the field are known, or likely, to differ: every such point stands
+in the table "What the decoder forgives" of `docs/ldap-conformance.md`.
 
 Knows nothing of messages. A reader never recurses, never copies more than it is asked for, and never looks
 beyond the element it was given.
