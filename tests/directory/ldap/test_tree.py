@@ -4,13 +4,12 @@ import pytest
 
 from directory.errors import ConfigurationRefused
 from directory.ldap.attributes import SUPPORTED_SASL_MECHANISMS
-from directory.ldap.codes import START_TLS, SearchScope
+from directory.ldap.codes import SearchScope
 from directory.ldap.names import parse_name
-from directory.ldap.responses import write_entry
-from directory.ldap.selection import Selection
-from directory.ldap.settings import StartTls
+from directory.ldap.settings import Presentation, SmimeForm, StartTls
 from directory.ldap.tree import Covered, NoSuchObject, OneRecipient, Recipients, Tree
-from tests.directory.ldap.wire import ReadEntry, responses
+from tests.builders import Authority
+from tests.directory.ldap.authorities import published
 
 BASE, ONE, SUBTREE = SearchScope
 SUFFIX = "dc=example,dc=com"
@@ -113,30 +112,7 @@ def test_a_gateways_name_is_found_again() -> None:
     assert subject.gateway_named(parse_name(subject.gateway_name("mail relay, 2"))) == "mail relay, 2"
 
 
-def root(start_tls: StartTls) -> ReadEntry:
-    extent = tree(start_tls=start_tls).extent(parse_name(""), BASE)
-    assert isinstance(extent, Covered)
-    (entry,) = extent.fixed
-    (read,) = responses(write_entry(1, entry.written(Selection.of(("*", "+"), types_only=False))))
-    assert isinstance(read, ReadEntry)
-    return read
-
-
-def test_the_root_dse_says_what_clients_look_for() -> None:
-    attributes = root(StartTls.OFFERED).attributes
-
-    assert attributes["objectClass"] == [b"top"]
-    assert attributes["namingContexts"] == [SUFFIX.encode()]
-    assert attributes["supportedLDAPVersion"] == [b"3"]
-    assert attributes["subschemaSubentry"] == [b"cn=Subschema"]
-    assert b"1.3.6.1.4.1.4203.1.5.1" in attributes["supportedFeatures"]
-    assert START_TLS.encode() in attributes["supportedExtension"]
-    assert b"1.3.6.1.1.8" in attributes["supportedExtension"]
-    assert attributes["supportedControl"] == [b"2.16.840.1.113730.3.4.2", b"1.2.840.113556.1.4.319"]
-    assert "supportedSASLMechanisms" not in attributes
-
-
-def test_the_root_dse_names_the_mechanisms_that_can_be_used() -> None:
+def test_each_client_sees_the_mechanisms_that_it_can_use() -> None:
     offering = tree().offering(("EXTERNAL", "PLAIN"))
     extent = offering.extent(parse_name(""), BASE)
     assert isinstance(extent, Covered)
@@ -146,25 +122,36 @@ def test_the_root_dse_names_the_mechanisms_that_can_be_used() -> None:
     assert tree().offering(()) is not offering
 
 
-def test_the_root_dse_does_not_promise_start_tls_without_a_certificate() -> None:
-    assert START_TLS.encode() not in root(StartTls.UNAVAILABLE).attributes["supportedExtension"]
+def test_authorities_are_shown_below_the_empty_base_and_at_their_names(authority: Authority) -> None:
+    subject = Tree(SUFFIX, StartTls.OFFERED, authorities=published(authority))
+    root = "CN=Example Root 2026,O=Example"
+
+    below = subject.extent(parse_name(""), SUBTREE)
+    at_its_name = [subject.extent(parse_name(root.lower()), scope) for scope in SearchScope]
+
+    assert isinstance(below, Covered)
+    assert [entry.name for entry in below.fixed] == [
+        *(SUFFIX, PEOPLE, GATEWAYS),
+        *("CN=Example Issuing CA 2026,O=Example", root),
+    ]
+    assert [
+        [entry.name for entry in extent.fixed] for extent in at_its_name if isinstance(extent, Covered)
+    ] == [
+        [root],
+        [],
+        [root],
+    ]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "classes"),
-    [
-        ("o=directory", [b"top", b"organization"]),
-        ("ou=pki,o=directory", [b"top", b"organizationalUnit"]),
-        ("dc=example,dc=com", [b"top", b"domain", b"dcObject"]),
-    ],
-)
-def test_the_naming_context_is_an_organization_a_unit_or_a_domain(suffix: str, classes: list[bytes]) -> None:
-    extent = tree(suffix).extent(parse_name(suffix), BASE)
+def test_what_is_offered_is_the_same_tree_otherwise(authority: Authority) -> None:
+    presentation = Presentation(smime=SmimeForm.OFF)
+    subject = Tree(SUFFIX, StartTls.OFFERED, presentation=presentation, authorities=published(authority))
 
-    assert isinstance(extent, Covered)
-    (read,) = responses(write_entry(1, extent.fixed[0].written(Selection.of((), types_only=False))))
-    assert isinstance(read, ReadEntry)
-    assert read.attributes["objectClass"] == classes
+    offering = subject.offering(("PLAIN",))
+
+    assert offering.presentation is presentation
+    assert isinstance(offering.extent(parse_name("CN=Example Root 2026,O=Example"), BASE), Covered)
+    assert offering.offering(("PLAIN",)) is offering
 
 
 @pytest.mark.parametrize("suffix", ["", "directory", "cn=directory", "o=a+ou=b", "uid=x,o=y"])
