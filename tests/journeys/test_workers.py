@@ -143,11 +143,16 @@ def test_a_worker_killed_while_minting_is_replaced_and_the_others_go_on(
 ) -> None:
     before = workers_of(running)
     answered: dict[str, list[bytes]] = {}
+    cut_off: list[str] = []
     done = threading.Semaphore(0)
 
     def ask(address: str) -> None:
-        with suppress(LDAPException, AssertionError):  # its worker was killed
+        try:
             answered[address] = look_up(running, address)
+        except LDAPException:
+            cut_off.append(address)
+        except AssertionError:
+            answered[address] = []  # it was told to come back, at its bind already
         done.release()
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as gateways:
@@ -158,9 +163,9 @@ def test_a_worker_killed_while_minting_is_replaced_and_the_others_go_on(
         for task in tasks:
             task.result()
 
-    # Whoever was connected to the worker that died was cut off; nobody else, though some had to be told to
-    # come back for want of a key.
-    assert len(answered) >= len(tasks) - AT_ONCE, "the other worker did not go on"
+    # Whoever was connected to the worker that died was cut off; nobody else, though under load some were told
+    # to come back.
+    assert len(cut_off) <= AT_ONCE, "the other worker did not go on"
     given = {address: found for address, found in answered.items() if found}
     assert given
     assert {address: look_up(running, address) for address in given} == given
