@@ -12,6 +12,7 @@ from directory.ldap.codes import NOTICE_OF_DISCONNECTION, ResponseTag, ResultCod
 from directory.ldap.responses import (
     SUCCESS,
     Result,
+    results_written,
     write_entry,
     write_extended,
     write_notice_of_disconnection,
@@ -90,3 +91,18 @@ def test_the_notice_of_disconnection_has_message_identifier_0() -> None:
 @given(st.integers(min_value=1, max_value=2**31 - 1))
 def test_every_message_identifier_comes_back(message_id: int) -> None:
     assert decoded(write_result(message_id, ResponseTag.SEARCH_DONE, SUCCESS))[0] == message_id
+
+
+def test_every_result_is_counted_by_operation_and_code() -> None:
+    before = results_written()
+
+    write_result(1, ResponseTag.SEARCH_DONE, SUCCESS)
+    write_result(2, ResponseTag.SEARCH_DONE, Result(code=ResultCode.BUSY))
+    write_notice_of_disconnection(Result(code=ResultCode.PROTOCOL_ERROR))
+
+    grown = {key: count - before.get(key, 0) for key, count in results_written().items()}
+    assert {key: count for key, count in grown.items() if count} == {
+        ("search_done", "0"): 1,
+        ("search_done", "51"): 1,
+        ("extended", "2"): 1,
+    }

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ca.hierarchy import create_tls_server
 from ca.linting import Linter
-from directory.access import AnonymousRead
+from directory.access import AnonymousRead, MetricsAccess
 from directory.errors import ConfigurationRefused
 from directory.ldap.settings import AttributeNames, ClearCredentials, Presentation, SmimeForm
 from directory.settings import Settings, load_settings
@@ -85,6 +85,12 @@ def test_requests_may_name_this_machine_the_public_name_and_those_allowed(tmp_pa
         *("localhost", "127.0.0.1", "::1", "10.0.0.1"),
         *("pki.hospital.org", "directory.hospital.org"),
     }
+
+
+def test_metrics_are_this_machines_own_unless_the_operator_says_otherwise(tmp_path: Path) -> None:
+    assert extracts.http_settings(settings(tmp_path)).metrics is MetricsAccess.LOOPBACK
+    open_to_all = settings(tmp_path, '[http]\nmetrics = "anyone"')
+    assert extracts.http_settings(open_to_all).metrics is MetricsAccess.ANYONE
 
 
 @pytest.mark.parametrize("seconds", [0.5, 10, 60, 3600])
