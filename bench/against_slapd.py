@@ -27,8 +27,9 @@ ROUNDS = 3
 CONNECTIONS = 64
 WORKERS = 2
 
-_PASSES_PER_WORKER = 4
-"""A search goes to whichever connection is free: of two workers, one in 16 is new to either after four."""
+PASSES = {1: 1, WORKERS: 4}
+"""How often each address is asked before, by number of workers. A search goes to whichever connection is
+free, so each of two has been asked for 15 of 16 after four."""
 
 _SLAPD = "slapd"
 _ONE = "pushpki, SQLite, 1 process"
@@ -100,7 +101,7 @@ def _contestants(stack: ExitStack, number: int, folder: Path) -> Iterator[_Conte
         _say(f"loading {name}")
         measured = stack.enter_context(_service(kind, stock, workers))
         load = load_on(measured, asked, connections=CONNECTIONS)
-        yield _acquainted(name, load, folder, passes=1 if workers == 1 else workers * _PASSES_PER_WORKER)
+        yield _acquainted(name, load, folder, passes=PASSES[workers])
 
 
 @contextmanager

@@ -18,7 +18,9 @@ def mail() -> Iterator[Postbox]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, mail: Postbox) -> Iterator[Running]:
     installed = install(tmp_path_factory.mktemp("interop") / "pushpki", smtp=mail.smtp)
-    with serving(installed) as running:
+    # How soon an answer comes is not the subject; on a busy machine a key takes its time.
+    variables = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_MINT__PATIENCE_SECONDS": "4"}
+    with serving(installed, variables=variables) as running:
         yield running
 
 

@@ -2,7 +2,10 @@
 
 import base64
 import subprocess
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from cryptography import x509
 
 from tests.service import GATEWAY, SUFFIX, Running
 
@@ -37,6 +40,30 @@ def as_gateway(running: Running) -> tuple[str, ...]:
         token_file.touch(mode=0o600)
         token_file.write_text(running.installed.gateway_token, encoding="ascii")
     return ("-D", f"cn={GATEWAY},ou=gateways,{SUFFIX}", "-y", str(token_file))
+
+
+def an_address() -> str:
+    """Return an address that nobody has asked for."""
+    return f"p{uuid.uuid4().hex[:12]}@example.com"
+
+
+def mint(find: Callable[[str], str], running: Running, address: str | None = None) -> tuple[str, bytes]:
+    """Have a certificate minted, for whom does not matter if nobody says; return address and certificate."""
+    wanted = address or an_address()
+    done = ldapsearch(
+        find("ldapsearch"),
+        *("-H", running.ldap, *as_gateway(running), "-b", SUFFIX, f"(mail={wanted})", CERTIFICATE),
+    )
+    assert done.returncode == 0, done.stderr
+    (entry,) = entries(done.stdout)
+    return wanted, entry[CERTIFICATE][0]
+
+
+def authorities(find: Callable[[str], str], running: Running) -> list[x509.Certificate]:
+    """Return the certificates of the service's authority, the issuing one first."""
+    done = run([find("curl"), "-s", "--fail", f"{running.http}/ca/chain.pem"])
+    assert done.returncode == 0, done.stderr
+    return x509.load_pem_x509_certificates(done.stdout)
 
 
 def entries(output: bytes) -> list[dict[str, list[bytes]]]:

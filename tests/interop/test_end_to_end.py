@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.interop.programs import CERTIFICATE, as_gateway, entries, ldapsearch, run
 from tests.postbox import Postbox
 from tests.service import SUFFIX, Running, succeed
@@ -118,37 +116,3 @@ def test_the_chain_verifies_for_smime(program: Find, service: Running, tmp_path:
     )
 
     assert verified.returncode == 0, verified.stderr
-
-
-@pytest.mark.parametrize("version", ["tls1", "tls1_1"])
-def test_old_tls_is_refused(program: Find, service: Running, version: str) -> None:
-    done = run(
-        [
-            *(program("openssl"), "s_client", f"-{version}", "-cipher", "ALL:@SECLEVEL=0"),
-            *("-connect", f"127.0.0.1:{service.ports['ldaps']}"),
-        ],
-        data=b"",
-    )
-
-    assert done.returncode != 0
-
-
-def test_tls_1_3_is_spoken(program: Find, service: Running) -> None:
-    done = run(
-        [
-            *(
-                program("openssl"),
-                "s_client",
-                "-tls1_3",
-                "-verify_return_error",
-                "-verify_hostname",
-                "localhost",
-            ),
-            *("-CAfile", str(service.installed.folder / "tls.crt")),
-            *("-connect", f"127.0.0.1:{service.ports['ldaps']}"),
-        ],
-        data=b"",
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert b"TLSv1.3" in done.stdout
