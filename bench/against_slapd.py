@@ -27,9 +27,9 @@ ROUNDS = 3
 CONNECTIONS = 64
 WORKERS = 2
 
-PASSES = {1: 1, WORKERS: 4}
+PASSES = {1: 1, WORKERS: 6}
 """How often each address is asked before, by number of workers. A search goes to whichever connection is
-free, so each of two has been asked for 15 of 16 after four."""
+free, so each of two has been asked for 63 of 64 after six."""
 
 _SLAPD = "slapd"
 _ONE = "pushpki, SQLite, 1 process"
@@ -130,6 +130,7 @@ def _row(count: int | str, name: str, carried: Carried, slapds: Carried) -> dict
         "round": str(count),
         "server": name,
         **carried.cells(),
+        "CPU µs/lookup": carried.server_cores / carried.per_second * 1e6,
         "by slapd's": carried.per_second / slapds.per_second,
         "per connection": f"{carried.fewest:,} to {carried.most:,}",
     }
