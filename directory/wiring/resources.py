@@ -9,6 +9,9 @@ logger = logging.getLogger(__name__)
 OTHER_DESCRIPTORS = 256
 """What is open besides LDAP's connections: the database, HTTP, mails under way, logs."""
 
+_ALLOCATIONS_PER_COLLECTION = 20_000
+"""Of containers, more made than freed: what a few mints leave, mostly the linter's trees."""
+
 
 def allow_connections(wanted: int) -> None:
     """Let the process open as many descriptors as it may; say so if they do not suffice for the connections.
@@ -32,3 +35,4 @@ def spare_garbage_collection() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 10, 10)
