@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.figures import Bound, Cell, Result, Target
 from bench.known import cache_for, exchanges, load_on
-from bench.ldap_load import Carried, Load, ask_at_random, ask_each, write_exchanges
+from bench.ldap_load import Carried, Load, ask_at_random, ask_each, ask_over_every, write_exchanges
 from bench.options import Options
 from bench.processes import cores
 from bench.slapd import THREADS, slapd
@@ -27,9 +27,8 @@ ROUNDS = 3
 CONNECTIONS = 64
 WORKERS = 2
 
-PASSES = {1: 1, WORKERS: 6}
-"""How often each address is asked before, by number of workers. A search goes to whichever connection is
-free, so each of two has been asked for 63 of 64 after six."""
+TO_ALL_WORKERS = 8
+"""Connections over each of which every address is asked beforehand: enough that each worker has one."""
 
 _SLAPD = "slapd"
 _ONE = "pushpki, SQLite, 1 process"
@@ -95,13 +94,13 @@ def _contestants(stack: ExitStack, number: int, folder: Path) -> Iterator[_Conte
         _SLAPD,
         Load(port=other.port, connections=CONNECTIONS, bind=other.bind, exchanges=asked, server=other.pid),
         folder,
-        passes=1,
+        workers=1,
     )
     for name, kind, workers in ((_ONE, DatabaseKind.SQLITE, 1), (_TWO, DatabaseKind.POSTGRESQL, WORKERS)):
         _say(f"loading {name}")
         measured = stack.enter_context(_service(kind, stock, workers))
         load = load_on(measured, asked, connections=CONNECTIONS)
-        yield _acquainted(name, load, folder, passes=PASSES[workers])
+        yield _acquainted(name, load, folder, workers=workers)
 
 
 @contextmanager
@@ -111,12 +110,12 @@ def _service(kind: DatabaseKind, stock: Stock, workers: int) -> Iterator[Subject
         yield measured
 
 
-def _acquainted(name: str, load: Load, folder: Path, *, passes: int) -> _Contestant:
-    """Ask for every address, so often."""
+def _acquainted(name: str, load: Load, folder: Path, *, workers: int) -> _Contestant:
+    """Ask for every address, so that every worker's memory holds all answers."""
     _say(f"{name}: asking for every address")
     first = ask_each(load, passes=1, folder=folder)
-    if passes > 1:
-        ask_each(load, passes=passes - 1, folder=folder)
+    if workers > 1:
+        ask_over_every(replace(load, connections=TO_ALL_WORKERS), folder=folder)
     return _Contestant(name=name, load=load, first=first)
 
 

@@ -2,8 +2,10 @@
  *
  *     ldap_load PORT CONNECTIONS BIND EXCHANGES for WARM_UP_SECONDS SECONDS
  *     ldap_load PORT CONNECTIONS BIND EXCHANGES each PASSES
+ *     ldap_load PORT CONNECTIONS BIND EXCHANGES every
  *
- * The first asks at random for so long; the second asks everything in the file so many times, in its order.
+ * The first asks at random for so long; the second asks everything in the file so many times; the third asks
+ * everything over every connection, each beginning at another place.
  * Prints `begun` when the measured time begins, and the figures as JSON when it is over: milliseconds,
  * seconds of processor time, and a histogram of pairs: milliseconds, and how many answers took at most that
  * long but longer than the pair before.
@@ -18,10 +20,13 @@
 
 static const double FIRST_STEP = 0.01, STEP = 1.189207115002721; /* the fourth root of 2 */
 
+enum manner { AT_RANDOM, EACH, EVERY };
+
 struct questions {
     struct exchanges exchanges;
-    size_t left; /* To be asked in order; at random when `endless`. */
-    bool endless;
+    enum manner manner;
+    size_t left, *left_of; /* To be asked over all connections together; over each of them. */
+    size_t connections;
     uint64_t random;
 };
 
@@ -37,16 +42,32 @@ static double cpu_seconds(void) {
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static const struct exchange *next_of(struct questions *questions) { /* xorshift64 */
-    size_t count = questions->exchanges.count;
-    if (!questions->endless) {
-        if (!questions->left) return NULL;
-        return &questions->exchanges.of[--questions->left % count];
+static struct questions ask_about(struct exchanges exchanges, enum manner manner, size_t passes, size_t connections) {
+    struct questions questions = {.exchanges = exchanges,
+                                  .manner = manner,
+                                  .left = exchanges.count * passes,
+                                  .left_of = room_for(connections, sizeof(size_t)),
+                                  .connections = connections,
+                                  .random = 0x9E3779B97F4A7C15};
+    for (size_t i = 0; i < connections; i++) questions.left_of[i] = exchanges.count;
+    return questions;
+}
+
+/* What to ask next over a connection; NULL when that was all. */
+static const struct exchange *next_of(struct questions *questions, size_t connection) {
+    size_t count = questions->exchanges.count, begin = connection * count / questions->connections;
+    switch (questions->manner) {
+    case EACH:
+        return questions->left ? &questions->exchanges.of[--questions->left % count] : NULL;
+    case EVERY:
+        if (!questions->left_of[connection]) return NULL;
+        return &questions->exchanges.of[(begin + --questions->left_of[connection]) % count];
+    default: /* xorshift64 */
+        questions->random ^= questions->random << 13;
+        questions->random ^= questions->random >> 7;
+        questions->random ^= questions->random << 17;
+        return &questions->exchanges.of[questions->random % count];
     }
-    questions->random ^= questions->random << 13;
-    questions->random ^= questions->random >> 7;
-    questions->random ^= questions->random << 17;
-    return &questions->exchanges.of[questions->random % count];
 }
 
 /* Figures. */
@@ -95,16 +116,15 @@ static void report(struct latencies *latencies, double seconds, double cpu, size
 }
 
 int main(int argc, char **argv) {
-    bool timed = argc == 8 && !strcmp(argv[5], "for");
-    if (!timed && (argc != 7 || strcmp(argv[5], "each")))
-        die("usage: ldap_load PORT CONNECTIONS BIND EXCHANGES for WARM_UP_SECONDS SECONDS | each PASSES");
+    bool timed = argc == 8 && !strcmp(argv[5], "for"), each = argc == 7 && !strcmp(argv[5], "each");
+    if (!timed && !each && (argc != 6 || strcmp(argv[5], "every")))
+        die("usage: ldap_load PORT CONNECTIONS BIND EXCHANGES for WARM_UP_SECONDS SECONDS | each PASSES | every");
     uint16_t port = (uint16_t)atoi(argv[1]);
     size_t number = (size_t)atoi(argv[2]);
     struct octets bind = read_bind(argv[3]);
-    struct questions questions = {
-        .exchanges = read_exchanges(argv[4]), .endless = timed, .random = 0x9E3779B97F4A7C15};
+    struct questions questions = ask_about(
+        read_exchanges(argv[4]), timed ? AT_RANDOM : each ? EACH : EVERY, each ? (size_t)atoi(argv[6]) : 1, number);
     double warm_up = timed ? atof(argv[6]) : 0, seconds = timed ? atof(argv[7]) : INFINITY;
-    questions.left = timed ? 0 : questions.exchanges.count * (size_t)atoi(argv[6]);
     struct connection *connections = room_for(number, sizeof *connections);
     struct latencies latencies = {0};
     struct epoll_event events[EVENTS];
@@ -121,7 +141,7 @@ int main(int argc, char **argv) {
     size_t asking = 0;
     bool measuring = false;
     for (size_t i = 0; i < number; i++) {
-        const struct exchange *first = next_of(&questions);
+        const struct exchange *first = next_of(&questions, i);
         if (!first) break;
         ask(&connections[i], first);
         asking++;
@@ -141,7 +161,7 @@ int main(int argc, char **argv) {
             struct connection *connection = events[i].data.ptr;
             if (!is_answered(connection)) continue;
             if (measuring) note(&latencies, (now() - connection->asked_at) * 1000);
-            const struct exchange *next = next_of(&questions);
+            const struct exchange *next = next_of(&questions, (size_t)(connection - connections));
             if (next)
                 ask(connection, next);
             else

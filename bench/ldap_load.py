@@ -107,6 +107,15 @@ def ask_each(load: Load, *, passes: int, folder: Path) -> Carried:
     return _put(load, ("each", passes), folder)
 
 
+def ask_over_every(load: Load, *, folder: Path) -> Carried:
+    """Ask each of the file's over every connection, so that every process behind the port is asked for all.
+
+    Raises:
+        PremiseBroken: an answer was not the expected one.
+    """
+    return _put(load, ("every",), folder)
+
+
 def compiled(name: str, folder: Path) -> Path | None:
     """Return one of the C programs, compiled into the folder; None where there is no C compiler."""
     compiler = shutil.which("cc")

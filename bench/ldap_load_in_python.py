@@ -22,6 +22,8 @@ from bench.premises import require
 _BIND_RESPONSE, _ENTRY, _DONE, _ENUMERATED = 0x61, 0x64, 0x65, 0x0A
 _STEPS_PER_OCTAVE, _FIRST_STEP = 4, 0.01
 _Pair = tuple[bytes, bytes]
+_Questions = Iterable[Iterator[_Pair]]
+"""What to ask over each connection."""
 
 
 class _Connection:
@@ -90,11 +92,16 @@ def _main() -> None:
         connections[connection.socket.fileno()] = connection
     if how == "for":
         warm_up, seconds = map(float, numbers)
-        _search(connections, _at_random(pairs), warm_up)
-        _measure(connections, _at_random(pairs), seconds)
+        questions = itertools.repeat(_at_random(pairs))
+        _search(connections, questions, warm_up)
+        _measure(connections, questions, seconds)
+    elif how == "each":
+        passes = itertools.repeat(pairs, int(numbers[0]))
+        # One iterator, of which all connections take.
+        _measure(connections, itertools.repeat(itertools.chain.from_iterable(passes)), math.inf)
     else:
-        passes = int(numbers[0])
-        _measure(connections, itertools.chain.from_iterable(itertools.repeat(pairs, passes)), math.inf)
+        begins = (count * len(pairs) // len(connections) for count in range(len(connections)))
+        _measure(connections, (iter(pairs[begin:] + pairs[:begin]) for begin in begins), math.inf)
 
 
 def _at_random(pairs: list[_Pair]) -> Iterator[_Pair]:
@@ -102,7 +109,7 @@ def _at_random(pairs: list[_Pair]) -> Iterator[_Pair]:
         yield random.choice(pairs)  # noqa: S311 - which address is asked for is no secret
 
 
-def _measure(connections: dict[int, _Connection], questions: Iterable[_Pair], seconds: float) -> None:
+def _measure(connections: dict[int, _Connection], questions: _Questions, seconds: float) -> None:
     for connection in connections.values():
         connection.waited.clear()
     print("begun", flush=True)
@@ -126,22 +133,24 @@ def _measure(connections: dict[int, _Connection], questions: Iterable[_Pair], se
     print(json.dumps(figures))
 
 
-def _search(connections: dict[int, _Connection], questions: Iterable[_Pair], seconds: float) -> None:
+def _search(connections: dict[int, _Connection], questions: _Questions, seconds: float) -> None:
     """Go on for so long, or until there are no more questions; then wait for the answers under way."""
     end = time.perf_counter() + seconds
     with select.epoll() as poll:
         asking = 0
-        ahead = iter(questions)
-        for connection, question in zip(connections.values(), ahead, strict=False):
+        ahead = dict(zip(connections, questions, strict=False))
+        for number, connection in connections.items():
             poll.register(connection.socket, select.EPOLLIN)
-            connection.ask(question)
-            asking += 1
+            first = next(ahead[number], None)
+            if first is not None:
+                connection.ask(first)
+                asking += 1
         while asking:
             for number, _ in poll.poll(1):
                 connection = connections[number]
                 if not connection.is_answered():
                     continue
-                following = next(ahead, None) if time.perf_counter() < end else None
+                following = next(ahead[number], None) if time.perf_counter() < end else None
                 if following is None:
                     asking -= 1
                 else:

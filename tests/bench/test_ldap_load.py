@@ -9,7 +9,7 @@ import pytest
 from bench import ldap_load
 from bench.gateways import bind_request, search_request
 from bench.ldap_front_end import CERTIFICATE, front_end
-from bench.ldap_load import Exchange, Load, ask_at_random, ask_each, write_exchanges
+from bench.ldap_load import Exchange, Load, ask_at_random, ask_each, ask_over_every, write_exchanges
 from bench.premises import PremiseBroken
 
 SECONDS = 0.2
@@ -69,6 +69,12 @@ def test_each_search_is_asked_as_often_as_there_are_passes(served: tuple[int, in
 
     assert carried.answers == 21
     assert carried.fewest <= 21 / 4 <= carried.most
+
+
+def test_each_search_is_asked_over_every_connection(served: tuple[int, int], tmp_path: Path) -> None:
+    carried = ask_over_every(load(served, tmp_path, *[CERTIFICATE] * 7), folder=tmp_path)
+
+    assert (carried.answers, carried.fewest, carried.most) == (28, 7, 7)
 
 
 def test_fewer_searches_than_connections_leave_connections_idle(
