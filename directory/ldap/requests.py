@@ -302,3 +302,17 @@ _REQUESTS: Final[Mapping[int, Callable[[Reader], Request]]] = {
     RequestTag.ABANDON: _read_abandon,
     RequestTag.EXTENDED: _read_extended,
 }
+
+
+def message_to_cancel(request: ExtendedRequest) -> int:
+    """Return which operation a request to cancel means (RFC 3909 section 2.1).
+
+    Raises:
+        RequestRefused: it cannot be read.
+    """
+    try:
+        return Reader(request.value or b"").constructed().integer()
+    except MalformedPdu as malformed:
+        raise RequestRefused(
+            code=ResultCode.PROTOCOL_ERROR, reason="an unreadable request to cancel"
+        ) from malformed

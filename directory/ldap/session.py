@@ -27,7 +27,6 @@ from directory.ldap.actions import (
     Send,
 )
 from directory.ldap.answers import AnswerCache, Ticket
-from directory.ldap.ber import Reader
 from directory.ldap.binding import (
     WRONG_CREDENTIALS,
     Anonymously,
@@ -42,6 +41,7 @@ from directory.ldap.controls import PageWanted, read_controls
 from directory.ldap.errors import MalformedPdu, RequestRefused
 from directory.ldap.framing import Framer
 from directory.ldap.identity import Identity
+from directory.ldap.operations import Operations
 from directory.ldap.paging import Pages
 from directory.ldap.plans import Plan
 from directory.ldap.requests import (
@@ -53,6 +53,7 @@ from directory.ldap.requests import (
     SearchRequest,
     Unacceptable,
     UnbindRequest,
+    message_to_cancel,
     read_message,
 )
 from directory.ldap.responses import (
@@ -98,9 +99,7 @@ class Session:
         )
         self._framer = Framer(self._client.pdu_limit)
         self._state = State.OPEN
-        self._operations: dict[int, Operation] = {}
-        self._lookups = 0
-        """Lookups under way, among them those whose answer nobody waits for any more."""
+        self._operations = Operations(settings)
         self._bind: tuple[int, BindRequest] | None = None
         """A bind request that waits for earlier operations, or for its own answer."""
         self._checking: Authenticate | AuthenticateCertificate | None = None
@@ -153,8 +152,7 @@ class Session:
     @property
     def wants_octets(self) -> bool:
         """Whether requests would be carried out now."""
-        room = self._lookups < self._settings.operations_per_connection
-        return self._state is State.OPEN and self._bind is None and room
+        return self._state is State.OPEN and self._bind is None and self._operations.have_room
 
     def receive(self, data: bytes) -> list[Action]:
         """Take octets from the client."""
@@ -176,8 +174,7 @@ class Session:
 
     def looked_up(self, operation: Operation, outcomes: Sequence[Outcome]) -> list[Action]:
         """Answer an operation with what became of its questions; called once for each `LookUp`."""
-        self._lookups -= 1
-        if not self._is_under_way(operation):
+        if not self._operations.lookup_ended(operation):
             return self._advance()
         responses = operation.plan.responses(operation.message_id, outcomes)
         if operation.ticket is not None and self._answers is not None:
@@ -186,7 +183,7 @@ class Session:
 
     def late(self, operation: Operation) -> list[Action]:
         """Answer an operation whose time is over; its lookup may go on."""
-        if not self._is_under_way(operation):
+        if not self._operations.is_under_way(operation):
             return []
         return self._end(operation, operation.plan.ending(operation.message_id, operation.when_late))
 
@@ -224,8 +221,7 @@ class Session:
             return []
         result = Result(code=ResultCode.STRONGER_AUTH_REQUIRED, diagnostic="the credentials are good no more")
         ended: list[Action] = [
-            Send(data=operation.plan.ending(operation.message_id, result))
-            for operation in self._operations.values()
+            Send(data=operation.plan.ending(operation.message_id, result)) for operation in self._operations
         ]
         return ended + self._disconnect(result.code, result.diagnostic)
 
@@ -307,7 +303,7 @@ class Session:
             case ExtendedRequest():
                 actions = self._extended(message_id, request)
             case AbandonRequest():
-                self._operations.pop(request.message_id, None)
+                self._operations.drop(request.message_id)
                 actions = []
             case UnbindRequest():
                 actions = self._close("the client unbound")
@@ -344,21 +340,11 @@ class Session:
             return [Send(data=write_result(message_id, response, plan))]
         if not plan.questions:
             return [Send(data=plan.responses(message_id, ()))]
-        seconds, code = self._settings.answer_within, ResultCode.BUSY
-        if 0 < time_limit <= seconds:
-            seconds, code = time_limit, ResultCode.TIME_LIMIT_EXCEEDED
-        operation = Operation(
-            message_id=message_id, plan=plan, seconds=seconds, when_late=Result(code=code), ticket=ticket
-        )
-        self._operations[message_id] = operation
-        self._lookups += 1
+        operation = self._operations.begin(message_id, plan, time_limit=time_limit, ticket=ticket)
         return [LookUp(operation=operation)]
 
-    def _is_under_way(self, operation: Operation) -> bool:
-        return self._operations.get(operation.message_id) is operation
-
     def _end(self, operation: Operation, responses: bytes) -> list[Action]:
-        del self._operations[operation.message_id]
+        self._operations.drop(operation.message_id)
         actions: list[Action] = [Send(data=responses)]
         if self._bind is not None and not self._operations:
             _, request = self._bind
@@ -408,18 +394,17 @@ class Session:
                 identity = f"dn:{self._client.tree.gateway_name(self.asker.name)}"
             return [Send(data=write_extended(message_id, SUCCESS, value=identity.encode()))]
         if request.oid == CANCEL:
-            return self._cancel(message_id, _cancelled_by(request))
+            return self._cancel(message_id, message_to_cancel(request))
         unsupported = Result(code=ResultCode.PROTOCOL_ERROR, diagnostic="not a supported extended operation")
         return [Send(data=write_extended(message_id, unsupported))]
 
     def _cancel(self, message_id: int, cancelled: int) -> list[Action]:
         """End an operation at its client's wish (RFC 3909). Its lookup goes on, as after an abandon."""
-        operation = self._operations.get(cancelled)
+        operation = self._operations.drop(cancelled)
         if operation is None:
             # What has its answer is forgotten, so that it is too late cannot be told from that it never was.
             code = ResultCode.CANNOT_CANCEL if cancelled == message_id else ResultCode.NO_SUCH_OPERATION
             return [Send(data=write_extended(message_id, Result(code=code)))]
-        del self._operations[cancelled]
         ending = operation.plan.ending(cancelled, Result(code=ResultCode.CANCELED))
         return [Send(data=ending), Send(data=write_extended(message_id, SUCCESS))]
 
@@ -446,19 +431,9 @@ class Session:
 
     def _close(self, reason: str) -> list[Action]:
         self._state = State.CLOSED
-        self._operations.clear()
+        self._operations.drop_all()
         self._bind = self._checking = None
         return [Close(reason=reason)]
-
-
-def _cancelled_by(request: ExtendedRequest) -> int:
-    """Return which operation is to be cancelled (RFC 3909 section 2.1)."""
-    try:
-        return Reader(request.value or b"").constructed().integer()
-    except MalformedPdu as malformed:
-        raise RequestRefused(
-            code=ResultCode.PROTOCOL_ERROR, reason="an unreadable request to cancel"
-        ) from malformed
 
 
 def _answer(message: Message, result: Result) -> list[Action]:
