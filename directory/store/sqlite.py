@@ -14,7 +14,6 @@ checkpoint, so it is used only where that is repaired (https://sqlite.org/wal.ht
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -24,10 +23,12 @@ from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from directory.errors import StoreUnavailable
 from directory.store.commit_gate import CommitGate
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
 from directory.store.presence import locked_file
+from directory.store.sqlite_driver import DRIVER, VERSION, DriverConnection
 
 Result = TypeVar("Result")
 _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -64,8 +65,8 @@ class SqliteDatabase:
     @property
     def description(self) -> str:
         """Which SQLite, and how it keeps its journal."""
-        mode = journal_mode(sqlite3.sqlite_version_info)
-        return f"SQLite {sqlite3.sqlite_version}, journal mode {mode}, synchronous full"
+        mode = journal_mode(VERSION)
+        return f"SQLite {'.'.join(map(str, VERSION))}, journal mode {mode}, synchronous full"
 
     async def read(self, work: Work[Result]) -> Result:
         """Run SQL that only reads, on whichever reader is free."""
@@ -131,6 +132,23 @@ class SqliteDatabase:
         finally:
             os.close(held)
 
+    async def erase_traces(self) -> None:
+        """Move the log into the file and empty it: it holds pages as they were before."""
+        async with self._my_turn():
+            with as_unavailable():
+                emptied = await _in(self._writer_thread, self._empty_log)
+        if not emptied:
+            raise StoreUnavailable(reason="the log is in use")
+
+    def _empty_log(self) -> bool:
+        connection = self._writer.raw_connection()
+        try:
+            # In rollback mode there is no log, and that is answered in the same form.
+            (busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        return not busy
+
     async def close(self) -> None:
         """Let what is running end, then close every connection."""
         await _in(self._writer_thread, self._writer.dispose)
@@ -164,13 +182,13 @@ class SqliteDatabase:
         if not self._mode_is_set:
             self._writer.connect().close()
 
-    def _connect_writer(self) -> sqlite3.Connection:
+    def _connect_writer(self) -> DriverConnection:
         connection = _connect(self._path)
-        mode = journal_mode(sqlite3.sqlite_version_info)
+        mode = journal_mode(VERSION)
         (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
         if found != mode:
             connection.close()
-            raise sqlite3.OperationalError(f"the journal mode is {found}, it must be {mode}")
+            raise DRIVER.OperationalError(f"the journal mode is {found}, it must be {mode}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
@@ -216,7 +234,7 @@ class _SqliteTransaction:
 
 def _manners(gate: CommitGate) -> tuple[_Manner, _Manner]:
     """Return how to read and how to commit: in write-ahead mode neither hinders the other."""
-    if journal_mode(sqlite3.sqlite_version_info) == "wal":
+    if journal_mode(VERSION) == "wal":
         return nullcontext, nullcontext
     return gate.reading, gate.committing
 
@@ -225,9 +243,10 @@ def _in(threads: Executor, work: Callable[[], Result]) -> asyncio.Future[Result]
     return asyncio.get_running_loop().run_in_executor(threads, work)
 
 
-def _engine(connect: Callable[[], sqlite3.Connection], *, connections: int) -> Engine:
+def _engine(connect: Callable[[], DriverConnection], *, connections: int) -> Engine:
     return create_engine(
         "sqlite://",
+        module=DRIVER,
         creator=connect,
         poolclass=QueuePool,
         pool_size=connections,
@@ -236,16 +255,16 @@ def _engine(connect: Callable[[], sqlite3.Connection], *, connections: int) -> E
     )
 
 
-def _connect_reader(path: Path) -> sqlite3.Connection:
+def _connect_reader(path: Path) -> DriverConnection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> DriverConnection:
     # `mode=rw` does not make a missing file: a directory that serves an empty database by mistake would mint
-    # every address anew. `isolation_level=None`: sqlite3 itself begins nothing; reads stay without BEGIN.
-    connection = sqlite3.connect(
+    # every address anew. `isolation_level=None`: the driver itself begins nothing; reads stay without BEGIN.
+    connection: DriverConnection = DRIVER.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_BUSY_SECONDS,

@@ -141,6 +141,7 @@ async def _tidied(installation: Installation) -> AsyncIterator[None]:
     housekeeping = Housekeeping(
         buckets=SqlMintStore(installation.database, node=installation.node),
         changes=SqlChangeLog(installation.database),
+        traces=installation.database,
         clock=installation.clock,
     )
     task = asyncio.create_task(housekeeping.run(stopped), name="housekeeping")

@@ -16,6 +16,7 @@ class Shelf:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     tidied_at: list[datetime] = field(default_factory=list)
     changes_forgotten: int = 0
+    traces_erased: int = 0
     is_gone: bool = False
 
     async def forget_full_buckets(self, now: datetime) -> int:
@@ -28,19 +29,23 @@ class Shelf:
     async def forget_old_changes(self) -> None:
         self.changes_forgotten += 1
 
+    async def erase_traces(self) -> None:
+        self.traces_erased += 1
+
 
 async def test_it_tidies_at_start_and_ends_when_told() -> None:
     shelf, clock = Shelf(), StoppedClock()
 
-    await Housekeeping(buckets=shelf, changes=shelf, clock=clock).run(shelf.stopped)
+    await Housekeeping(buckets=shelf, changes=shelf, traces=shelf, clock=clock).run(shelf.stopped)
 
     assert shelf.tidied_at == [clock.now()]
     assert shelf.changes_forgotten == 1
+    assert shelf.traces_erased == 1
 
 
 async def test_a_lost_database_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     shelf = Shelf(is_gone=True)
 
-    await Housekeeping(buckets=shelf, changes=shelf, clock=StoppedClock()).run(shelf.stopped)
+    await Housekeeping(buckets=shelf, changes=shelf, traces=shelf, clock=StoppedClock()).run(shelf.stopped)
 
     assert "housekeeping has to wait" in caplog.text

@@ -1,11 +1,10 @@
-import sqlite3
-
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from directory.errors import SlotTaken, StoreUnavailable
 from directory.store.failures import as_unavailable
+from directory.store.sqlite_driver import DRIVER
 
 
 class ServerError(Exception):
@@ -52,14 +51,14 @@ def test_what_a_server_says_about_a_row_is_not_repeated(sqlstate: str) -> None:
 
 @pytest.mark.parametrize("text", ["database is locked", "database or disk is full", "disk I/O error"])
 def test_what_sqlite_says_is_repeated(text: str) -> None:
-    error = OperationalError("COMMIT", {}, sqlite3.OperationalError(text))
+    error = OperationalError("COMMIT", {}, DRIVER.OperationalError(text))
 
     assert reason_of(error) == text
 
 
 def test_an_integrity_error_of_sqlite_names_columns_only() -> None:
     error = IntegrityError(
-        "INSERT", {"slug": "hospital"}, sqlite3.IntegrityError("UNIQUE constraint failed: organizations.slug")
+        "INSERT", {"slug": "hospital"}, DRIVER.IntegrityError("UNIQUE constraint failed: organizations.slug")
     )
 
     assert reason_of(error) == "UNIQUE constraint failed: organizations.slug"

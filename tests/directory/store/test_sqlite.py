@@ -1,7 +1,6 @@
 """What is SQLite's own: one file, one writer, locks of other processes, a full disk, traces in the file."""
 
 import asyncio
-import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from directory.store import sqlite
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.schema import migrate
 from directory.store.sqlite import SqliteDatabase, journal_mode
+from directory.store.sqlite_driver import DRIVER, VERSION
 from tests.contracts.world import ANNA, NOW, a_reservation, mint, populate
 from tests.directory.builders import a_gateway
 
@@ -76,7 +76,7 @@ async def test_commits_are_durable_and_deletions_thorough(database: SqliteDataba
     assert await pragma(database, "synchronous") == 2  # FULL
     assert await pragma(database, "foreign_keys") == 1
     assert await pragma(database, "secure_delete") == 1
-    assert await pragma(database, "journal_mode") == journal_mode(sqlite3.sqlite_version_info)
+    assert await pragma(database, "journal_mode") == journal_mode(VERSION)
 
 
 async def test_works_in_write_ahead_mode_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ async def test_works_in_write_ahead_mode_as_well(path: Path, monkeypatch: pytest
 async def test_a_file_in_write_ahead_mode_is_brought_back_on_an_old_version(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(sqlite3.connect(path)) as other:
+    with closing(DRIVER.connect(path)) as other:
         other.execute("PRAGMA journal_mode = wal")
     monkeypatch.setattr(sqlite, "journal_mode", lambda _version: "truncate")
     database = SqliteDatabase(path)
@@ -152,7 +152,7 @@ async def test_another_process_that_holds_the_lock_too_long_makes_a_write_unavai
     assert await count_certificates(database) == 0
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.01)
     impatient = SqliteDatabase(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(DRIVER.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(StoreUnavailable, match="database is locked"):
@@ -212,6 +212,7 @@ async def test_a_destroyed_secret_is_nowhere_in_the_file_or_its_journal(
             "UPDATE held_keys SET key_master_key_id = NULL, key_wrapped_key = NULL, key_ciphertext = NULL"
         ).close()
     )
+    await database.erase_traces()
 
     assert not anywhere_in(path.parent, secret.wrapped_key)
     assert not anywhere_in(path.parent, secret.ciphertext)
