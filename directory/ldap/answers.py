@@ -100,32 +100,44 @@ class AnswerCache:
         self._epoch = 0
         self._hits = self._misses = self._silences = self._forgotten = 0
 
-    def recall(self, asker: Asker, message: bytes, in_use: Container[int]) -> bytes | Ticket | None:
-        """Return the answer, if it is remembered; else under what it may be; None for any other message.
+    def answer(self, asker: Asker, message: bytes, in_use: Container[int]) -> bytes | None:
+        """Return the answer, if it is remembered, to a message that is a search and nothing else.
 
         The message is complete, as the framer hands it out; one whose identifier is in use is not answered.
         """
+        search = _plain_search(message)
+        if search is None or search[0] in in_use:
+            return None
+        return self._recalled(search[0], _key(asker, search[1]))
+
+    def recall(self, asker: Asker, message: bytes, in_use: Container[int]) -> bytes | Ticket | None:
+        """Return the answer, if it is remembered; else under what it may be; None for any other message."""
         if not self._room:
             return None
         search = _plain_search(message)
         if search is None or search[0] in in_use:
             return None
+        key = _key(asker, search[1])
+        answer = self._recalled(search[0], key)
+        if answer is not None:
+            return answer
+        self._misses += 1
+        self._silences += key in self._remembered
+        return Ticket(key=key, epoch=self._epoch)
+
+    def _recalled(self, message_id: int, key: _Key) -> bytes | None:
         if self._authorities.current() is not self._published:
             self._look_at_authorities()
-        message_id, operation = search
-        key = (asker.gateway_id if isinstance(asker, Gateway) else asker.may_read, operation)
         remembered = self._remembered.get(key)
-        if remembered is not None:
-            if not self._is_current():
-                self._silences += 1
-            elif remembered[1] <= self._clock.now():
-                self._drop(key)
-            else:
-                self._hits += 1
-                self._remembered.move_to_end(key)
-                return _with_envelopes(message_id, remembered[0])
-        self._misses += 1
-        return Ticket(key=key, epoch=self._epoch)
+        if remembered is None or not self._is_current():
+            return None
+        operations, expires_at, _, _ = remembered
+        if expires_at <= self._clock.now():
+            self._drop(key)
+            return None
+        self._hits += 1
+        self._remembered.move_to_end(key)
+        return _with_envelopes(message_id, operations)
 
     def remember(
         self, ticket: Ticket, questions: Sequence[Question], outcomes: Sequence[Outcome], responses: bytes
@@ -205,6 +217,10 @@ class AnswerCache:
                 self._by_address[address_key] = rest
             else:
                 del self._by_address[address_key]
+
+
+def _key(asker: Asker, operation: bytes) -> _Key:
+    return asker.gateway_id if isinstance(asker, Gateway) else asker.may_read, operation
 
 
 def _plain_search(message: bytes) -> tuple[int, bytes] | None:

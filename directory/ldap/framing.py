@@ -26,6 +26,16 @@ class Framer:
         """How many octets wait: complete PDUs not yet taken, and the beginning of the next."""
         return len(self._buffer) - self._start
 
+    def is_one_pdu(self, data: bytes) -> bool:
+        """Whether these octets, fed now, would be one complete PDU and nothing else."""
+        if self._buffer or not 1 < len(data) <= self.limit or data[0] != SEQUENCE:
+            return False
+        try:
+            measured = read_length(data, 1, len(data))
+        except MalformedPdu:
+            return False
+        return measured is not None and sum(measured) == len(data)
+
     def feed(self, data: bytes) -> None:
         """Add what arrived."""
         if self._start:

@@ -154,6 +154,22 @@ class Session:
         """Whether requests would be carried out now."""
         return self._state is State.OPEN and self._bind is None and self._operations.have_room
 
+    def answer_at_once(self, data: bytes) -> bytes | None:
+        """Answer what is one search and nothing else, if its answer is remembered: the short way of most.
+
+        None changes nothing: then the octets are to be received.
+        """
+        if (
+            self._answers is None
+            or self._has_more
+            or not self.wants_octets
+            or not self._framer.is_one_pdu(data)
+        ):
+            return None
+        answer = self._answers.answer(self._client.asker, data, self._operations)
+        self._messages += answer is not None
+        return answer
+
     def receive(self, data: bytes) -> list[Action]:
         """Take octets from the client."""
         if self._state is State.CLOSED:

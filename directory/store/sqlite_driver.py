@@ -1,8 +1,7 @@
 """Which SQLite is used? The one of the wheel, which is recent, or else the one this Python was built with.
 
-The two drivers are one: the wheel's is that of CPython, with a newer SQLite linked into it. It matters because
-only recent ones may write ahead (`store/sqlite.py`), and a commit that is written ahead takes one fsync, not
-four.
+The two drivers are one: the wheel has that of CPython, with a newer SQLite linked into it. It matters as
+only recent ones may write ahead (`store/sqlite.py`), and such a commit takes one fsync instead of four.
 """
 
 import sqlite3

@@ -39,6 +39,28 @@ def test_any_split_gives_the_same_pdus(cuts: list[int]) -> None:
     assert subject.pending == 0
 
 
+@given(st.sampled_from(CAPTURED), st.binary(max_size=8), st.integers(0, 9), st.integers(20, 400))
+def test_knows_whether_octets_are_one_pdu_and_nothing_else(
+    pdu: bytes, behind: bytes, missing: int, limit: int
+) -> None:
+    octets = (pdu + behind)[: len(pdu) + len(behind) - missing]
+    fed = framer(limit)
+    fed.feed(octets)
+
+    try:
+        alone = fed.next_pdu() == octets
+    except MalformedPdu:
+        alone = False
+
+    assert framer(limit).is_one_pdu(octets) is alone
+
+
+def test_octets_behind_others_are_not_one_pdu() -> None:
+    fed = framer()
+    fed.feed(THUNDERBIRD_BIND[:1])
+    assert not fed.is_one_pdu(THUNDERBIRD_BIND)
+
+
 def test_byte_by_byte_gives_each_pdu_with_its_last_octet() -> None:
     subject = framer()
 
