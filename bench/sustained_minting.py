@@ -116,7 +116,11 @@ def _minted(algorithm: KeyAlgorithm, seconds: float) -> _Minted:
     require_minted_for_the_address(answers)
     service, smart_host = (late - early for late, early in zip(after[:2], before[:2], strict=True))
     return _Minted(
-        seconds=ended - began, mints=mints, service=service, smart_host=smart_host.total, gateways=after[2] - before[2]
+        seconds=ended - began,
+        mints=mints,
+        service=service,
+        smart_host=smart_host.total,
+        gateways=after[2] - before[2],
     )
 
 
