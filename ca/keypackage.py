@@ -7,6 +7,7 @@ format, that keeps the key: see `ca.passwords`. Knows nothing of mail, links or 
 
 from collections.abc import Sequence
 from enum import StrEnum, unique
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -74,15 +75,25 @@ def friendly_name_for(mailbox: Mailbox, certificate: x509.Certificate) -> str:
 
 
 def _check_chain(certificate: x509.Certificate, chain: Sequence[x509.Certificate]) -> None:
-    issued = [certificate, *chain]
-    issuers = [*chain, *chain[-1:]]  # the last one is the root and its own issuer
     if not chain:
         raise KeyRefused("the chain is missing")
-    for subject, issuer in zip(issued, issuers, strict=True):
-        try:
-            subject.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature) as error:
-            raise KeyRefused("the chain does not lead from the certificate to a root") from error
+    _check_issued(certificate, chain[0])
+    _check_up_to_root(tuple(chain))
+
+
+@lru_cache(maxsize=64)
+def _check_up_to_root(chain: tuple[x509.Certificate, ...]) -> None:
+    """Check what is the same for every certificate of an issuer."""
+    issuers = (*chain[1:], chain[-1])  # the last one is the root and its own issuer
+    for subject, issuer in zip(chain, issuers, strict=True):
+        _check_issued(subject, issuer)
+
+
+def _check_issued(subject: x509.Certificate, issuer: x509.Certificate) -> None:
+    try:
+        subject.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise KeyRefused("the chain does not lead from the certificate to a root") from error
 
 
 def _typeable(password: Password) -> bytes:
