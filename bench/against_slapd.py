@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.figures import Bound, Cell, Result, Target
 from bench.known import cache_for, exchanges, load_on
-from bench.ldap_load import Carried, Load, ask_at_random, ask_each, ask_over_every, write_exchanges
+from bench.ldap_load import Carried, Load, ask_at_random, ask_each, ask_over_every, pooled, write_exchanges
 from bench.options import Options
 from bench.processes import cores
 from bench.slapd import THREADS, slapd
@@ -136,9 +136,9 @@ def _row(count: int | str, name: str, carried: Carried, slapds: Carried) -> dict
 
 
 def _targets(rounds: list[dict[str, Carried]]) -> Iterator[Target]:
-    slapds = _all(rounds, _SLAPD)
+    slapds = pooled([of[_SLAPD] for of in rounds])
     for name, wanted in _WANTED.items():
-        own = _all(rounds, name)
+        own = pooled([of[name] for of in rounds])
         ratio = own.per_second / slapds.per_second
         yield Target(
             name=f"lookups/s by slapd's, {name}", measured=ratio, bound=Bound.AT_LEAST, wanted=wanted
@@ -146,16 +146,6 @@ def _targets(rounds: list[dict[str, Carried]]) -> Iterator[Target]:
         yield Target(
             name=f"p99 by slapd's, {name}", measured=own.p99 / slapds.p99, bound=Bound.AT_MOST, wanted=1.0
         )
-
-
-def _all(rounds: list[dict[str, Carried]], name: str) -> Carried:
-    """Return a server's rounds as one; percentiles are the medians of the rounds'."""
-    own = sorted((of[name] for of in rounds), key=lambda carried: carried.p99)
-    return replace(
-        own[len(own) // 2],
-        answers=sum(carried.answers for carried in own),
-        seconds=sum(carried.seconds for carried in own),
-    )
 
 
 def _say(what: str) -> None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,16 @@ class Carried:
             "cores: client": self.client_cores,
             "client": self.client,
         }
+
+
+def pooled(rounds: Sequence[Carried]) -> Carried:
+    """Return several rounds as one; everything but the lookups per second is the median round's."""
+    by_p99 = sorted(rounds, key=lambda carried: carried.p99)
+    return replace(
+        by_p99[len(by_p99) // 2],
+        answers=sum(carried.answers for carried in rounds),
+        seconds=sum(carried.seconds for carried in rounds),
+    )
 
 
 def write_exchanges(exchanges: Iterable[Exchange], file: Path) -> Path:
