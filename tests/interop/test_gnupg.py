@@ -48,7 +48,17 @@ def gpgsm(program: Find, service: Running) -> Iterator[Gpgsm]:
         yield Gpgsm(program=program("gpgsm"), home=home)
     finally:
         run([program("gpgconf"), "--kill", "all"], variables={"GNUPGHOME": str(home)})
-        shutil.rmtree(home)
+        remove(home)
+
+
+def remove(home: Path) -> None:
+    """Remove the home of daemons that were told to end, and that may still be unlinking their sockets."""
+
+    def unless_gone(_: object, __: str, problem: tuple[type[BaseException], BaseException, object]) -> None:
+        if not isinstance(problem[1], FileNotFoundError):
+            raise problem[1]
+
+    shutil.rmtree(home, onerror=unless_gone)
 
 
 def trust(gpgsm: Gpgsm, root: x509.Certificate) -> None:
