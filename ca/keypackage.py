@@ -40,6 +40,18 @@ class KeyPackageFormat(StrEnum):
     """PBES2 with AES-256 and PBKDF2-HMAC-SHA-256, SHA-256 MAC."""
 
 
+@unique
+class PackageContents(StrEnum):
+    """What stands in the file besides the identity."""
+
+    WITH_CHAIN = "with_chain"
+    """The issuer's certificate and those above it. Without them several mail programs reject the recipient's
+    own certificate."""
+
+    IDENTITY_ALONE = "identity_alone"
+    """Nothing: for importers that take a file of several certificates for a broken one."""
+
+
 def build_key_package(
     *,
     private_key: PrivateKey,
@@ -48,10 +60,11 @@ def build_key_package(
     password: Password,
     package_format: KeyPackageFormat,
     friendly_name: str,
+    contents: PackageContents = PackageContents.WITH_CHAIN,
 ) -> bytes:
     """Wrap the key with its certificate and the chain, issuer first, up to and including the root.
 
-    Without the chain several mail programs reject the recipient's own certificate.
+    A chain that is left out of the file has to lead from the certificate to a root all the same.
 
     Raises:
         KeyRefused: the key is not the certificate's, or the chain does not lead from it to a root.
@@ -64,7 +77,7 @@ def build_key_package(
         friendly_name.encode(),
         private_key,
         certificate,
-        chain,
+        chain if contents is PackageContents.WITH_CHAIN else None,
         _encryption(package_format, _typeable(password)),
     )
 

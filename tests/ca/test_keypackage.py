@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ca.address import Mailbox
 from ca.errors import KeyRefused
-from ca.keypackage import KeyPackageFormat, build_key_package, friendly_name_for
+from ca.keypackage import KeyPackageFormat, PackageContents, build_key_package, friendly_name_for
 from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key, to_pkcs8
 from ca.linting import Linter
 from ca.passwords import Password, PasswordRule, PasswordStyle
@@ -26,6 +26,7 @@ class Ingredients:
     chain: tuple[x509.Certificate, ...]
     password: Password = PASSWORD
     package_format: KeyPackageFormat = KeyPackageFormat.COMPATIBLE
+    contents: PackageContents = PackageContents.WITH_CHAIN
 
     def build(self) -> bytes:
         return build_key_package(
@@ -35,6 +36,7 @@ class Ingredients:
             password=self.password,
             package_format=self.package_format,
             friendly_name=friendly_name_for(ALICE, self.certificate),
+            contents=self.contents,
         )
 
 
@@ -101,6 +103,19 @@ def test_takes_every_kind_of_password_we_make(good: Ingredients, style: Password
 def test_refuses_a_key_that_is_not_the_certificates(good: Ingredients) -> None:
     with pytest.raises(KeyRefused, match="does not belong to the certificate"):
         replace(good, private_key=generate(KeyAlgorithm.RSA_2048)).build()
+
+
+def test_the_chain_can_be_left_out(good: Ingredients) -> None:
+    package = replace(good, contents=PackageContents.IDENTITY_ALONE).build()
+    opened = pkcs12.load_pkcs12(package, PASSWORD.reveal().encode())
+    assert opened.cert is not None
+    assert opened.cert.certificate == good.certificate
+    assert opened.additional_certs == []
+
+
+def test_a_chain_that_is_left_out_is_checked_all_the_same(good: Ingredients) -> None:
+    with pytest.raises(KeyRefused, match="root"):
+        replace(good, contents=PackageContents.IDENTITY_ALONE, chain=good.chain[:1]).build()
 
 
 def test_refuses_a_key_without_its_chain(good: Ingredients) -> None:
