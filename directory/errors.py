@@ -10,7 +10,8 @@
     ├── SlotTaken              another enrolment holds the address; read it instead
     ├── LimitReached           a rate limit is used up; when to come back
     ├── RelayRefused           the relay is not in a state that allows this
-    └── ResendRefused          the key mail must not be sent again
+    ├── ResendRefused          the key mail must not be sent again
+    └── EnvelopeRefused        no mail can be encrypted to this certificate
 
 One table per edge turns them into answers: `http.problems`, `ldap.results`, `cli.failures`.
 """
@@ -121,6 +122,17 @@ class RelayRefused(DirectoryError):
 @dataclass(eq=False)
 class ResendRefused(DirectoryError):
     """The key mail must not be sent again; `code` is stable."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class EnvelopeRefused(DirectoryError):
+    """No mail can be encrypted to a certificate; `code` is stable."""
 
     code: str
     reason: str

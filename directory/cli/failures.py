@@ -6,6 +6,7 @@ from directory.errors import (
     AlreadyExists,
     ConfigurationRefused,
     DirectoryError,
+    EnvelopeRefused,
     LimitReached,
     RelayRefused,
     ResendRefused,
@@ -28,6 +29,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     AlreadyExists: 73,
     RelayRefused: 65,
     ResendRefused: 65,
+    EnvelopeRefused: 65,
     DirectoryError: 70,
     CaError: 70,
 }

@@ -20,6 +20,7 @@ from directory.errors import (
     AlreadyExists,
     ConfigurationRefused,
     DirectoryError,
+    EnvelopeRefused,
     LimitReached,
     RelayRefused,
     ResendRefused,
@@ -52,6 +53,7 @@ ERROR_CODES: Mapping[type[DirectoryError], str] = MappingProxyType(
         LimitReached: Refusal.LIMIT_REACHED,
         RelayRefused: HttpProblem.RELAY_REFUSED,
         ResendRefused: HttpProblem.RESEND_REFUSED,
+        EnvelopeRefused: HttpProblem.INTERNAL,
     }
 )
 """Which problem an error of the service is, unless the error carries a code of its own."""

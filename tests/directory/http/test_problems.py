@@ -15,6 +15,7 @@ from directory.errors import (
     AlreadyExists,
     ConfigurationRefused,
     DirectoryError,
+    EnvelopeRefused,
     LimitReached,
     RelayRefused,
     ResendRefused,
@@ -43,6 +44,7 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     LimitReached: (LimitReached(limit="day", retry_after=timedelta(hours=2)), 429, "limit.reached"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
+    EnvelopeRefused: (EnvelopeRefused(code="envelope.not_rsa", reason=SECRET), 500, "http.internal"),
 }
 
 
