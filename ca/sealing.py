@@ -42,6 +42,9 @@ class SecretKind(StrEnum):
     RECIPIENT_KEY = "recipient_key"
     PASSWORD = "password"  # noqa: S105  # the name of a kind, not a password
     SMTP_PASSWORD = "smtp_password"  # noqa: S105  # likewise
+    DKIM_KEY = "dkim_key"
+    WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  # likewise
+    OUTGOING_MESSAGE = "outgoing_message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from typing import Protocol
 
 from ca.address import Mailbox
@@ -25,6 +26,15 @@ class OrganizationRegister(Protocol):
 
         Raises:
             AlreadyExists: its slug or one of its domains is taken.
+        """
+        ...
+
+    async def change(self, organization: Organization, event: AuditEvent) -> None:
+        """Store an organization as it is now; its identifier and slug stay.
+
+        Raises:
+            Unknown: there is none of that identifier.
+            AlreadyExists: one of its domains is another organization's.
         """
         ...
 
@@ -109,10 +119,7 @@ class Administration:
             AlreadyExists: the slug or one of the domains is taken.
         """
         _check_name("slug", organization.slug)
-        _check_text("name", organization.name)
-        if organization.contact:
-            _check_text("contact", organization.contact)
-        _check_sender(organization)
+        _check_organization(organization)
         event = self._event(
             AuditKind.ORGANIZATION_ADDED,
             organization.slug,
@@ -120,6 +127,24 @@ class Administration:
             slug=organization.slug,
         )
         await self._organizations.add(organization, event)
+
+    async def change_organization(
+        self, slug: str, change: Callable[[Organization], Organization], *, changed: str
+    ) -> Organization:
+        """Change an organization; `changed` names what, for the audit log. Return it as it is then.
+
+        Raises:
+            ConfigurationRefused: what it would become is not acceptable.
+            Unknown: there is no such organization.
+            AlreadyExists: one of its domains is another organization's.
+        """
+        organization = change(await self._organizations.by_slug(slug))
+        _check_organization(organization)
+        event = self._event(
+            AuditKind.ORGANIZATION_CHANGED, slug, organization.organization_id, changed=changed
+        )
+        await self._organizations.change(organization, event)
+        return organization
 
     async def add_gateway(self, name: str, slug: str, *, may_mint: bool) -> IssuedToken:
         """Add a gateway to an organization; return its token, which is stored nowhere.
@@ -240,6 +265,15 @@ def _check_text(key: str, text: str) -> None:
             reason=f"{_shown(text)} is refused",
             remedy=f"use 1 to {_LONGEST_TEXT} visible characters",
         )
+
+
+def _check_organization(organization: Organization) -> None:
+    _check_text("name", organization.name)
+    if organization.contact:
+        _check_text("contact", organization.contact)
+    if organization.correspondence.sender_name:
+        _check_text("sender-name", organization.correspondence.sender_name)
+    _check_sender(organization)
 
 
 def _check_sender(organization: Organization) -> None:

@@ -231,15 +231,22 @@ class Enroller:
         context: MintContext,
     ) -> EnrolmentRecord:
         organization = context.organization
+        letters = organization.correspondence
         return EnrolmentRecord(
             reservation=reservation,
             certificate=certificate,
             issuer_id=self._maker.issuer_id,
             sealed_key=sealed.key,
             sealed_password=sealed.password,
-            package_format=organization.package_format,
+            package_format=organization.package_format_for(reservation.mailbox),
+            language=context.language or letters.language,
+            relay_expires_at=reservation.minted_at + letters.relay_lifetime,
             mail_id=secrets.token_hex(16),
             message_id=f"<{reservation.enrolment_id}.key@{organization.mail_from.domain}>",
+            bounce_token=secrets.token_hex(16),
+            sender_domain=organization.mail_from.domain,
+            password_mail_to=letters.password_mail.mailbox if letters.password_mail else None,
+            tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
             event=self._minted_event(reservation, certificate, context.gateway),

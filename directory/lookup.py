@@ -5,7 +5,7 @@ Knows nothing of LDAP, HTTP or SQL: front ends ask it, ports answer it.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Final, Protocol
@@ -44,6 +44,8 @@ class Question:
     """One complete address; or a domain, whose certificates are found but never made."""
     asker: Asker
     intent: Intent = Intent.MINT_IF_ABSENT
+    language: str | None = None
+    """Which the recipient is to be written to in, should one be minted; None: as his organization writes."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -186,7 +188,7 @@ class Lookup:
             return Absent(refusal=refusal)
 
         # 4. Mint: one durable transaction, then the answer.
-        return await self._minter.mint(mailbox, context)
+        return await self._minter.mint(mailbox, replace(context, language=question.language))
 
     async def _found(self, question: Question) -> Found | None:
         for key in question.keys:

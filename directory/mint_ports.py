@@ -54,10 +54,20 @@ class EnrolmentRecord:
     sealed_key: SealedSecret
     sealed_password: SealedSecret
     package_format: KeyPackageFormat
+    language: str
+    """Of the mails to the recipient."""
+    relay_expires_at: datetime
+    """Until when the password waits for somebody to pass it on."""
     mail_id: str
     message_id: str
+    bounce_token: str
     give_up_at: datetime
     """When the delivery of the key mail is given up and handed to a human."""
+    sender_domain: str
+    password_mail_to: Mailbox | None
+    """Where the organization wants its passwords sent."""
+    tells_webhook: bool
+    """Whether the organization's own system is told of the password."""
     claim: MailClaim | None
     """The key mail is in hand from the beginning; without a claim it waits in the outbox for one."""
     event: AuditEvent

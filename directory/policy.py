@@ -79,6 +79,8 @@ class MintContext:
     """A minted certificate of the address was revoked for a reason that forbids a successor."""
     bounced: bool = False
     """The key mail of the address bounced or was given up, and nobody has cleared that yet."""
+    language: str | None = None
+    """Of the mails to the recipient, as whoever asks wishes; None: the organization's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,14 @@ class RelayState(StrEnum):
     FAILED = "failed"
 
 
+class PasswordChannel(StrEnum):
+    """How a password reached the organization."""
+
+    AGENT = "agent"  # a registration agent asked for it
+    WEBHOOK = "webhook"  # its own system was told
+    MAIL = "mail"  # it was sent, encrypted to the organization
+
+
 class RelayOutcome(StrEnum):
     """What came of an attempt to pass the password on."""
 

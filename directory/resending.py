@@ -27,13 +27,13 @@ class Resendable:
 
     enrolment_id: str
     organization_id: str
+    recipient: Mailbox
     sender: Mailbox
     live: bool
     key_is_held: bool
     is_queued: bool
     """Whether a key mail is under way already."""
     mails_in_period: int
-    mails_ever: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,9 @@ class Resend:
     """Another key mail of an enrolment, to be queued."""
 
     enrolment_id: str
-    message_id: str
+    organization_id: str
+    recipient: Mailbox
+    sender: Mailbox
     package_format: KeyPackageFormat | None
     """None leaves the format as it is."""
     at: datetime
@@ -124,7 +126,9 @@ class KeyMailResender:
             _refuse_if_not_allowed(resendable)
             resend = Resend(
                 enrolment_id=enrolment_id,
-                message_id=f"<{enrolment_id}.key.{resendable.mails_ever + 1}@{resendable.sender.domain}>",
+                organization_id=resendable.organization_id,
+                recipient=resendable.recipient,
+                sender=resendable.sender,
                 package_format=package_format,
                 at=now,
                 give_up_at=now + self._lifetime,

@@ -126,7 +126,7 @@ class Verification:
             opened = self._sealer.unseal(secret.sealed, identity)
             key = unsafe_from_sealed_pkcs8(opened) if is_ca_key else None
         except (SealBroken, KeyRefused) as error:
-            yield ("issuer.key_opens" if is_ca_key else "organization.smtp_password_opens"), str(error)
+            yield ("issuer.key_opens" if is_ca_key else f"organization.{identity.kind}_opens"), str(error)
             return
         certificate = issuers.get(identity.record_id)
         if key and certificate and not same_key(key.public_key(), certificate.public_key()):

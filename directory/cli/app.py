@@ -13,6 +13,7 @@ from directory.cli import (
     init,
     lookup,
     master_key,
+    organization_changes,
     organizations,
     resend,
     revoke,
@@ -54,6 +55,7 @@ app.command("revoke")(revoke.revoke)
 app.command("verify")(store.verify)
 app.command("migrate")(store.migrate)
 app.command("demo")(demo.demo)
+organizations.app.command("set")(organization_changes.change)
 app.add_typer(organizations.app, name="org", help="Sending organizations.")
 app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
 app.add_typer(certificates.app, name="certificate", help="Certificates that recipients have from elsewhere.")

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
+from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
 from ca.sealing import SealedSecret
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
-from directory.cli.smarthost import parse_smart_host, refuse_clear_beyond_loopback
+from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.errors import ConfigurationRefused
-from directory.organization import Organization, SmartHost, smtp_password_identity
-from directory.settings import parse_domain, parse_mailbox
+from directory.organization import Correspondence, Organization, SmartHost, smtp_password_identity
+from directory.settings import parse_domain, parse_language, parse_mailbox
 from directory.wiring.installation import Installation, read_secret_text
 
 app = typer.Typer(no_args_is_help=True)
@@ -28,11 +29,16 @@ def add(
     name: Annotated[str, typer.Option(help="Its name, as recipients know it.")],
     domain: Annotated[list[str], typer.Option(help="A mail domain of its own; repeat for more.")],
     mail_from: Annotated[str, typer.Option(help="The address its key mails come from.")],
-    smtp: Annotated[str, typer.Option(help="Its smart host: smtp://[USER@]HOST[:PORT], or smtps://.")],
+    smtp: Annotated[
+        str, typer.Option(help="Its smart host: smtp://[USER@]HOST[:PORT], or smtps://; mx: sends directly.")
+    ],
     smtp_password_file: Annotated[
         Path | None, typer.Option(help="File with the smart host's password.")
     ] = None,
     contact: Annotated[str, typer.Option(help="How recipients reach its registration agents.")] = "",
+    language: Annotated[
+        str, typer.Option(help="Of its mails: en, de, fr, es, or one with templates.")
+    ] = "en",
     package_format: Annotated[
         KeyPackageFormat, typer.Option(help="Of key packages: for unknown devices, or for modern ones.")
     ] = KeyPackageFormat.COMPATIBLE,
@@ -43,8 +49,8 @@ def add(
 ) -> None:
     """Add an organization."""
     organization_id = secrets.token_hex(16)
-    smart_host = parse_smart_host(smtp)
-    password = _smtp_password(smart_host, smtp_password_file)
+    smart_host = parse_route(smtp)
+    password = smtp_password(smart_host, smtp_password_file)
     sender = parse_mailbox("--mail-from", mail_from)
 
     def described(sealed_password: SealedSecret | None) -> Organization:
@@ -54,23 +60,24 @@ def add(
             name=name,
             domains=frozenset(parse_domain("--domain", one) for one in domain),
             mail_from=sender,
-            smart_host=replace(smart_host, sealed_password=sealed_password),
+            smart_host=replace(smart_host, sealed_password=sealed_password) if smart_host else None,
             isolated=isolated,
             package_format=package_format,
             password_style=password_style,
             contact=contact,
+            correspondence=Correspondence(language=parse_language(language)),
         )
 
     async def work() -> Organization:
         async with installation(config) as opened:
-            if not opened.settings.delivery.allow_clear_beyond_loopback:
+            if smart_host and not opened.settings.delivery.allow_clear_beyond_loopback:
                 refuse_clear_beyond_loopback(smart_host)
-            organization = described(_sealed(opened, password, organization_id))
+            organization = described(sealed_smtp_password(opened, password, organization_id))
             await opened.administration(operator()).add_organization(organization)
             return organization
 
     organization = run(work())
-    show(_as_document(organization), as_json=as_json, lines=[f"Organization {slug} added."])
+    show(as_document(organization), as_json=as_json, lines=[f"Organization {slug} added."])
 
 
 @app.command("list")
@@ -83,11 +90,16 @@ def list_all(*, config: Config = None, as_json: Json = False) -> None:
 
     found = run(work())
     lines = [f"{one.slug}\t{one.name}\t{', '.join(sorted(one.domains))}\t{one.mail_from}" for one in found]
-    show({"organizations": [_as_document(one) for one in found]}, as_json=as_json, lines=lines)
+    show({"organizations": [as_document(one) for one in found]}, as_json=as_json, lines=lines)
 
 
-def _smtp_password(smart_host: SmartHost, file: Path | None) -> str | None:
-    if (smart_host.username is None) != (file is None):
+def smtp_password(smart_host: SmartHost | None, file: Path | None) -> str | None:
+    """Read the password that goes with a smart host's user.
+
+    Raises:
+        ConfigurationRefused: one of the two is missing, or the file cannot be used.
+    """
+    if (smart_host is None or smart_host.username is None) != (file is None):
         raise ConfigurationRefused(
             key="--smtp-password-file",
             reason="a smart host's user and password go together",
@@ -96,23 +108,42 @@ def _smtp_password(smart_host: SmartHost, file: Path | None) -> str | None:
     return read_secret_text("--smtp-password-file", file) if file is not None else None
 
 
-def _sealed(opened: Installation, password: str | None, organization_id: str) -> SealedSecret | None:
+def sealed_smtp_password(
+    opened: Installation, password: str | None, organization_id: str
+) -> SealedSecret | None:
+    """Seal the password of an organization's smart host."""
     if password is None:
         return None
     return opened.sealer.seal(password.encode(), smtp_password_identity(organization_id))
 
 
-def _as_document(organization: Organization) -> dict[str, object]:
-    smart_host = organization.smart_host
+def as_document(organization: Organization) -> dict[str, object]:
+    """Describe an organization to a machine; what is secret is only said to be there."""
+    smart_host, letters = organization.smart_host, organization.correspondence
     return {
         "slug": organization.slug,
         "name": organization.name,
         "domains": sorted(organization.domains),
         "mail_from": str(organization.mail_from),
-        "smart_host": f"{smart_host.host}:{smart_host.port}",
-        "smtp_security": smart_host.security.value,
+        "smart_host": f"{smart_host.host}:{smart_host.port}" if smart_host else None,
+        "smtp_security": smart_host.security.value if smart_host else None,
         "package_format": organization.package_format.value,
+        "package_formats": {domain: one.value for domain, one in letters.package_formats.items()},
+        "package_chain": letters.package_chain,
         "password_style": organization.password_style.value,
         "isolated": organization.isolated,
         "contact": organization.contact,
+        "language": letters.language,
+        "sender_name": letters.sender_name,
+        "key_delivery": letters.key_delivery.value,
+        "bounce_address": _text(letters.bounce_address),
+        "dkim_selector": letters.dkim.selector if letters.dkim else None,
+        "webhook_url": letters.webhook.url if letters.webhook else None,
+        "password_mail": _text(letters.password_mail.mailbox if letters.password_mail else None),
+        "notices_to": _text(letters.notices_to),
+        "relay_days": letters.relay_lifetime.days,
     }
+
+
+def _text(mailbox: Mailbox | None) -> str | None:
+    return None if mailbox is None else str(mailbox)

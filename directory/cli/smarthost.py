@@ -12,7 +12,10 @@ _DEFAULT_PORTS = {"smtp": 587, "smtps": 465, "smtp+clear": 25}
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*")
 """LDH labels (RFC 5890 section 2.3.1); an international name is given by its A-labels."""
-_REMEDY = "smtp://[USER@]HOST[:PORT] (STARTTLS), smtps:// (TLS from the first byte) or smtp+clear://"
+_REMEDY = "smtp://[USER@]HOST[:PORT] (STARTTLS), smtps:// (TLS from the first byte), smtp+clear://, or mx:"
+
+
+DIRECT = "mx:"
 
 
 def parse_smart_host(url: str) -> SmartHost:
@@ -55,6 +58,15 @@ def parse_smart_host(url: str) -> SmartHost:
         security=_security(parts.scheme, host),
         username=username,
     )
+
+
+def parse_route(url: str) -> SmartHost | None:
+    """Read where mail goes: a smart host's URL, or `mx:` (None) for the recipients' mail exchangers.
+
+    Raises:
+        ConfigurationRefused: it is neither.
+    """
+    return None if url == DIRECT else parse_smart_host(url)
 
 
 def refuse_clear_beyond_loopback(smart_host: SmartHost) -> None:

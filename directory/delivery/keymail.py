@@ -4,7 +4,7 @@ The composer is handed the finished key package and never sees a key or a passwo
 cannot send. Nor does it have a word from whoever asked for the certificate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from importlib.resources.abc import Traversable
@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from directory.delivery.composing import Composed
 from directory.delivery.mime import Attachment, Message
 from directory.delivery.outbox import DueMail
 from directory.delivery.templates import SHIPPED, MessageTemplates
@@ -30,16 +31,18 @@ _LONGEST_CONTACT = 500
 
 
 class KeyMailComposer:
-    """Writes key mails in the organization's name."""
+    """Writes key mails in the organization's name; `packed` makes the key package of a mail."""
 
-    def __init__(self, *, folders: Sequence[Traversable] = (SHIPPED,)) -> None:
+    def __init__(
+        self, packed: Callable[[DueMail], bytes], *, folders: Sequence[Traversable] = (SHIPPED,)
+    ) -> None:
+        self._packed = packed
         self._templates = MessageTemplates(MESSAGE, folders)
 
-    def compose(self, mail: DueMail, *, key_package: bytes, now: datetime) -> bytes:
+    def compose(self, mail: DueMail, *, now: datetime) -> Composed:
         """Return the message as it goes over the wire.
 
-        Every attempt has the same Message-ID, so that a mail which arrives twice is recognized as one. The
-        date is the attempt's: after days of retries the first one's would look like a forger's.
+        The date is that of the first attempt, which may be long after the mint.
         """
         organization = mail.organization
         text = self._templates.render(
@@ -51,7 +54,7 @@ class KeyMailComposer:
                 "authority": _authority_name(mail.chain[-1]),
             }
         )
-        return Message(
+        message = Message(
             sender_name=display_name(organization),
             sender=organization.mail_from,
             recipient=mail.mailbox,
@@ -60,8 +63,9 @@ class KeyMailComposer:
             message_id=mail.message_id,
             plain=text.plain,
             html=text.html,
-            attachment=Attachment(content=key_package, content_type=CONTENT_TYPE, file_name=FILE_NAME),
-        ).to_bytes()
+            attachment=Attachment(content=self._packed(mail), content_type=CONTENT_TYPE, file_name=FILE_NAME),
+        )
+        return Composed(message=message.to_bytes())
 
 
 def display_name(organization: Organization) -> str:

@@ -1,5 +1,6 @@
 """What mail is due, and what became of it? The port between the delivery worker and the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -7,8 +8,9 @@ from typing import Protocol
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
-from ca.sealing import SealedSecret
+from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import AuditEvent
+from directory.links import NewLink
 from directory.mint_ports import FreshEnrolment
 from directory.organization import Organization
 
@@ -29,27 +31,77 @@ class MailState(StrEnum):
     QUEUED = "queued"
     ACCEPTED = "accepted"
     GIVEN_UP = "given_up"
+    CANCELLED = "cancelled"  # nobody wants it any more
+
+
+class MailKind(StrEnum):
+    """What an outgoing mail is."""
+
+    KEY = "key"  # the key package, to the recipient
+    PROOF = "proof"  # encrypted to the recipient: whoever reads it has the key
+    REMINDER = "reminder"  # to a recipient who has not proven it
+    PASSWORD = "password"  # noqa: S105 - the name of a kind; the password, encrypted to the organization
+    NOTICE_BOUNCED = "notice_bounced"  # to the organization: a key mail came back
+    NOTICE_EXPIRED = "notice_expired"  # to the organization: a password nobody passed on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """When a mail was accepted, and what follows if it was a key mail."""
+
+    at: datetime
+    hold_until: datetime
+    """Until when the key is held."""
+    asks_for_proof: bool
+    """Whether the recipient is to be sent a mail that only his key opens."""
+    give_up_at: datetime
+    """Of the mails that follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueMail:
-    """A key mail that this worker has claimed, with all that is needed to compose it."""
+    """A mail that this worker has claimed, with all that is needed to compose it."""
 
     mail_id: str
     enrolment_id: str
+    kind: MailKind
     message_id: str
+    bounce_token: str
+    """128 bits, in hex: what a bounce of this very mail has to name."""
     created_at: datetime
     give_up_at: datetime
     attempts: int
     """How often it has been claimed before."""
+    recipient: Mailbox
+    """Whom it goes to."""
     mailbox: Mailbox
+    """Whose enrolment it is about."""
+    language: str
+    minted_at: datetime
     certificate: bytes
     chain: tuple[bytes, ...]
     """DER of the issuing certificate, then of its issuers up to the root."""
-    sealed_key: SealedSecret
-    sealed_password: SealedSecret
+    sealed_key: SealedSecret | None
+    sealed_password: SealedSecret | None
+    """None once they have been destroyed."""
     package_format: KeyPackageFormat
     organization: Organization
+    sealed_message: SealedSecret | None = None
+    """What an earlier attempt composed; sent again octet for octet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMail:
+    """A mail to be queued, about an enrolment that is there."""
+
+    enrolment_id: str
+    organization_id: str
+    kind: MailKind
+    recipient: Mailbox
+    sender_domain: str
+    at: datetime
+    due_at: datetime
+    give_up_at: datetime
 
 
 def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
@@ -58,17 +110,29 @@ def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
     return DueMail(
         mail_id=record.mail_id,
         enrolment_id=record.reservation.enrolment_id,
+        kind=MailKind.KEY,
         message_id=record.message_id,
+        bounce_token=record.bounce_token,
         created_at=record.reservation.minted_at,
         give_up_at=record.give_up_at,
         attempts=0,
+        recipient=record.reservation.mailbox,
         mailbox=record.reservation.mailbox,
+        language=record.language,
+        minted_at=record.reservation.minted_at,
         certificate=record.certificate.der,
         chain=enrolment.chain,
         sealed_key=record.sealed_key,
         sealed_password=record.sealed_password,
         package_format=record.package_format,
         organization=enrolment.organization,
+    )
+
+
+def message_identity(mail_id: str, organization_id: str) -> SecretIdentity:
+    """Return what the sealed message of an outgoing mail is bound to."""
+    return SecretIdentity(
+        kind=SecretKind.OUTGOING_MESSAGE, record_id=mail_id, organization_id=organization_id
     )
 
 
@@ -103,10 +167,21 @@ class Outbox(Protocol):
         """
         ...
 
-    async def record_accepted(
-        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
-    ) -> None:
-        """The smart host took responsibility (RFC 5321 section 4.2.5): accepted, and the hold begins."""
+    async def record_composed(
+        self, mail: DueMail, *, message: SealedSecret, links: Sequence[NewLink], at: datetime
+    ) -> bool:
+        """Keep the mail as it is about to be sent, and let its links be valid.
+
+        False if it is not to be sent any more, or by somebody else: the claim ran out, or it was cancelled.
+        """
+        ...
+
+    async def record_accepted(self, mail: DueMail, acceptance: Acceptance, event: AuditEvent) -> None:
+        """The other side took responsibility (RFC 5321 section 4.2.5), and what follows from it.
+
+        After a key mail the hold begins, and a proof is asked for; after a password mail the password is in
+        the organization's hands. What was composed is erased.
+        """
         ...
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
@@ -114,8 +189,9 @@ class Outbox(Protocol):
         ...
 
     async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
-        """Never accepted: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live.
+        """Record that it was never accepted.
 
+        For a key mail: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live.
         Where an earlier key mail of the enrolment was accepted, only this copy is given up.
         """
         ...

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from cryptography import x509
 
+from ca.errors import KeyRefused
 from ca.keypackage import build_key_package, friendly_name_for
 from ca.keys import unsafe_from_sealed_pkcs8
 from ca.passwords import Password
@@ -20,8 +21,11 @@ def pack(mail: DueMail, sealer: Sealer) -> bytes:
 
     Raises:
         SealBroken: a secret does not open; it is another enrolment's, or was tampered with or destroyed.
-        KeyRefused: the key is not the certificate's, or the chain does not lead from it to a root.
+        KeyRefused: the key is not the certificate's, or the chain does not lead from it to a root; or key or
+            password are here no more.
     """
+    if mail.sealed_key is None or mail.sealed_password is None:
+        raise KeyRefused("the key or its password has been destroyed")
     organization_id = mail.organization.organization_id
     key = sealer.unseal(mail.sealed_key, recipient_key_identity(mail.enrolment_id, organization_id))
     password = sealer.unseal(

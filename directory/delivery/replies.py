@@ -62,6 +62,8 @@ class Accepted:
 
     response: str
     """What it said, on one line; often the identifier in its queue."""
+    host: str
+    """Who said it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ known to whoever handled the mail; a notification at an address without a live o
 """
 
 import re
+from dataclasses import replace
 
 from ca.address import Mailbox
 from directory.organization import Organization
@@ -31,7 +32,7 @@ def has_room_for_a_token(address: Mailbox) -> bool:
     return len(address.local_part) <= LONGEST_LOCAL_PART and len(str(address)) + added <= _LONGEST_ADDRESS
 
 
-def return_path(organization: Organization, bounce_token: str) -> str:
+def return_path(organization: Organization, bounce_token: str) -> Mailbox:
     """Return the envelope sender of one mail.
 
     An address that has no room for the token stays as it is: the mail is not kept back for it, and its bounce
@@ -39,8 +40,8 @@ def return_path(organization: Organization, bounce_token: str) -> str:
     """
     address = bounce_address(organization)
     if not has_room_for_a_token(address):
-        return str(address)
-    return f"{address.local_part}{SEPARATOR}{bounce_token}@{address.domain}"
+        return address
+    return replace(address, local_part=f"{address.local_part}{SEPARATOR}{bounce_token}")
 
 
 def read_token(address: str) -> str | None:

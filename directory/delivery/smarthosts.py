@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from ca.address import Mailbox
 from ca.sealing import Sealer
 from directory.clock import Clock
-from directory.delivery.replies import Failure, Phase, Transient
+from directory.delivery.replies import Failure, Permanent, Phase, Transient
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smtp import SmtpSession, tls_context
 from directory.organization import Organization, SmartHost, smtp_password_identity
@@ -56,13 +57,20 @@ class SmartHosts:
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def session(self, organization: Organization) -> AsyncIterator[SmtpSession | Transient]:
+    async def session(
+        self, organization: Organization, recipient: Mailbox
+    ) -> AsyncIterator[SmtpSession | Transient | Permanent]:
         """Lend a session to the organization's smart host, or say why there is none now.
 
         Raises:
             SealBroken: the sealed password of the smart host does not open.
         """
+        del recipient  # the smart host finds the way to him
         host = organization.smart_host
+        if host is None:
+            reason = "the organization has no smart host"
+            yield Transient(failure=Failure(phase=Phase.CONNECT, reason=reason))
+            return
         account = (organization.organization_id, host)
         slot = self._slots[host.host, host.port]
         if (busy := await self._wait_for(slot)) is not None:

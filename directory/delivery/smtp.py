@@ -84,7 +84,8 @@ class SmtpSession:
     what somebody on the way slipped in behind its reply to STARTTLS.
     """
 
-    def __init__(self, client: aiosmtplib.SMTP, timeouts: SmtpTimeouts) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, timeouts: SmtpTimeouts, host: str) -> None:
+        self._host = host
         self._client = client
         self._timeouts = timeouts
         self._in_transaction = False
@@ -108,7 +109,7 @@ class SmtpSession:
             start_tls=False,  # aiosmtplib would do it within `connect`, where no phase is told from another
             tls_context=tls,
         )
-        session = cls(client, timeouts)
+        session = cls(client, timeouts, host.host)
         try:
             async with _during(Phase.CONNECT):
                 await client.connect(timeout=timeouts.connect.total_seconds())
@@ -159,7 +160,8 @@ class SmtpSession:
             self._in_transaction = failed.verdict.failure.reply is None
             return failed.verdict
         self._in_transaction = False
-        return Accepted(response=one_line(f"{response.code} {response.message}", longest=_LONGEST_RESPONSE))
+        said = one_line(f"{response.code} {response.message}", longest=_LONGEST_RESPONSE)
+        return Accepted(response=said, host=self._host)
 
     async def close(self) -> None:
         """Say goodbye if that is possible, and hang up."""

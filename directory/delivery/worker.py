@@ -8,26 +8,35 @@ mail, never the mail.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from ca.sealing import Sealer
+from ca.address import Mailbox
+from ca.sealing import Sealer, SecretIdentity
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.delivery.keymail import KeyMailComposer
-from directory.delivery.outbox import DueMail, Outbox, due_mail_of
-from directory.delivery.packing import pack
+from directory.delivery.composing import Composed, Composer
+from directory.delivery.outbox import (
+    Acceptance,
+    DueMail,
+    MailKind,
+    Outbox,
+    due_mail_of,
+    message_identity,
+)
 from directory.delivery.replies import Accepted, Failure, Outcome, Permanent, Phase, Transient
 from directory.delivery.retry import Uniform
+from directory.delivery.returnpath import return_path
 from directory.delivery.settings import DeliverySettings
-from directory.delivery.smarthosts import SmartHosts
-from directory.delivery.smtp import Envelope
+from directory.delivery.smtp import Envelope, SmtpSession
 from directory.errors import StoreUnavailable
 from directory.faults import log_failure
 from directory.mint_ports import FreshEnrolment, MailClaim
+from directory.organization import Organization
 from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
@@ -41,6 +50,31 @@ _SHORTEST_PAUSE = timedelta(milliseconds=100)
 _RECORD_AGAIN = timedelta(seconds=2)
 _CUT_OFF_AGAIN_SECONDS = 0.1
 _GATEWAY_FIRST_SECONDS = 0.02
+
+_ACCEPTED = {True: AuditKind.KEY_MAIL_ACCEPTED, False: AuditKind.MAIL_ACCEPTED}
+_GIVEN_UP = {True: AuditKind.KEY_MAIL_GIVEN_UP, False: AuditKind.MAIL_GIVEN_UP}
+
+
+class Signer(Protocol):
+    """Signs mails for their organization."""
+
+    def sign(self, organization: Organization, message: bytes) -> bytes:
+        """Return the message with a signature; as it is where the organization has no key for it."""
+        ...
+
+
+class Carriers(Protocol):
+    """Whoever takes mails: an organization's smart host, or the mail exchangers of the recipient."""
+
+    def session(
+        self, organization: Organization, recipient: Mailbox
+    ) -> AbstractAsyncContextManager[SmtpSession | Transient | Permanent]:
+        """Lend a session to whoever takes this mail, or say why there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up everywhere."""
+        ...
 
 
 async def wait_until_set(event: asyncio.Event, longest: timedelta) -> None:
@@ -64,8 +98,9 @@ class DeliveryWorker:
         name: str,
         outbox: Outbox,
         sealer: Sealer,
-        composer: KeyMailComposer,
-        smart_hosts: SmartHosts,
+        composers: Mapping[MailKind, Composer],
+        carriers: Carriers,
+        signer: Signer,
         settings: DeliverySettings,
         clock: Clock,
         wait: Wait = wait_until_set,
@@ -75,8 +110,9 @@ class DeliveryWorker:
         self._name = name
         self._outbox = outbox
         self._sealer = sealer
-        self._composer = composer
-        self._smart_hosts = smart_hosts
+        self._composers = composers
+        self._carriers = carriers
+        self._signer = signer
         self._settings = settings
         self._clock = clock
         self._wait = wait
@@ -213,26 +249,44 @@ class DeliveryWorker:
             return _transient(Phase.SERVICE, f"a fault in the service: {type(error).__name__}")
 
     async def _hand_over(self, mail: DueMail) -> Outcome:
-        async with self._smart_hosts.session(mail.organization) as session:
-            if isinstance(session, Transient):
+        async with self._carriers.session(mail.organization, mail.recipient) as session:
+            if isinstance(session, Transient | Permanent):
                 return session
             if self._stopping.is_set():
                 return _transient(Phase.SERVICE, "the service was stopped")
             # Only now are the secrets opened: there is somebody to hand the mail to.
-            loop = asyncio.get_running_loop()
-            message = await loop.run_in_executor(self._composing, self._compose, mail, self._clock.now())
+            message = await self._message(mail)
+            if message is None:
+                return _transient(Phase.SERVICE, "it is no longer ours to send")
             self._on_step(Step.MAIL_BEFORE_SEND)
             return await session.submit(
                 Envelope(
-                    envelope_id=mail.mail_id,
-                    sender=mail.organization.mail_from,
-                    recipient=mail.mailbox,
+                    envelope_id=mail.bounce_token,
+                    sender=return_path(mail.organization, mail.bounce_token),
+                    recipient=mail.recipient,
                     message=message,
                 )
             )
 
-    def _compose(self, mail: DueMail, now: datetime) -> bytes:
-        return self._composer.compose(mail, key_package=pack(mail, self._sealer), now=now)
+    async def _message(self, mail: DueMail) -> bytes | None:
+        """Return the mail as it was composed once; None if it is not to be sent by us any more.
+
+        What an attempt sends is stored before it is sent: should the acceptance be lost, the mail comes a
+        second time as it came the first.
+        """
+        loop = asyncio.get_running_loop()
+        now = self._clock.now()
+        if mail.sealed_message is not None:
+            return self._sealer.unseal(mail.sealed_message, _message_identity(mail))
+        composed = await loop.run_in_executor(self._composing, self._compose, mail, now)
+        sealed = self._sealer.seal(composed.message, _message_identity(mail))
+        kept = await self._outbox.record_composed(mail, message=sealed, links=composed.links, at=now)
+        self._on_step(Step.MAIL_COMPOSED)
+        return composed.message if kept else None
+
+    def _compose(self, mail: DueMail, now: datetime) -> Composed:
+        composed = self._composers[mail.kind].compose(mail, now=now)
+        return replace(composed, message=self._signer.sign(mail.organization, composed.message))
 
     async def _record(self, mail: DueMail, outcome: Outcome, lease_until: datetime) -> None:
         """Record the outcome; insist while the store is away, for the mail may have been accepted.
@@ -251,13 +305,11 @@ class DeliveryWorker:
     async def _record_once(self, mail: DueMail, outcome: Outcome) -> None:
         now = self._clock.now()
         match outcome:
-            case Accepted(response=response):
-                smart_host = mail.organization.smart_host.host
+            case Accepted(response=response, host=host):
                 event = _event(
-                    AuditKind.KEY_MAIL_ACCEPTED, mail, now, smart_host=smart_host, response=response
+                    _ACCEPTED[mail.kind is MailKind.KEY], mail, now, smart_host=host, response=response
                 )
-                hold_until = now + self._settings.hold
-                await self._outbox.record_accepted(mail, at=now, hold_until=hold_until, event=event)
+                await self._outbox.record_accepted(mail, self._acceptance(mail, now), event)
             case Permanent(failure=failure):
                 await self._give_up(mail, now, failure)
             case Transient(failure=failure):
@@ -269,10 +321,18 @@ class DeliveryWorker:
                 else:
                     await self._outbox.record_retry(mail, due_at=due_at, failure=str(failure))
 
+    def _acceptance(self, mail: DueMail, now: datetime) -> Acceptance:
+        return Acceptance(
+            at=now,
+            hold_until=now + self._settings.hold,
+            asks_for_proof=MailKind.PROOF in self._composers,
+            give_up_at=now + (mail.give_up_at - mail.created_at),
+        )
+
     async def _give_up(self, mail: DueMail, now: datetime, failure: Failure) -> None:
-        event = _event(AuditKind.KEY_MAIL_GIVEN_UP, mail, now, failure=failure.code)
+        event = _event(_GIVEN_UP[mail.kind is MailKind.KEY], mail, now, failure=failure.code)
         await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event)
-        logger.warning("the key mail of enrolment %s was given up: %s", mail.enrolment_id, failure.code)
+        logger.warning("mail %s (%s) was given up: %s", mail.mail_id, mail.kind, failure.code)
 
     async def _finish(self) -> None:
         """Let what is in flight finish within bounds, cut the rest off, and leave nothing claimed."""
@@ -284,7 +344,7 @@ class DeliveryWorker:
             for task in self._in_flight:
                 task.cancel()
             await asyncio.wait(self._in_flight, timeout=_CUT_OFF_AGAIN_SECONDS)
-        await self._smart_hosts.close()
+        await self._carriers.close()
         self._composing.shutdown(wait=False, cancel_futures=True)
         try:
             await self._outbox.release_claims(worker=self._name)
@@ -299,8 +359,12 @@ def _event(kind: AuditKind, mail: DueMail, now: datetime, **detail: str) -> Audi
         actor="service",
         subject=mail.enrolment_id,
         organization_id=mail.organization.organization_id,
-        detail={"attempt": str(mail.attempts + 1), **detail},
+        detail={"mail": mail.kind.value, "attempt": str(mail.attempts + 1), **detail},
     )
+
+
+def _message_identity(mail: DueMail) -> SecretIdentity:
+    return message_identity(mail.mail_id, mail.organization.organization_id)
 
 
 def _transient(phase: Phase, reason: str) -> Transient:

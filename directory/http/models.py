@@ -8,6 +8,7 @@ from pydantic.config import JsonDict
 
 from ca.keypackage import KeyPackageFormat
 from directory.delivery.outbox import DeliveryState
+from directory.languages import LANGUAGE_PATTERN
 from directory.lookup import Origin
 from directory.relay import LONGEST_NOTE, RelayOutcome, RelayState
 from directory.status import KeyState
@@ -42,6 +43,11 @@ class LookupRequest(_Shape):
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "anna@clinic.example"}]})
 
     email: str = Field(description="The recipient's complete address.")
+    lang: str | None = Field(
+        default=None,
+        pattern=f"^{LANGUAGE_PATTERN}$",
+        description="Which language the recipient is written to in; otherwise his organization's.",
+    )
 
 
 class LookupResponse(_Shape):

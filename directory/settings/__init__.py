@@ -1,6 +1,6 @@
 """What did the operator configure? One reader, one frozen value, handed on narrowly."""
 
-from directory.settings.arguments import parse_domain, parse_mailbox
+from directory.settings.arguments import parse_domain, parse_language, parse_mailbox
 from directory.settings.reading import (
     CONFIGURATION_VARIABLE,
     DEFAULT_FILE,
@@ -19,6 +19,7 @@ __all__ = [
     "configuration_file",
     "load_settings",
     "parse_domain",
+    "parse_language",
     "parse_mailbox",
     "read_secret_file",
 ]

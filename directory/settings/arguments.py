@@ -3,6 +3,7 @@
 from ca.address import Mailbox
 from ca.errors import AddressRefused
 from directory.errors import ConfigurationRefused
+from directory.languages import is_language
 
 
 def parse_mailbox(key: str, text: str) -> Mailbox:
@@ -27,3 +28,16 @@ def parse_domain(key: str, text: str) -> str:
         return Mailbox.parse(f"somebody@{text}").domain
     except AddressRefused as error:
         raise ConfigurationRefused(key=key, reason=f"{text!r} is not a mail domain: {error}") from error
+
+
+def parse_language(text: str) -> str:
+    """Parse a language that an operator gave.
+
+    Raises:
+        ConfigurationRefused: it is not the code of one.
+    """
+    if not is_language(text):
+        raise ConfigurationRefused(
+            key="--language", reason=f"{text!r} is not the code of a language", remedy="give one such as de"
+        )
+    return text

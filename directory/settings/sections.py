@@ -261,6 +261,18 @@ class DeliverySection(_Section):
     """Whether a smart host on another machine may be spoken to without TLS, where its URL says so."""
 
 
+class PagesSection(_Section):
+    """The pages that recipients are sent to."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^(https://[A-Za-z0-9.\-:]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$",
+    )
+    """Where recipients reach this service, such as `https://keys.clinic.example`: the HTTP front end below
+    that address. Without it mails carry no links: key packages are attached, nobody is asked for a proof that
+    his key works, and nobody can ask for no more mail."""
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -285,6 +297,7 @@ class Settings(BaseSettings):
     ldap: LdapSection = LdapSection()
     ldaps: LdapsSection = LdapsSection()
     delivery: DeliverySection = DeliverySection()
+    pages: PagesSection = PagesSection()
 
     @classmethod
     def settings_customise_sources(

@@ -18,7 +18,11 @@ from directory.crl_invariants import InspectedCrl
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Origin
-from directory.organization import smtp_password_identity
+from directory.organization import (
+    dkim_key_identity,
+    smtp_password_identity,
+    webhook_secret_identity,
+)
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log
@@ -112,11 +116,14 @@ _PAGE_OF_CERTIFICATES = (
 _CA_KEYS = select(
     issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
 ).order_by(issuers.c.id)
-_SMTP_PASSWORDS = select(
+_IDENTITIES = (smtp_password_identity, dkim_key_identity, webhook_secret_identity)
+_SECRETS_OF_ORGANIZATIONS = select(
     organizations.c.id,
-    organizations.c.smtp_password_master_key_id,
-    organizations.c.smtp_password_wrapped_key,
-    organizations.c.smtp_password_ciphertext,
+    *(
+        organizations.c[f"{prefix}_{column}"]
+        for prefix in ("smtp_password", "dkim_key", "webhook_secret")
+        for column in ("master_key_id", "wrapped_key", "ciphertext")
+    ),
 ).order_by(organizations.c.id)
 _NODES_WITH_HEAD = select(audit_heads.c.node)
 _NEXT_NODE_WITH_EVENTS = select(func.min(audit_events.c.node)).where(audit_events.c.node > bindparam("after"))
@@ -227,10 +234,10 @@ def _secrets(connection: Connection) -> list[InspectedSecret]:
         if (secret := sealed(*columns)) is not None:
             identity = SecretIdentity(kind=SecretKind.CA_KEY, record_id=record_id, organization_id=None)
             found.append(InspectedSecret(identity=identity, sealed=secret))
-    for organization_id, *columns in connection.execute(_SMTP_PASSWORDS):
-        if (secret := sealed(*columns)) is not None:
-            identity = smtp_password_identity(organization_id)
-            found.append(InspectedSecret(identity=identity, sealed=secret))
+    for row in connection.execute(_SECRETS_OF_ORGANIZATIONS):
+        for number, identity_of in enumerate(_IDENTITIES):
+            if (secret := sealed(*row[3 * number + 1 : 3 * number + 4])) is not None:
+                found.append(InspectedSecret(identity=identity_of(row.id), sealed=secret))
     return found
 
 

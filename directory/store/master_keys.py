@@ -16,7 +16,15 @@ from directory.errors import AlreadyExists, ConfigurationRefused, Unknown
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.statements import Upsert
-from directory.store.tables import enrolments, held_keys, issuers, master_keys, organizations, relays
+from directory.store.tables import (
+    enrolments,
+    held_keys,
+    issuers,
+    master_keys,
+    organizations,
+    outgoing_mail,
+    relays,
+)
 
 _REGISTER = Upsert(master_keys, lambda insert: insert.on_conflict_do_nothing().returning(master_keys.c.id))
 _IDS = select(master_keys.c.id).order_by(master_keys.c.created_at, master_keys.c.id)
@@ -36,7 +44,7 @@ class _SealedColumn:
         table = record_id.table
         self.kind = kind
         key_id, wrapped = table.c[f"{prefix}_master_key_id"], table.c[f"{prefix}_wrapped_key"]
-        source = table if table in {issuers, organizations} else table.join(enrolments)
+        source = table.join(enrolments) if organization_id is enrolments.c.organization_id else table
         self.outdated = (
             select(
                 record_id.label("record_id"),
@@ -61,8 +69,13 @@ class _SealedColumn:
 _SEALED_COLUMNS = (
     _SealedColumn(issuers.c.id, null(), "key", SecretKind.CA_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "smtp_password", SecretKind.SMTP_PASSWORD),
+    _SealedColumn(organizations.c.id, organizations.c.id, "dkim_key", SecretKind.DKIM_KEY),
+    _SealedColumn(organizations.c.id, organizations.c.id, "webhook_secret", SecretKind.WEBHOOK_SECRET),
     _SealedColumn(held_keys.c.enrolment_id, enrolments.c.organization_id, "key", SecretKind.RECIPIENT_KEY),
     _SealedColumn(relays.c.enrolment_id, enrolments.c.organization_id, "password", SecretKind.PASSWORD),
+    _SealedColumn(
+        outgoing_mail.c.id, outgoing_mail.c.organization_id, "message", SecretKind.OUTGOING_MESSAGE
+    ),
 )
 
 

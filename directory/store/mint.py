@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, exists, text, update
 
+from ca.address import Mailbox
 from directory.audit import chain
 from directory.callers import Gateway
-from directory.delivery.outbox import DeliveryState, MailState
+from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
 from directory.errors import SlotTaken
 from directory.lookup import PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
@@ -23,11 +24,11 @@ from directory.status import KeyState
 from directory.store import audit_log, limits
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
+from directory.store.mail_queue import queue
 from directory.store.rows import sealed_columns
 from directory.store.statements import Together, Upsert, insert_row, parameter
 from directory.store.tables import (
     EnrolmentEnd,
-    MailKind,
     certificates,
     deliveries,
     enrolments,
@@ -68,11 +69,12 @@ _RECORD = Together(
         *("der", "not_before", "not_after", "published_at"),
     ),
     insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY),
-    insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "note"),
-    insert_row(deliveries, "enrolment_id", "state", "package_format"),
+    insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
+    insert_row(deliveries, "enrolment_id", "state", "package_format", "language"),
     insert_row(
         outgoing_mail,
-        *("id", "enrolment_id", "kind", "message_id", "state", "created_at", "due_at", "give_up_at"),
+        *("id", "enrolment_id", "organization_id", "kind", "recipient", "recipient_key", "message_id"),
+        *("bounce_token", "state", "created_at", "due_at", "give_up_at"),
         *("attempts", "claimed_by", "claimed_until"),
     ),
     audit_log.INSERT_EVENT,
@@ -142,6 +144,22 @@ class SqlMintTransaction:
         chained = chain(audit_log.locked_head(self._connection, self._node), enrolment.event)
         parameters = {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)}
         _RECORD.execute(self._connection, parameters)
+        if enrolment.password_mail_to is not None:
+            queue(self._connection, _password_mail(enrolment, enrolment.password_mail_to))
+
+
+def _password_mail(enrolment: EnrolmentRecord, recipient: Mailbox) -> NewMail:
+    reservation = enrolment.reservation
+    return NewMail(
+        enrolment_id=reservation.enrolment_id,
+        organization_id=reservation.organization_id,
+        kind=MailKind.PASSWORD,
+        recipient=recipient,
+        sender_domain=enrolment.sender_domain,
+        at=reservation.minted_at,
+        due_at=reservation.minted_at,
+        give_up_at=enrolment.give_up_at,
+    )
 
 
 def _take_slot(connection: Connection, reservation: Reservation) -> bool:
@@ -188,6 +206,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
         relays: {
             "enrolment_id": enrolment_id,
             "state": RelayState.WAITING.value,
+            "expires_at": enrolment.relay_expires_at,
             "note": "",
             **sealed_columns("password", enrolment.sealed_password),
         },
@@ -195,12 +214,17 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "enrolment_id": enrolment_id,
             "state": DeliveryState.QUEUED.value,
             "package_format": enrolment.package_format.value,
+            "language": enrolment.language,
         },
         outgoing_mail: {
             "id": enrolment.mail_id,
             "enrolment_id": enrolment_id,
+            "organization_id": reservation.organization_id,
             "kind": MailKind.KEY.value,
+            "recipient": str(reservation.mailbox),
+            "recipient_key": reservation.mailbox.key,
             "message_id": enrolment.message_id,
+            "bounce_token": enrolment.bounce_token,
             "state": MailState.QUEUED.value,
             "created_at": minted_at,
             "due_at": minted_at,

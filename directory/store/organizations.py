@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from directory.audit import AuditEvent
 from directory.errors import AlreadyExists, Unknown
@@ -16,6 +16,10 @@ _ADD = Upsert(organizations, lambda insert: insert.on_conflict_do_nothing().retu
 _ADD_DOMAIN = Upsert(
     organization_domains,
     lambda insert: insert.on_conflict_do_nothing().returning(organization_domains.c.domain),
+)
+_CHANGE = update(organizations).where(organizations.c.id == bindparam("of_organization"))
+_FREE_DOMAINS = delete(organization_domains).where(
+    organization_domains.c.organization_id == bindparam("of_organization")
 )
 _ALL = select(*rows.ORGANIZATION).order_by(organizations.c.slug)
 _BY_SLUG = _ALL.where(organizations.c.slug == bindparam("slug"))
@@ -36,6 +40,15 @@ class SqlOrganizations:
         """
         await self._database.write(partial(_add, node=self._node, organization=organization, event=event))
 
+    async def change(self, organization: Organization, event: AuditEvent) -> None:
+        """Store an organization as it is now; its identifier and slug stay.
+
+        Raises:
+            Unknown: there is none of that identifier.
+            AlreadyExists: one of its domains is another organization's.
+        """
+        await self._database.write(partial(_change, node=self._node, organization=organization, event=event))
+
     async def by_slug(self, slug: str) -> Organization:
         """Return the organization of this slug.
 
@@ -50,35 +63,40 @@ class SqlOrganizations:
 
 
 def _add(connection: Connection, *, node: str, organization: Organization, event: AuditEvent) -> None:
-    host = organization.smart_host
     added = connection.execute(
         _ADD.on(connection),
         {
             "id": organization.organization_id,
             "slug": organization.slug,
-            "name": organization.name,
-            "mail_from": str(organization.mail_from),
-            "smtp_host": host.host,
-            "smtp_port": host.port,
-            "smtp_security": host.security.value,
-            "smtp_username": host.username,
-            **rows.sealed_columns("smtp_password", host.sealed_password),
-            "isolated": organization.isolated,
-            "package_format": organization.package_format.value,
-            "password_style": organization.password_style.value,
-            "contact": organization.contact,
+            **rows.organization_columns(organization),
             "created_at": event.at,
         },
     )
     if added.one_or_none() is None:
         raise AlreadyExists(kind="organization", name=organization.slug)
+    _claim_domains(connection, organization)
+    audit_log.append(connection, node, event)
+
+
+def _change(connection: Connection, *, node: str, organization: Organization, event: AuditEvent) -> None:
+    changed = connection.execute(
+        _CHANGE,
+        {"of_organization": organization.organization_id, **rows.organization_columns(organization)},
+    )
+    if changed.rowcount == 0:
+        raise Unknown(kind="organization", name=organization.slug)
+    connection.execute(_FREE_DOMAINS, {"of_organization": organization.organization_id})
+    _claim_domains(connection, organization)
+    audit_log.append(connection, node, event)
+
+
+def _claim_domains(connection: Connection, organization: Organization) -> None:
     for domain in sorted(organization.domains):
         claimed = connection.execute(
             _ADD_DOMAIN.on(connection), {"domain": domain, "organization_id": organization.organization_id}
         )
         if claimed.one_or_none() is None:
             raise AlreadyExists(kind="domain", name=domain)
-    audit_log.append(connection, node, event)
 
 
 def _by_slug(connection: Connection, *, slug: str) -> Organization:

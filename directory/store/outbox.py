@@ -5,41 +5,74 @@ claimed since, is told apart by its count: it can still report that the smart ho
 the other's claim aside.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from ca.keypackage import KeyPackageFormat
+from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
-from directory.delivery.outbox import DeliveryState, DueMail, MailState
-from directory.relay import RelayOutcome, RelayState
-from directory.store import audit_log, rows
+from directory.delivery.outbox import Acceptance, DueMail, MailKind, MailState, NewMail
+from directory.links import NewLink
+from directory.relay import PasswordChannel
+from directory.store import audit_log, mail_outcomes, rows
 from directory.store.database import Database
 from directory.store.issuers import certificates_by_id, chain_of
+from directory.store.links import add as add_links
+from directory.store.mail_queue import queue
+from directory.store.relays import release
 from directory.store.tables import (
-    EnrolmentEnd,
     certificates,
     deliveries,
     enrolments,
     held_keys,
+    mail_pauses,
     organizations,
     outgoing_mail,
     relays,
+    suppressions,
 )
 
 LONGEST_FAILURE = 500
+EVERYBODY = "*"
+"""Stands for all organizations among those whose mail is paused."""
 
-# A mail whose key or password is gone cannot be composed; `pushpki verify` reports it. Claimed again and
-# again it would keep a worker busy for nothing.
+_HAS_KEY = exists().where(
+    held_keys.c.enrolment_id == outgoing_mail.c.enrolment_id, held_keys.c.key_wrapped_key.is_not(None)
+)
+_HAS_PASSWORD = exists().where(
+    relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
+)
 _WAITING = (
     outgoing_mail.c.state == MailState.QUEUED.value,
-    exists().where(
-        held_keys.c.enrolment_id == outgoing_mail.c.enrolment_id, held_keys.c.key_wrapped_key.is_not(None)
+    # A mail whose secrets are gone cannot be composed; `pushpki verify` reports it. Claimed again and again
+    # it would keep a worker busy for nothing.
+    or_(
+        outgoing_mail.c.message_wrapped_key.is_not(None),
+        and_(outgoing_mail.c.kind == MailKind.KEY.value, _HAS_KEY, _HAS_PASSWORD),
+        and_(outgoing_mail.c.kind == MailKind.PASSWORD.value, _HAS_PASSWORD),
+        outgoing_mail.c.kind.not_in([MailKind.KEY.value, MailKind.PASSWORD.value]),
     ),
-    exists().where(
-        relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
+    not_(
+        exists().where(
+            mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id])
+        )
     ),
+    not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
 )
 # A common table expression that locks is evaluated once; a plain subquery might be for every row, and would
 # then claim more than `most`.
@@ -69,10 +102,17 @@ _CLAIMED = (
     select(
         outgoing_mail.c.id.label("mail_id"),
         outgoing_mail.c.enrolment_id,
+        outgoing_mail.c.kind,
+        outgoing_mail.c.recipient,
         outgoing_mail.c.message_id,
+        outgoing_mail.c.bounce_token,
+        outgoing_mail.c.message_master_key_id,
+        outgoing_mail.c.message_wrapped_key,
+        outgoing_mail.c.message_ciphertext,
         outgoing_mail.c.created_at,
         outgoing_mail.c.give_up_at,
         outgoing_mail.c.attempts,
+        enrolments.c.minted_at,
         certificates.c.address,
         certificates.c.der,
         certificates.c.issuer_id,
@@ -83,6 +123,7 @@ _CLAIMED = (
         relays.c.password_wrapped_key,
         relays.c.password_ciphertext,
         deliveries.c.package_format,
+        deliveries.c.language,
         *rows.ORGANIZATION,
     )
     .join_from(outgoing_mail, enrolments)
@@ -114,20 +155,24 @@ _STILL_QUEUED = (
     outgoing_mail.c.state == MailState.QUEUED.value,
 )
 _STILL_OURS = (*_STILL_QUEUED, outgoing_mail.c.attempts == bindparam("our_attempt"))
+_ERASED: dict[str, None] = {
+    "message_master_key_id": None,
+    "message_wrapped_key": None,
+    "message_ciphertext": None,
+}
 _ACCEPT_MAIL = (
     update(outgoing_mail)
     .where(*_STILL_QUEUED)
-    .values(state=MailState.ACCEPTED.value, ended_at=bindparam("moment"), last_failure=None)
+    .values(state=MailState.ACCEPTED.value, ended_at=bindparam("moment"), last_failure=None, **_ERASED)
 )
-_ACCEPT_DELIVERY = (
-    update(deliveries)
-    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
-    .values(state=DeliveryState.ACCEPTED.value, accepted_at=bindparam("moment"))
-)
-_BEGIN_HOLD = (
-    update(held_keys)
-    .where(held_keys.c.enrolment_id == bindparam("of_enrolment"))
-    .values(hold_until=bindparam("held_until"))
+_KEEP_MESSAGE = (
+    update(outgoing_mail)
+    .where(*_STILL_OURS)
+    .values(
+        message_master_key_id=bindparam("key_id"),
+        message_wrapped_key=bindparam("wrapped"),
+        message_ciphertext=bindparam("ciphertext"),
+    )
 )
 _RETRY = (
     update(outgoing_mail)
@@ -142,42 +187,12 @@ _RETRY = (
 _GIVE_UP_MAIL = (
     update(outgoing_mail)
     .where(*_STILL_OURS)
-    .values(state=MailState.GIVEN_UP.value, ended_at=bindparam("moment"), last_failure=bindparam("failure"))
-)
-_WAS_ACCEPTED_BEFORE = select(
-    exists().where(
-        outgoing_mail.c.enrolment_id == bindparam("of_enrolment"),
-        outgoing_mail.c.state == MailState.ACCEPTED.value,
+    .values(
+        state=MailState.GIVEN_UP.value,
+        ended_at=bindparam("moment"),
+        last_failure=bindparam("failure"),
+        **_ERASED,
     )
-)
-_BACK_TO_ACCEPTED = (
-    update(deliveries)
-    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
-    .values(state=DeliveryState.ACCEPTED.value)
-)
-_BOUNCE_DELIVERY = (
-    update(deliveries)
-    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
-    .values(state=DeliveryState.BOUNCED.value)
-)
-_FAIL_RELAY = (
-    update(relays)
-    .where(
-        relays.c.enrolment_id == bindparam("of_enrolment"),
-        relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value]),
-    )
-    .values(state=RelayState.FAILED.value, outcome=RelayOutcome.FAILED.value, closed_at=bindparam("moment"))
-)
-_WITHDRAW_CERTIFICATE = (
-    update(certificates)
-    .where(certificates.c.enrolment_id == bindparam("of_enrolment"), certificates.c.withdrawn_at.is_(None))
-    .values(withdrawn_at=bindparam("moment"))
-)
-# One that was revoked meanwhile stays so: a bounce must not clear what the operator said.
-_END_ENROLMENT = (
-    update(enrolments)
-    .where(enrolments.c.id == bindparam("of_enrolment"), enrolments.c.live)
-    .values(live=False, ended_because=EnrolmentEnd.BOUNCED.value)
 )
 
 
@@ -203,17 +218,44 @@ class SqlOutbox:
         """Give up the claims of this worker."""
         await self._database.write(partial(_release, worker=worker))
 
-    async def record_accepted(
-        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
-    ) -> None:
+    async def record_composed(
+        self, mail: DueMail, *, message: SealedSecret, links: Sequence[NewLink], at: datetime
+    ) -> bool:
+        """Keep the mail as it is about to be sent, unless it is not ours to send any more."""
+
+        def keep(connection: Connection) -> bool:
+            kept = connection.execute(
+                _KEEP_MESSAGE,
+                {
+                    **_fence(mail),
+                    "key_id": message.master_key_id,
+                    "wrapped": message.wrapped_key,
+                    "ciphertext": message.ciphertext,
+                },
+            )
+            if kept.rowcount == 0:
+                return False
+            add_links(connection, mail.enrolment_id, links, at)
+            return True
+
+        return await self._database.write(keep)
+
+    async def record_accepted(self, mail: DueMail, acceptance: Acceptance, event: AuditEvent) -> None:
         """Record it once; a second worker that sent the same mail changes nothing."""
 
         def accept(connection: Connection) -> None:
-            accepted = connection.execute(_ACCEPT_MAIL, {"mail_id": mail.mail_id, "moment": at})
+            accepted = connection.execute(_ACCEPT_MAIL, {"mail_id": mail.mail_id, "moment": acceptance.at})
             if accepted.rowcount == 0:
                 return
-            connection.execute(_ACCEPT_DELIVERY, {"of_enrolment": mail.enrolment_id, "moment": at})
-            connection.execute(_BEGIN_HOLD, {"of_enrolment": mail.enrolment_id, "held_until": hold_until})
+            match mail.kind:
+                case MailKind.KEY:
+                    unproven = mail_outcomes.key_mail_accepted(connection, mail.enrolment_id, acceptance)
+                    if unproven and acceptance.asks_for_proof:
+                        queue(connection, _asking_for_proof(mail, acceptance))
+                case MailKind.PASSWORD:
+                    release(connection, mail.enrolment_id, PasswordChannel.MAIL, acceptance.at)
+                case _:
+                    pass
             audit_log.append(connection, self._node, event)
 
         await self._database.write(accept)
@@ -232,15 +274,8 @@ class SqlOutbox:
             )
             if given_up.rowcount == 0:
                 return
-            where = {"of_enrolment": mail.enrolment_id}
-            if connection.execute(_WAS_ACCEPTED_BEFORE, where).scalar_one():
-                # A copy that was asked for did not get through; the first one did, and the key with it.
-                connection.execute(_BACK_TO_ACCEPTED, where)
-            else:
-                connection.execute(_BOUNCE_DELIVERY, where)
-                connection.execute(_FAIL_RELAY, where | {"moment": at})
-                connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
-                connection.execute(_END_ENROLMENT, where)
+            if mail.kind is MailKind.KEY:
+                mail_outcomes.key_mail_lost(connection, mail.enrolment_id, at)
             audit_log.append(connection, self._node, event)
 
         await self._database.write(give_up)
@@ -258,26 +293,43 @@ def _claim(connection: Connection, *, claim: dict[str, object]) -> list[DueMail]
 
 
 def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
-    sealed_key = rows.sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext)
-    sealed_password = rows.sealed(
-        row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext
-    )
-    if sealed_key is None or sealed_password is None:
-        raise AssertionError("claimed a mail without its secrets, which `_WAITING` excludes")
     return DueMail(
         mail_id=row.mail_id,
         enrolment_id=row.enrolment_id,
+        kind=MailKind(row.kind),
         message_id=row.message_id,
+        bounce_token=row.bounce_token,
         created_at=row.created_at,
         give_up_at=row.give_up_at,
         attempts=row.attempts - 1,
+        recipient=rows.mailbox(row.recipient),
         mailbox=rows.mailbox(row.address),
+        language=row.language,
+        minted_at=row.minted_at,
         certificate=row.der,
         chain=chain,
-        sealed_key=sealed_key,
-        sealed_password=sealed_password,
+        sealed_key=rows.sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        sealed_password=rows.sealed(
+            row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext
+        ),
         package_format=KeyPackageFormat(row.package_format),
         organization=rows.organization(row),
+        sealed_message=rows.sealed(
+            row.message_master_key_id, row.message_wrapped_key, row.message_ciphertext
+        ),
+    )
+
+
+def _asking_for_proof(mail: DueMail, acceptance: Acceptance) -> NewMail:
+    return NewMail(
+        enrolment_id=mail.enrolment_id,
+        organization_id=mail.organization.organization_id,
+        kind=MailKind.PROOF,
+        recipient=mail.mailbox,
+        sender_domain=mail.organization.mail_from.domain,
+        at=acceptance.at,
+        due_at=acceptance.at,
+        give_up_at=acceptance.give_up_at,
     )
 
 

@@ -1,5 +1,6 @@
 """Where does the relay of a password stand? A step is taken on the row as the agent saw it, or not at all."""
 
+from datetime import datetime
 from functools import partial
 from typing import NoReturn
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from directory.audit import AuditEvent
 from directory.callers import Agent
 from directory.errors import RelayRefused, Unknown
-from directory.relay import Relay, RelayOutcome, RelayState
+from directory.relay import PasswordChannel, Relay, RelayOutcome, RelayState
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import sealed
@@ -27,7 +28,10 @@ _STEP = update(relays).where(
     relays.c.enrolment_id == bindparam("of_enrolment"), relays.c.state == bindparam("as_seen")
 )
 _REVEAL = _STEP.values(
-    state=RelayState.REVEALED.value, revealed_at=bindparam("moment"), revealed_by=bindparam("agent_id")
+    state=RelayState.REVEALED.value,
+    revealed_at=bindparam("moment"),
+    revealed_by=bindparam("agent_id"),
+    released_through=bindparam("channel"),
 )
 _RECORD = _STEP.values(
     state=bindparam("new_state"),
@@ -71,6 +75,7 @@ class SqlRelayStore:
                 "as_seen": RelayState.WAITING.value,
                 "moment": event.at,
                 "agent_id": agent.agent_id,
+                "channel": PasswordChannel.AGENT.value,
             }
             if connection.execute(_REVEAL, step).rowcount == 0:
                 _refuse(connection, relay)
@@ -100,6 +105,21 @@ class SqlRelayStore:
             audit_log.append(connection, self._node, event)
 
         await self._database.write(record)
+
+
+def release(connection: Connection, enrolment_id: str, channel: PasswordChannel, at: datetime) -> None:
+    """Record, in the transaction under way, that a channel brought the password to the organization.
+
+    A relay that an agent has revealed or closed meanwhile stays as he left it.
+    """
+    step = {
+        "of_enrolment": enrolment_id,
+        "as_seen": RelayState.WAITING.value,
+        "moment": at,
+        "agent_id": None,
+        "channel": channel.value,
+    }
+    connection.execute(_REVEAL, step)
 
 
 def _relay(connection: Connection, *, enrolment_id: str, organization_id: str) -> Relay:

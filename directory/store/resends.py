@@ -1,24 +1,25 @@
 """May this key mail be sent again, and if so, where does it wait? One transaction for both."""
 
-import secrets
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
-from directory.delivery.outbox import DeliveryState, MailState
+from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
 from directory.errors import Unknown
 from directory.resending import Decision, Resend, Resendable
 from directory.status import KeyState
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.mail_queue import queue
 from directory.store.rows import mailbox
-from directory.store.tables import MailKind, deliveries, enrolments, held_keys, organizations, outgoing_mail
+from directory.store.tables import deliveries, enrolments, held_keys, organizations, outgoing_mail
 
 # The enrolment's row is locked, so that two who ask at once do not both find room in the budget.
 _RESENDABLE = (
     select(
         enrolments.c.id,
         enrolments.c.organization_id,
+        enrolments.c.address,
         enrolments.c.live,
         organizations.c.mail_from,
         held_keys.c.state.label("key_state"),
@@ -29,10 +30,9 @@ _RESENDABLE = (
     .with_for_update(of=enrolments)
 )
 _MAILS = select(
-    func.count().label("ever"),
     func.count(case((outgoing_mail.c.created_at > bindparam("since"), 1))).label("in_period"),
     func.count(case((outgoing_mail.c.state == MailState.QUEUED.value, 1))).label("queued"),
-).where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"))
+).where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"), outgoing_mail.c.kind == MailKind.KEY.value)
 _SET_FORMAT = (
     update(deliveries)
     .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
@@ -71,12 +71,12 @@ def _resendable(connection: Connection, enrolment_id: str, since: datetime) -> R
     return Resendable(
         enrolment_id=row.id,
         organization_id=row.organization_id,
+        recipient=mailbox(row.address),
         sender=mailbox(row.mail_from),
         live=row.live,
         key_is_held=row.key_state == KeyState.HELD,
         is_queued=mails.queued > 0,
         mails_in_period=mails.in_period,
-        mails_ever=mails.ever,
     )
 
 
@@ -85,17 +85,16 @@ def _queue(connection: Connection, resend: Resend) -> None:
     if resend.package_format is not None:
         connection.execute(_SET_FORMAT, where | {"new_format": resend.package_format.value})
     connection.execute(_DELIVER_AGAIN, where)
-    connection.execute(
-        insert(outgoing_mail),
-        {
-            "id": secrets.token_hex(16),
-            "enrolment_id": resend.enrolment_id,
-            "kind": MailKind.KEY.value,
-            "message_id": resend.message_id,
-            "state": MailState.QUEUED.value,
-            "created_at": resend.at,
-            "due_at": resend.at,
-            "give_up_at": resend.give_up_at,
-            "attempts": 0,
-        },
+    queue(
+        connection,
+        NewMail(
+            enrolment_id=resend.enrolment_id,
+            organization_id=resend.organization_id,
+            kind=MailKind.KEY,
+            recipient=resend.recipient,
+            sender_domain=resend.sender.domain,
+            at=resend.at,
+            due_at=resend.at,
+            give_up_at=resend.give_up_at,
+        ),
     )

@@ -1,5 +1,8 @@
 """How does a row become a value? Columns of joins, and the frozen values made of them."""
 
+import json
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Label, Row, Table, func, select
@@ -8,7 +11,16 @@ from ca.address import Addressee, Mailbox, MailDomain
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
 from ca.sealing import SealedSecret
-from directory.organization import Organization, SmartHost, SmtpSecurity
+from directory.organization import (
+    Correspondence,
+    Dkim,
+    KeyDelivery,
+    Organization,
+    PasswordMail,
+    SmartHost,
+    SmtpSecurity,
+    Webhook,
+)
 from directory.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -38,22 +50,98 @@ def organization(row: AnyRow) -> Organization:
         name=row.organization_name,
         domains=frozenset((row.organization_domains or "").split()),
         mail_from=mailbox(row.organization_mail_from),
-        smart_host=SmartHost(
-            host=row.organization_smtp_host,
-            port=row.organization_smtp_port,
-            security=SmtpSecurity(row.organization_smtp_security),
-            username=row.organization_smtp_username,
-            sealed_password=sealed(
-                row.organization_smtp_password_master_key_id,
-                row.organization_smtp_password_wrapped_key,
-                row.organization_smtp_password_ciphertext,
-            ),
-        ),
+        smart_host=_smart_host(row),
         isolated=row.organization_isolated,
         package_format=KeyPackageFormat(row.organization_package_format),
         password_style=PasswordStyle(row.organization_password_style),
         contact=row.organization_contact,
+        correspondence=_correspondence(row),
     )
+
+
+def _smart_host(row: AnyRow) -> SmartHost | None:
+    if row.organization_smtp_host is None:
+        return None
+    return SmartHost(
+        host=row.organization_smtp_host,
+        port=row.organization_smtp_port,
+        security=SmtpSecurity(row.organization_smtp_security),
+        username=row.organization_smtp_username,
+        sealed_password=_sealed_of(row, "smtp_password"),
+    )
+
+
+def _correspondence(row: AnyRow) -> Correspondence:
+    dkim_key, webhook_secret = _sealed_of(row, "dkim_key"), _sealed_of(row, "webhook_secret")
+    formats = json.loads(row.organization_package_formats)
+    return Correspondence(
+        language=row.organization_language,
+        sender_name=row.organization_sender_name,
+        key_delivery=KeyDelivery(row.organization_key_delivery),
+        package_chain=row.organization_package_chain,
+        package_formats=MappingProxyType(
+            {domain: KeyPackageFormat(one) for domain, one in sorted(formats.items())}
+        ),
+        bounce_address=_perhaps_mailbox(row.organization_bounce_address),
+        dkim=Dkim(selector=row.organization_dkim_selector, sealed_key=dkim_key) if dkim_key else None,
+        webhook=Webhook(url=row.organization_webhook_url, sealed_secret=webhook_secret)
+        if webhook_secret
+        else None,
+        password_mail=PasswordMail(
+            mailbox=mailbox(row.organization_password_mail), certificate=row.organization_password_certificate
+        )
+        if row.organization_password_mail
+        else None,
+        notices_to=_perhaps_mailbox(row.organization_notices_to),
+        relay_lifetime=timedelta(days=row.organization_relay_days),
+    )
+
+
+def _sealed_of(row: AnyRow, prefix: str) -> SealedSecret | None:
+    mapping = row._mapping  # noqa: SLF001 - the public way to a column by a computed name
+    return sealed(
+        mapping[f"organization_{prefix}_master_key_id"],
+        mapping[f"organization_{prefix}_wrapped_key"],
+        mapping[f"organization_{prefix}_ciphertext"],
+    )
+
+
+def _perhaps_mailbox(text: str | None) -> Mailbox | None:
+    return None if text is None else mailbox(text)
+
+
+def organization_columns(organization: Organization) -> dict[str, object]:
+    """Return the columns that describe an organization, besides its identifier, slug and moments."""
+    host, letters = organization.smart_host, organization.correspondence
+    dkim, webhook, password_mail = letters.dkim, letters.webhook, letters.password_mail
+    formats = {domain: one.value for domain, one in sorted(letters.package_formats.items())}
+    return {
+        "name": organization.name,
+        "mail_from": str(organization.mail_from),
+        "smtp_host": host.host if host else None,
+        "smtp_port": host.port if host else None,
+        "smtp_security": host.security.value if host else None,
+        "smtp_username": host.username if host else None,
+        **sealed_columns("smtp_password", host.sealed_password if host else None),
+        "isolated": organization.isolated,
+        "package_format": organization.package_format.value,
+        "password_style": organization.password_style.value,
+        "contact": organization.contact,
+        "language": letters.language,
+        "sender_name": letters.sender_name,
+        "key_delivery": letters.key_delivery.value,
+        "package_chain": letters.package_chain,
+        "package_formats": json.dumps(formats),
+        "bounce_address": str(letters.bounce_address) if letters.bounce_address else None,
+        "dkim_selector": dkim.selector if dkim else None,
+        **sealed_columns("dkim_key", dkim.sealed_key if dkim else None),
+        "webhook_url": webhook.url if webhook else None,
+        **sealed_columns("webhook_secret", webhook.sealed_secret if webhook else None),
+        "password_mail": str(password_mail.mailbox) if password_mail else None,
+        "password_certificate": password_mail.certificate if password_mail else None,
+        "notices_to": str(letters.notices_to) if letters.notices_to else None,
+        "relay_days": letters.relay_lifetime.days,
+    }
 
 
 def mailbox(text: str) -> Mailbox:

@@ -95,15 +95,31 @@ organizations = Table(
     Column("slug", String(64), nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("mail_from", String(254), nullable=False),
-    Column("smtp_host", String(253), nullable=False),
-    Column("smtp_port", Integer, nullable=False),
-    Column("smtp_security", String(16), nullable=False),
+    # Without a smart host mail goes directly to the recipients' mail exchangers.
+    Column("smtp_host", String(253)),
+    Column("smtp_port", Integer),
+    Column("smtp_security", String(16)),
     Column("smtp_username", String(254)),
     *_secret("smtp_password"),
     Column("isolated", Boolean, nullable=False),
     Column("package_format", String(16), nullable=False),
     Column("password_style", String(16), nullable=False),
     Column("contact", String(500), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("sender_name", String(200), nullable=False),
+    Column("key_delivery", String(16), nullable=False),
+    Column("package_chain", Boolean, nullable=False),
+    # A JSON object: recipient domain, format.
+    Column("package_formats", Text, nullable=False),
+    Column("bounce_address", String(254)),
+    Column("dkim_selector", String(63)),
+    *_secret("dkim_key"),
+    Column("webhook_url", String(2000)),
+    *_secret("webhook_secret"),
+    Column("password_mail", String(254)),
+    Column("password_certificate", LargeBinary),
+    Column("notices_to", String(254)),
+    Column("relay_days", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
 )
@@ -164,6 +180,7 @@ class EnrolmentEnd(StrEnum):
     REVOKED = "revoked"
     BOUNCED = "bounced"
     UNRELAYED = "unrelayed"
+    OPTED_OUT = "opted_out"
 
 
 enrolments = Table(
@@ -253,8 +270,10 @@ relays = Table(
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
     Column("state", String(16), nullable=False),
     *_secret("password"),
+    Column("expires_at", UtcDateTime, nullable=False),
     Column("revealed_at", UtcDateTime),
     Column("revealed_by", String(32), ForeignKey("agents.id")),
+    Column("released_through", String(16)),  # PasswordChannel
     Column("closed_at", UtcDateTime),
     Column("outcome", String(16)),
     Column("note", Text, nullable=False),
@@ -273,14 +292,19 @@ deliveries = Table(
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("package_format", String(16), nullable=False),
+    Column("language", String(8), nullable=False),
     Column("accepted_at", UtcDateTime),
+    Column("proven_at", UtcDateTime),
+    Column("unproven_at", UtcDateTime),
+    Column("bounced_at", UtcDateTime),
+    # Those that a reminder or the end of patience may be due for.
+    Index(
+        "ix_deliveries_accepted",
+        "accepted_at",
+        sqlite_where=text("state = 'accepted'"),
+        postgresql_where=text("state = 'accepted'"),
+    ),
 )
-
-
-class MailKind(StrEnum):
-    """What an outgoing mail is."""
-
-    KEY = "key"
 
 
 outgoing_mail = Table(
@@ -288,8 +312,14 @@ outgoing_mail = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
     Column("kind", String(32), nullable=False),  # MailKind
+    Column("recipient", String(254), nullable=False),
+    Column("recipient_key", String(254), nullable=False, index=True),
     Column("message_id", String(320), nullable=False, unique=True),
+    Column("bounce_token", String(32), nullable=False, unique=True),
+    # As it was composed for the first attempt, for all that follow; erased when the mail has ended.
+    *_secret("message"),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
@@ -305,6 +335,117 @@ outgoing_mail = Table(
         sqlite_where=text("state = 'queued'"),
         postgresql_where=text("state = 'queued'"),
     ),
+)
+
+recipient_links = Table(
+    "recipient_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("purpose", String(16), nullable=False),  # LinkPurpose
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("downloads", Integer, nullable=False),
+)
+
+# Addresses that no organization may send anything to.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address_key", String(254), primary_key=True),
+    Column("address", String(254), nullable=False),
+    Column("reason", String(32), nullable=False),  # SuppressionReason
+    Column("since", UtcDateTime, nullable=False),
+)
+
+# Whose mail waits until somebody lets it go: an organization's, or `*` for everybody's.
+mail_pauses = Table(
+    "mail_pauses",
+    metadata,
+    Column("organization_id", String(32), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("actor", String(320), nullable=False),
+)
+
+paused_domains = Table(
+    "paused_domains",
+    metadata,
+    Column("organization_id", String(32), ForeignKey("organizations.id"), primary_key=True),
+    Column("domain", String(253), primary_key=True),
+    Column("paused_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+
+bounces = Table(
+    "bounces",
+    metadata,
+    Column("mail_id", String(32), ForeignKey("outgoing_mail.id"), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False),
+    Column("domain", String(253), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("status", String(16), nullable=False),
+    Index("ix_bounces_organization_id_domain_at", "organization_id", "domain", "at"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("event", String(32), nullable=False),  # WebhookEvent
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("give_up_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", String(64)),
+    Column("claimed_until", UtcDateTime),
+    Column("last_failure", String(500)),
+    Column("ended_at", UtcDateTime),
+    Index(
+        "ix_webhook_deliveries_due",
+        "due_at",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
+    ),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", String(32), ForeignKey("webhook_deliveries.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("status", Integer),
+    Column("failure", String(500)),
+    Column("milliseconds", Integer, nullable=False),
+)
+
+# What RFC 8460 reports of: how sessions to a policy domain went on one day.
+tls_reports = Table(
+    "tls_reports",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("policy_domain", String(253), primary_key=True),
+    Column("policy_type", String(32), primary_key=True),
+    Column("result_type", String(32), primary_key=True),
+    Column("mx_host", String(253), primary_key=True),
+    Column("policy", Text, nullable=False),
+    Column("sessions", Integer, nullable=False),
+)
+
+# Policies of recipients' domains that were fetched (RFC 8461 section 3.2), for as long as they hold.
+mta_sts_policies = Table(
+    "mta_sts_policies",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("policy_id", String(32), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
 )
 
 limit_buckets = Table(

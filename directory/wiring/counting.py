@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ca.address import Mailbox
 from directory.audit import AuditEvent
-from directory.delivery.outbox import DueMail, Outbox
+from directory.delivery.outbox import Acceptance, DueMail, Outbox
 from directory.errors import DirectoryError
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Minter, Question
 from directory.policy import MintContext
@@ -69,14 +69,13 @@ class CountedOutbox:
         self._outbox = outbox
         self._tally = tally
         self.claim_due = outbox.claim_due
+        self.record_composed = outbox.record_composed
         self.next_due = outbox.next_due
         self.release_claims = outbox.release_claims
 
-    async def record_accepted(
-        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
-    ) -> None:
+    async def record_accepted(self, mail: DueMail, acceptance: Acceptance, event: AuditEvent) -> None:
         """Record and count."""
-        await self._outbox.record_accepted(mail, at=at, hold_until=hold_until, event=event)
+        await self._outbox.record_accepted(mail, acceptance, event)
         self._tally["accepted",] += 1
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:

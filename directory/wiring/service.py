@@ -8,7 +8,6 @@ from functools import partial
 from typing import Self
 
 from directory.audit import AuditEvent, AuditKind
-from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -23,6 +22,7 @@ from directory.store.outbox import SqlOutbox
 from directory.wiring import addresses, extracts, minting
 from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import publishing
+from directory.wiring.composing import Unsigned, composers
 from directory.wiring.frontends import FrontEndParts, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
@@ -107,8 +107,9 @@ def _worker(installation: Installation, measuring: Measuring, on_step: StepListe
         name=installation.node,
         outbox=measuring.outbox(SqlOutbox(installation.database, node=installation.node)),
         sealer=installation.sealer,
-        composer=KeyMailComposer(),
-        smart_hosts=SmartHosts(sealer=installation.sealer, clock=installation.clock, settings=settings),
+        composers=composers(installation),
+        carriers=SmartHosts(sealer=installation.sealer, clock=installation.clock, settings=settings),
+        signer=Unsigned(),
         settings=settings,
         clock=installation.clock,
         on_step=on_step,

@@ -27,7 +27,6 @@ from tests.directory.builders import an_organization
 from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_sealer
 from tests.directory.delivery.sink import SmtpSink, Transaction, smtp_sink
 
-COMPOSER = KeyMailComposer()
 TLS = tls_context(None)
 HEADERS = [
     b"From",
@@ -80,7 +79,7 @@ def a_mail(*, name: str = "City Hospital", contact: str = "", address: str = "an
 
 
 async def send(mail: DueMail, *, key_package: bytes = b"key package") -> SmtpSink:
-    message = COMPOSER.compose(mail, key_package=key_package, now=NOW)
+    message = KeyMailComposer(lambda _mail: key_package).compose(mail, now=NOW).message
     async with smtp_sink(SmtpSink(extensions=(b"DSN", b"SIZE"))) as sink:
         session = await SmtpSession.open(
             sink.smart_host(), password=None, tls=TLS, settings=DeliverySettings()

@@ -73,7 +73,7 @@ async def test_words_behind_the_reply_to_starttls_are_not_believed(
     async with smtp_sink(a_man_in_the_middle(injected)) as sink:
         outcome = await submit(sink, trust)
     # The conversation under TLS is in step, and the extensions are those offered there: no DSN.
-    assert outcome == Accepted(response="250 2.0.0 queued as 4F2A")
+    assert outcome == Accepted(response="250 2.0.0 queued as 4F2A", host="127.0.0.1")
     [transaction] = sink.accepted
     assert transaction.under_tls
     assert transaction.mail == b"MAIL FROM:<anna@example.org>"

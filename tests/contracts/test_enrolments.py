@@ -16,6 +16,7 @@ from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
 from tests.contracts.world import ANNA, NOW, YEAR, a_reservation, add_organization, an_event, mint
 from tests.directory.builders import an_agent, an_organization
+from tests.directory.delivery.builders import an_acceptance
 
 
 async def test_a_fresh_enrolment_waits_for_everything(database: Database) -> None:
@@ -56,7 +57,7 @@ async def test_it_shows_how_far_delivery_and_relay_have_come(database: Database)
     assert (status.relay, status.revealed_at) == (RelayState.REVEALED, NOW)
 
     (mail,) = await outbox.claim_due(worker="w", now=NOW, lease_until=lease_until, most=1)
-    await outbox.record_accepted(mail, at=NOW, hold_until=NOW, event=an_event())
+    await outbox.record_accepted(mail, an_acceptance(NOW), an_event())
     status = await SqlEnrolmentReader(database).enrolment("enrolment-1", "org-1")
 
     assert (status.delivery, status.accepted_at) == (DeliveryState.ACCEPTED, NOW)

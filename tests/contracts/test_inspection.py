@@ -31,7 +31,7 @@ from tests.contracts.world import (
     import_certificate,
     mint,
 )
-from tests.directory.builders import an_organization
+from tests.directory.builders import an_organization, smart_host_of
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_secrets_of_no_enrolment_are_shown_with_their_identity(
         an_issuer("issuing-2", sealed_key=ca_key.sealed), an_event()
     )
     firm = an_organization(organization_id="org-2", slug="firm", domains=frozenset())
-    host = replace(firm.smart_host, username="mailer", sealed_password=password.sealed)
+    host = replace(smart_host_of(firm), username="mailer", sealed_password=password.sealed)
     await add_organization(database, replace(firm, smart_host=host))
 
     assert await inspector.secrets() == [ca_key, password]

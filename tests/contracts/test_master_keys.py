@@ -24,7 +24,7 @@ from tests.contracts.world import (
     an_issuer,
     mint,
 )
-from tests.directory.builders import an_organization
+from tests.directory.builders import an_organization, smart_host_of
 
 NEW_KEY = MasterKey(key_id="master-2", material=b"\x02" * 32)
 ROTATED = Sealer(MasterKeyring(active=NEW_KEY, retired=(MASTER_KEY,)))
@@ -49,7 +49,7 @@ async def add_every_kind_of_secret(database: Database) -> None:
     firm = an_organization(organization_id="org-2", slug="firm", domains=frozenset())
     sealed = SEALER.seal(b"smtp password", SMTP_PASSWORD)
     await add_organization(
-        database, replace(firm, smart_host=replace(firm.smart_host, sealed_password=sealed))
+        database, replace(firm, smart_host=replace(smart_host_of(firm), sealed_password=sealed))
     )
     ca_key = SEALER.seal(b"ca key", CA_KEY)
     await SqlIssuers(database, node="node-1").add(an_issuer("issuing-2", sealed_key=ca_key), an_event())
@@ -76,7 +76,7 @@ async def test_every_kind_of_secret_is_wrapped_anew(database: Database, master_k
     firm = await SqlOrganizations(database, node="node-1").by_slug("firm")
     (enrolment,) = [enrolment async for enrolment in SqlStoreInspector(database).enrolments()]
     active = await SqlIssuers(database, node="node-1").active()
-    assert unsealed(firm.smart_host.sealed_password, SMTP_PASSWORD) == b"smtp password"
+    assert unsealed(smart_host_of(firm).sealed_password, SMTP_PASSWORD) == b"smtp password"
     assert unsealed(active.issuer.sealed_key, CA_KEY) == b"ca key"
     assert unsealed(enrolment.sealed_key, recipient_key_identity("enrolment-1", "org-1")) == (
         b"key of enrolment-1"

@@ -11,7 +11,7 @@ from directory.organization import SmartHost, SmtpSecurity
 from directory.store.database import Database
 from directory.store.organizations import SqlOrganizations
 from tests.contracts.world import SEALER, Store, an_event
-from tests.directory.builders import an_organization
+from tests.directory.builders import an_organization, smart_host_of
 
 FIRM = replace(
     an_organization(organization_id="org-2", slug="firm", domains=frozenset({"firm.org", "firm.net"})),
@@ -82,9 +82,10 @@ async def test_a_domain_belongs_to_one_organization(store: Store, organizations:
 async def test_a_password_under_a_master_key_nobody_registered_is_refused(
     organizations: SqlOrganizations,
 ) -> None:
-    assert FIRM.smart_host.sealed_password is not None
-    unknown = replace(FIRM.smart_host.sealed_password, master_key_id="master-9")
-    firm = replace(FIRM, smart_host=replace(FIRM.smart_host, sealed_password=unknown))
+    host = smart_host_of(FIRM)
+    assert host.sealed_password is not None
+    unknown = replace(host.sealed_password, master_key_id="master-9")
+    firm = replace(FIRM, smart_host=replace(host, sealed_password=unknown))
 
     with pytest.raises(StoreUnavailable):
         await organizations.add(firm, an_event())

@@ -9,6 +9,7 @@ from directory.audit import AuditEvent, AuditKind
 from directory.delivery.outbox import DueMail, MailState
 from tests.contracts.outboxes import MemoryWorld, OutboxWorld, SqlWorld
 from tests.contracts.world import NOW, Store
+from tests.directory.delivery.builders import an_acceptance
 
 MINUTE = timedelta(minutes=1)
 LEASE = NOW + 15 * MINUTE
@@ -43,7 +44,7 @@ async def claim_one(world: OutboxWorld, *, worker: str = "worker-1", now: dateti
 
 
 async def accept(world: OutboxWorld, mail: DueMail) -> None:
-    await world.outbox.record_accepted(mail, at=NOW, hold_until=HOLD, event=an_event(mail))
+    await world.outbox.record_accepted(mail, an_acceptance(NOW, hold_until=HOLD), an_event(mail))
 
 
 async def give_up(world: OutboxWorld, mail: DueMail) -> None:

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from ca.address import Mailbox
-from directory.delivery.outbox import DueMail
+from directory.delivery.outbox import DueMail, MailKind
 from directory.store.outbox import LONGEST_FAILURE, SqlOutbox
 from directory.store.relays import SqlRelayStore
 from directory.store.tables import outgoing_mail
 from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_event, mint
 from tests.directory.builders import an_agent, an_organization
+from tests.directory.delivery.builders import an_acceptance
 
 LEASE = NOW + timedelta(minutes=15)
 
@@ -33,11 +34,16 @@ async def test_a_due_mail_holds_all_that_is_needed_to_compose_it(store: Store, o
     assert mail == DueMail(
         mail_id=mail.mail_id,
         enrolment_id="enrolment-1",
+        kind=MailKind.KEY,
         message_id=enrolment.message_id,
+        bounce_token=enrolment.bounce_token,
         created_at=NOW,
         give_up_at=enrolment.give_up_at,
         attempts=0,
+        recipient=ANNA,
         mailbox=ANNA,
+        language="en",
+        minted_at=NOW,
         certificate=enrolment.certificate.der,
         chain=(b"certificate of issuing-1", b"certificate of root-1"),
         sealed_key=enrolment.sealed_key,
@@ -73,7 +79,7 @@ async def test_acceptance_moves_the_delivery_on(store: Store, outbox: SqlOutbox)
     await mint(store.database)
     mail = await claim(outbox)
 
-    await outbox.record_accepted(mail, at=NOW, hold_until=NOW + timedelta(days=7), event=an_event())
+    await outbox.record_accepted(mail, an_acceptance(NOW), an_event())
 
     assert await store.rows("SELECT state FROM deliveries") == [("accepted",)]
     assert await store.rows("SELECT live FROM enrolments") == [(True,)]

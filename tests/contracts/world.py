@@ -89,6 +89,8 @@ def an_enrolment(
     not_after: datetime | None = None,
     message_id: str | None = None,
     claim: MailClaim | None = None,
+    password_mail_to: Mailbox | None = None,
+    tells_webhook: bool = False,
 ) -> EnrolmentRecord:
     enrolment_id, organization_id = reservation.enrolment_id, reservation.organization_id
     # As wide as a serial number may be, and telling the enrolment.
@@ -111,7 +113,13 @@ def an_enrolment(
             f"password of {enrolment_id}".encode(), relay_password_identity(enrolment_id, organization_id)
         ),
         package_format=KeyPackageFormat.COMPATIBLE,
+        language="en",
+        relay_expires_at=reservation.minted_at + timedelta(days=30),
         mail_id=f"mail of {enrolment_id}",
+        bounce_token=hashlib.sha256(enrolment_id.encode()).hexdigest()[:32],
+        sender_domain="hospital.org",
+        password_mail_to=password_mail_to,
+        tells_webhook=tells_webhook,
         message_id=message_id or f"<{enrolment_id}.key@hospital.org>",
         give_up_at=reservation.minted_at + timedelta(days=5),
         claim=claim,

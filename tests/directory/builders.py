@@ -7,6 +7,11 @@ from directory.organization import SHARED_SCOPE, Organization, SmartHost, SmtpSe
 from directory.policy import MintContext
 
 
+def smart_host_of(organization: Organization) -> SmartHost:
+    assert organization.smart_host is not None
+    return organization.smart_host
+
+
 def an_organization(
     *,
     organization_id: str = "org-1",

@@ -9,6 +9,7 @@ from ca.sealing import SealedSecret
 from directory.organization import smtp_password_identity
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
+from tests.directory.builders import smart_host_of
 from tests.directory.cli.workplace import Workplace
 
 FIRM = {
@@ -46,9 +47,20 @@ def test_an_added_organization_is_listed(workplace: Workplace) -> None:
         "smart_host": "mail.firm.com:587",
         "smtp_security": "starttls",
         "package_format": "modern",
+        "package_formats": {},
+        "package_chain": True,
         "password_style": "words",
         "isolated": True,
         "contact": "+49 30 1",
+        "language": "en",
+        "sender_name": "",
+        "key_delivery": "attachment",
+        "bounce_address": None,
+        "dkim_selector": None,
+        "webhook_url": None,
+        "password_mail": None,
+        "notices_to": None,
+        "relay_days": 30,
     }
     listed = workplace.document("org", "list")["organizations"]
     assert [one["slug"] for one in listed] == ["firm", "hospital"]
@@ -76,7 +88,7 @@ def test_the_smart_hosts_password_is_sealed(workplace: Workplace, tmp_path: Path
     async def stored() -> tuple[SealedSecret | None, bytes]:
         async with open_installation(load_settings(workplace.config), None) as opened:
             firm = await opened.organizations.by_slug("firm")
-            sealed = firm.smart_host.sealed_password
+            sealed = smart_host_of(firm).sealed_password
             assert sealed is not None
             return sealed, opened.sealer.unseal(sealed, smtp_password_identity(firm.organization_id))
 

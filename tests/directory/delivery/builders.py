@@ -1,5 +1,6 @@
 """Good values to deviate from: an authority of three levels, sealed secrets, a due key mail."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -15,7 +16,7 @@ from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.audit import AuditEvent, AuditKind
-from directory.delivery.outbox import DueMail
+from directory.delivery.outbox import Acceptance, DueMail, MailKind
 from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.lookup import Origin, PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, FreshEnrolment, MailClaim, Reservation
@@ -71,6 +72,9 @@ def a_due_mail(
     organization: Organization | None = None,
     private_key: PrivateKey | None = None,
     package_format: KeyPackageFormat = KeyPackageFormat.COMPATIBLE,
+    kind: MailKind = MailKind.KEY,
+    recipient: Mailbox | None = None,
+    language: str = "en",
 ) -> DueMail:
     authority = an_authority()
     organization = organization or an_organization()
@@ -81,6 +85,11 @@ def a_due_mail(
     return DueMail(
         mail_id=mail_id,
         enrolment_id=enrolment_id,
+        kind=kind,
+        bounce_token=hashlib.sha256(mail_id.encode()).hexdigest()[:32],
+        recipient=recipient or mailbox,
+        language=language,
+        minted_at=created_at,
         message_id=f"<{enrolment_id}.key@{organization.mail_from.domain}>",
         created_at=created_at,
         give_up_at=give_up_at or created_at + timedelta(days=5),
@@ -95,8 +104,21 @@ def a_due_mail(
     )
 
 
+def an_acceptance(
+    at: datetime, *, hold_until: datetime | None = None, asks_for_proof: bool = False
+) -> Acceptance:
+    return Acceptance(
+        at=at,
+        hold_until=hold_until or at + timedelta(days=7),
+        asks_for_proof=asks_for_proof,
+        give_up_at=at + timedelta(days=5),
+    )
+
+
 def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
     """Return the mint that this key mail is of."""
+    assert mail.sealed_key is not None
+    assert mail.sealed_password is not None
     organization_id = mail.organization.organization_id
     return FreshEnrolment(
         record=EnrolmentRecord(
@@ -121,8 +143,14 @@ def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
             sealed_key=mail.sealed_key,
             sealed_password=mail.sealed_password,
             package_format=mail.package_format,
+            language=mail.language,
+            relay_expires_at=mail.created_at + timedelta(days=30),
             mail_id=mail.mail_id,
             message_id=mail.message_id,
+            bounce_token=mail.bounce_token,
+            sender_domain=mail.organization.mail_from.domain,
+            password_mail_to=None,
+            tells_webhook=False,
             give_up_at=mail.give_up_at,
             claim=claim,
             event=AuditEvent(

@@ -1,11 +1,14 @@
 """An outbox in memory, held to the same contract as the store (tests/contracts/test_outbox.py)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
-from directory.delivery.outbox import DueMail, MailState
+from directory.delivery.outbox import Acceptance, DueMail, MailState
 from directory.errors import StoreUnavailable
+from directory.links import NewLink
 from directory.mint_ports import MailClaim
 
 
@@ -32,6 +35,7 @@ class MemoryOutbox:
         self.rows: dict[str, Row] = {}
         self.events: list[AuditEvent] = []
         self.unavailable = 0
+        self.links: list[NewLink] = []
 
     def put(self, mail: DueMail, *, due_at: datetime | None = None) -> Row:
         row = Row(mail=mail, due_at=due_at or mail.created_at, attempts=mail.attempts)
@@ -70,13 +74,23 @@ class MemoryOutbox:
             if row.claimed_by == worker:
                 row.claimed_by = row.claimed_until = None
 
-    async def record_accepted(
-        self, mail: DueMail, *, at: datetime, hold_until: datetime, event: AuditEvent
-    ) -> None:
+    async def record_composed(
+        self, mail: DueMail, *, message: SealedSecret, links: Sequence[NewLink], at: datetime
+    ) -> bool:
         self._answer()
-        row = self._ending(mail, MailState.ACCEPTED, at, event)
+        del at
+        row = self.rows[mail.mail_id]
+        if row.state is not MailState.QUEUED or row.attempts != mail.attempts + 1:
+            return False
+        row.mail = replace(row.mail, sealed_message=message)
+        self.links.extend(links)
+        return True
+
+    async def record_accepted(self, mail: DueMail, acceptance: Acceptance, event: AuditEvent) -> None:
+        self._answer()
+        row = self._ending(mail, MailState.ACCEPTED, acceptance.at, event)
         if row is not None:
-            row.hold_until = hold_until
+            row.hold_until = acceptance.hold_until
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
         self._answer()
@@ -102,6 +116,7 @@ class MemoryOutbox:
         if row.state is not MailState.QUEUED:
             return None
         row.state, row.ended_at = state, at
+        row.mail = replace(row.mail, sealed_message=None)
         row.claimed_by = row.claimed_until = None
         self.events.append(event)
         return row

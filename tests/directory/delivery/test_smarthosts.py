@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from ca.errors import SealBroken
-from directory.delivery.replies import Accepted, Outcome, Phase, Transient
+from directory.delivery.replies import Accepted, Outcome, Permanent, Phase, Transient
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.smtp import Envelope, SmtpSession
 from directory.organization import Organization, smtp_password_identity
+from tests.directory.builders import smart_host_of
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import a_sealer
 from tests.directory.delivery.sink import Fate, SmtpSink, Stage, smtp_sink
@@ -24,8 +25,8 @@ def smart_hosts(settings: DeliverySettings = SETTINGS, clock: StoppedClock | Non
 
 
 async def send(hosts: SmartHosts, organization: Organization) -> Outcome:
-    async with hosts.session(organization) as session:
-        if isinstance(session, Transient):
+    async with hosts.session(organization, organization.mail_from) as session:
+        if isinstance(session, Transient | Permanent):
             return session
         return await session.submit(
             Envelope(
@@ -39,7 +40,7 @@ async def send(hosts: SmartHosts, organization: Organization) -> Outcome:
 
 def with_password(organization: Organization, password: str, *, sealed_for: str) -> Organization:
     sealed = a_sealer().seal(password.encode(), smtp_password_identity(sealed_for))
-    host = replace(organization.smart_host, username="keys", sealed_password=sealed)
+    host = replace(smart_host_of(organization), username="keys", sealed_password=sealed)
     return replace(organization, smart_host=host)
 
 
@@ -103,7 +104,7 @@ async def test_organizations_share_the_bound_of_a_host() -> None:
         hosts = smart_hosts(replace(SETTINGS, connections_per_host=1, connection_wait=BRIEF))
         one = an_organization_at(sink.smart_host(), organization_id="org-1")
         other = an_organization_at(sink.smart_host(), organization_id="org-2")
-        async with hosts.session(one) as session:
+        async with hosts.session(one, one.mail_from) as session:
             assert isinstance(session, SmtpSession)
             outcome = await send(hosts, other)
         assert isinstance(outcome, Transient)
@@ -152,7 +153,7 @@ async def test_a_place_is_free_again_after_a_fault() -> None:
         organization = an_organization_at(sink.smart_host())
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                async with hosts.session(organization):
+                async with hosts.session(organization, organization.mail_from):
                     raise ZeroDivisionError
         assert isinstance(await send(hosts, organization), Accepted)
         await hosts.close()

@@ -71,7 +71,7 @@ async def submit(
 async def test_hands_over_one_message_for_one_recipient() -> None:
     async with smtp_sink() as sink:
         outcome = await submit(sink.smart_host())
-    assert outcome == Accepted(response="250 2.0.0 queued as 4F2A")
+    assert outcome == Accepted(response="250 2.0.0 queued as 4F2A", host="127.0.0.1")
     [transaction] = sink.transactions
     assert transaction.mail == b"MAIL FROM:<keys@hospital.org>"
     assert transaction.recipients == [b"RCPT TO:<anna@example.org>"]
@@ -379,7 +379,7 @@ async def test_gets_on_with_somebody_elses_server(trust: ssl.SSLContext) -> None
     await server.wait_closed()
     assert isinstance(refused, Transient)
     assert refused.failure.code == "auth.535"
-    assert accepted == Accepted(response="250 kept")
+    assert accepted == Accepted(response="250 kept", host="127.0.0.1")
     [envelope] = kept.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("keys@hospital.org", ["anna@example.org"])
     assert envelope.original_content == MESSAGE

@@ -63,6 +63,7 @@ async def test_tells_the_audit_log_that_a_mail_was_accepted() -> None:
     assert (event.kind, event.at, event.actor) == (AuditKind.KEY_MAIL_ACCEPTED, NOW, "service")
     assert (event.subject, event.organization_id) == (mail.enrolment_id, "org-1")
     assert event.detail == {
+        "mail": "key",
         "attempt": "1",
         "smart_host": "127.0.0.1",
         "response": "250 2.0.0 queued as 4F2A",
@@ -76,7 +77,13 @@ async def test_the_steps_come_in_order() -> None:
         put(outbox, sink)
         async with at_work(outbox, on_step=taken.append) as work:
             await work.steps.reached(Step.MAIL_RECORDED)
-    assert taken == [Step.MAIL_CLAIMED, Step.MAIL_BEFORE_SEND, Step.MAIL_AFTER_DATA, Step.MAIL_RECORDED]
+    assert taken == [
+        Step.MAIL_CLAIMED,
+        Step.MAIL_COMPOSED,
+        Step.MAIL_BEFORE_SEND,
+        Step.MAIL_AFTER_DATA,
+        Step.MAIL_RECORDED,
+    ]
 
 
 async def test_sends_a_mail_born_claimed_without_asking_the_outbox_for_it() -> None:
@@ -214,7 +221,7 @@ async def test_gives_up_at_once_on_a_verdict_on_the_recipient() -> None:
     assert row.failure == "RCPT: 550 5.1.1 mail0@example.org unknown"
     [event] = outbox.events
     assert event.kind is AuditKind.KEY_MAIL_GIVEN_UP
-    assert event.detail == {"attempt": "1", "failure": "rcpt.550"}
+    assert event.detail == {"mail": "key", "attempt": "1", "failure": "rcpt.550"}
 
 
 async def test_gives_up_when_the_days_are_over_and_not_before() -> None:
@@ -234,7 +241,7 @@ async def test_gives_up_when_the_days_are_over_and_not_before() -> None:
     assert pauses[:4] == [2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 16 * MINUTE]
     assert max(pauses) == 120 * MINUTE
     assert row.retries[-1] == mail.give_up_at
-    assert outbox.events[-1].detail == {"attempt": str(attempts), "failure": "mail.550"}
+    assert outbox.events[-1].detail == {"mail": "key", "attempt": str(attempts), "failure": "mail.550"}
 
 
 async def test_a_mail_found_after_its_days_is_tried_once_more() -> None:

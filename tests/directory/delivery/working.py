@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from directory.delivery.keymail import KeyMailComposer
-from directory.delivery.outbox import DueMail, Outbox
+from directory.delivery.outbox import DueMail, MailKind, Outbox
+from directory.delivery.packing import pack
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
 from directory.organization import Organization, SmartHost
 from directory.steps import Step
+from directory.wiring.composing import Unsigned
 from tests.directory.builders import an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import a_due_mail, a_sealer
@@ -109,8 +112,9 @@ async def at_work(
         name=name,
         outbox=outbox,
         sealer=a_sealer(),
-        composer=KeyMailComposer(),
-        smart_hosts=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
+        composers={MailKind.KEY: KeyMailComposer(partial(pack, sealer=a_sealer()))},
+        signer=Unsigned(),
+        carriers=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,
         clock=clock,
         wait=waits,

@@ -308,12 +308,12 @@ class Counter:
             Resendable(
                 enrolment_id=enrolment_id,
                 organization_id="org-1",
+                recipient=Mailbox.parse("anna@example.org"),
                 sender=Mailbox.parse("keys@hospital.org"),
                 live=True,
                 key_is_held=True,
                 is_queued=bool(self.queued),
                 mails_in_period=1,
-                mails_ever=1,
             )
         )
         self.queued.append(resend)

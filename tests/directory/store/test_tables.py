@@ -53,6 +53,9 @@ def test_every_place_for_a_secret_names_its_master_key() -> None:
 
     assert {(table.name, prefix) for table, prefix in wrapped} == {
         ("organizations", "smtp_password"),
+        ("organizations", "dkim_key"),
+        ("organizations", "webhook_secret"),
+        ("outgoing_mail", "message"),
         ("issuers", "key"),
         ("held_keys", "key"),
         ("relays", "password"),

@@ -14,7 +14,7 @@ from directory.policy import MintContext, Refusal
 from directory.wiring.counting import CountedOutbox, Tally, TimedMinter, counted_answers
 from tests.builders import Authority
 from tests.directory.builders import a_gateway, a_mint_context
-from tests.directory.delivery.builders import NOW, a_due_mail
+from tests.directory.delivery.builders import NOW, a_due_mail, an_acceptance
 from tests.directory.delivery.memory import MemoryOutbox
 from tests.directory.http.house import a_published_certificate
 
@@ -90,7 +90,7 @@ async def test_attempts_at_a_mail_are_counted_once_they_are_on_record() -> None:
     first, second, third = await counted.claim_due(worker="w", now=NOW, lease_until=NOW + LATER, most=3)
     event = AuditEvent(kind=AuditKind.KEY_MAIL_ACCEPTED, at=NOW, actor="service", subject="e")
 
-    await counted.record_accepted(first, at=NOW, hold_until=NOW, event=event)
+    await counted.record_accepted(first, an_acceptance(NOW), event)
     await counted.record_retry(second, due_at=NOW, failure="busy")
     await counted.record_given_up(third, at=NOW, failure="gone", event=event)
     outbox.unavailable = 1

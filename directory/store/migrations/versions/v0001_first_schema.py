@@ -30,6 +30,9 @@ def upgrade() -> None:
     _create_certificates()
     _create_secrets_of_enrolments()
     _create_deliveries()
+    _create_what_follows_deliveries()
+    _create_webhook_deliveries()
+    _create_transport_security()
     op.create_table("limit_buckets", _key("bucket", 320), _moment("arrival"))
     _create_audit()
     _create_changes()
@@ -42,15 +45,29 @@ def _create_organizations() -> None:
         _text("slug", 64, unique=True),
         _text("name", 200),
         _text("mail_from", 254),
-        _text("smtp_host", 253),
-        Column("smtp_port", sa.Integer, nullable=False),
-        _text("smtp_security", 16),
+        _text("smtp_host", 253, nullable=True),
+        Column("smtp_port", sa.Integer),
+        _text("smtp_security", 16, nullable=True),
         _text("smtp_username", 254, nullable=True),
         *_secret("smtp_password"),
         Column("isolated", sa.Boolean, nullable=False),
         _text("package_format", 16),
         _text("password_style", 16),
         _text("contact", 500),
+        _text("language", 8),
+        _text("sender_name", 200),
+        _text("key_delivery", 16),
+        Column("package_chain", sa.Boolean, nullable=False),
+        Column("package_formats", sa.Text, nullable=False),
+        _text("bounce_address", 254, nullable=True),
+        _text("dkim_selector", 63, nullable=True),
+        *_secret("dkim_key"),
+        _text("webhook_url", 2000, nullable=True),
+        *_secret("webhook_secret"),
+        _text("password_mail", 254, nullable=True),
+        Column("password_certificate", sa.LargeBinary),
+        _text("notices_to", 254, nullable=True),
+        Column("relay_days", sa.Integer, nullable=False),
         _moment("created_at"),
         _moment("disabled_at", nullable=True),
     )
@@ -173,8 +190,10 @@ def _create_secrets_of_enrolments() -> None:
         Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
         _text("state", 16),
         *_secret("password"),
+        _moment("expires_at"),
         _moment("revealed_at", nullable=True),
         Column("revealed_by", sa.String(32), ForeignKey("agents.id")),
+        _text("released_through", 16, nullable=True),
         _moment("closed_at", nullable=True),
         _text("outcome", 16, nullable=True),
         Column("note", sa.Text, nullable=False),
@@ -193,14 +212,29 @@ def _create_deliveries() -> None:
         Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
         _text("state", 16),
         _text("package_format", 16),
+        _text("language", 8),
         _moment("accepted_at", nullable=True),
+        _moment("proven_at", nullable=True),
+        _moment("unproven_at", nullable=True),
+        _moment("bounced_at", nullable=True),
+        Index(
+            "ix_deliveries_accepted",
+            "accepted_at",
+            sqlite_where=sa.text("state = 'accepted'"),
+            postgresql_where=sa.text("state = 'accepted'"),
+        ),
     )
     op.create_table(
         "outgoing_mail",
         _key("id"),
         _reference("enrolments", "enrolment_id", index=True),
+        _reference("organizations", "organization_id", index=True),
         _text("kind", 32),
+        _text("recipient", 254),
+        _text("recipient_key", 254, index=True),
         _text("message_id", 320, unique=True),
+        _text("bounce_token", 32, unique=True),
+        *_secret("message"),
         _text("state", 16),
         _moment("created_at"),
         _moment("due_at"),
@@ -216,6 +250,95 @@ def _create_deliveries() -> None:
             sqlite_where=sa.text("state = 'queued'"),
             postgresql_where=sa.text("state = 'queued'"),
         ),
+    )
+
+
+def _create_what_follows_deliveries() -> None:
+    op.create_table(
+        "recipient_links",
+        _key("id"),
+        Column("digest", sa.LargeBinary, nullable=False),
+        _text("purpose", 16),
+        _reference("enrolments", "enrolment_id", index=True),
+        _moment("created_at"),
+        _moment("expires_at"),
+        _moment("used_at", nullable=True),
+        Column("downloads", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "suppressions", _key("address_key", 254), _text("address", 254), _text("reason", 32), _moment("since")
+    )
+    op.create_table("mail_pauses", _key("organization_id"), _moment("since"), _text("actor", 320))
+    op.create_table(
+        "paused_domains",
+        Column("organization_id", sa.String(32), ForeignKey("organizations.id"), primary_key=True),
+        _key("domain", 253),
+        _moment("paused_at"),
+        _moment("until"),
+    )
+    op.create_table(
+        "bounces",
+        Column("mail_id", sa.String(32), ForeignKey("outgoing_mail.id"), primary_key=True),
+        _reference("organizations", "organization_id"),
+        _text("domain", 253),
+        _moment("at"),
+        _text("status", 16),
+        Index("ix_bounces_organization_id_domain_at", "organization_id", "domain", "at"),
+    )
+
+
+def _create_webhook_deliveries() -> None:
+    op.create_table(
+        "webhook_deliveries",
+        _key("id"),
+        _reference("organizations", "organization_id", index=True),
+        _reference("enrolments", "enrolment_id", index=True),
+        _text("event", 32),
+        _text("state", 16),
+        _moment("created_at"),
+        _moment("due_at"),
+        _moment("give_up_at"),
+        Column("attempts", sa.Integer, nullable=False),
+        _text("claimed_by", 64, nullable=True),
+        _moment("claimed_until", nullable=True),
+        _text("last_failure", 500, nullable=True),
+        _moment("ended_at", nullable=True),
+        Index(
+            "ix_webhook_deliveries_due",
+            "due_at",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
+    )
+    op.create_table(
+        "webhook_attempts",
+        Column("delivery_id", sa.String(32), ForeignKey("webhook_deliveries.id"), primary_key=True),
+        Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+        _moment("at"),
+        Column("status", sa.Integer),
+        _text("failure", 500, nullable=True),
+        Column("milliseconds", sa.Integer, nullable=False),
+    )
+
+
+def _create_transport_security() -> None:
+    op.create_table(
+        "tls_reports",
+        _key("day", 10),
+        _key("policy_domain", 253),
+        _key("policy_type", 32),
+        _key("result_type", 32),
+        _key("mx_host", 253),
+        Column("policy", sa.Text, nullable=False),
+        Column("sessions", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "mta_sts_policies",
+        _key("domain", 253),
+        _text("policy_id", 32),
+        Column("policy", sa.Text, nullable=False),
+        _moment("fetched_at"),
+        _moment("expires_at"),
     )
 
 
