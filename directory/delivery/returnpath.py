@@ -1,4 +1,4 @@
-"""To which address does a mail come back that cannot be delivered? One of its own, with a token nobody guesses.
+"""To which address does a mail come back that nobody takes? One of its own, with a token nobody guesses.
 
 A variable envelope return path: `LOCAL+TOKEN@DOMAIN`. Many mail servers lose the envelope identifier, some
 return no word of the mail, but all send their notification to this address. The token has 128 bits and is
