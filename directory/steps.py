@@ -1,4 +1,4 @@
-"""Which moments matter if the process dies there? The named steps between a question and its key mail.
+"""Which moments matter if the process dies there? The named steps between a question and what follows from it.
 
 Wiring hands a function that is told of each step; in service it does nothing. The fault tests hand one that
 kills the process, at every step in turn, and then check that no invariant is broken.
@@ -19,6 +19,9 @@ class Step(StrEnum):
     MAIL_BEFORE_SEND = "mail.before_send"
     MAIL_AFTER_DATA = "mail.after_data"
     MAIL_RECORDED = "mail.recorded"
+    WEBHOOK_BEFORE_CALL = "webhook.before_call"
+    WEBHOOK_AFTER_CALL = "webhook.after_call"
+    WEBHOOK_RECORDED = "webhook.recorded"
 
 
 StepListener = Callable[[Step], None]

@@ -44,7 +44,7 @@ def installed(
     return install(tmp_path_factory.mktemp("killed") / "pushpki", smtp=mail.smtp, database=database)
 
 
-@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("step", [step for step in Step if not step.startswith("webhook.")])
 def test_nothing_is_lost_when_the_process_dies(installed: Installed, mail: Postbox, step: Step) -> None:
     address = f"p{uuid.uuid4().hex[:12]}@example.com"
 
