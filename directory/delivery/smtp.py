@@ -1,4 +1,4 @@
-"""How is one mail handed to one smart host? A session: connect, protect, authenticate, submit; mail by mail.
+"""How is one mail handed to one server? A session: connect, protect, authenticate, submit; mail by mail.
 
 What went wrong is an answer (`replies`), not an exception. Knows nothing of what is in a mail, nor of who
 waits for a session.
@@ -7,9 +7,10 @@ waits for a session.
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiosmtplib
@@ -24,6 +25,7 @@ from directory.delivery.replies import (
     Outcome,
     Permanent,
     Phase,
+    TlsFault,
     Transient,
     is_reply,
     judge_error,
@@ -69,6 +71,19 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One address of a mail exchanger, and what the connection to it must prove."""
+
+    host: str
+    """The exchanger's name: what it must call itself in TLS, where that counts."""
+    address: str
+    port: int
+    tls: ssl.SSLContext = field(repr=False)
+    check: Callable[[ssl.SSLObject], TlsFault | None] = field(repr=False)
+    """Looks at what the server showed before anything is said under TLS; returns what is wrong with it."""
+
+
 class _Failed(Exception):
     """Ends a conversation early; never leaves this module."""
 
@@ -99,29 +114,46 @@ class SmtpSession:
         The password is shown under TLS or to this machine only, and no mail goes to another machine in clear
         unless the operator allowed it.
         """
-        timeouts = settings.timeouts
         client = aiosmtplib.SMTP(
             hostname=host.host,
             port=host.port,
             local_hostname=settings.helo_name,
-            timeout=timeouts.command.total_seconds(),
+            timeout=settings.timeouts.command.total_seconds(),
             use_tls=host.security is SmtpSecurity.IMPLICIT,
             start_tls=False,  # aiosmtplib would do it within `connect`, where no phase is told from another
             tls_context=tls,
         )
-        session = cls(client, timeouts, host.host)
+        session = cls(client, settings.timeouts, host.host)
+        return await session._opened(partial(session._introduce, host, password, settings))
+
+    @classmethod
+    async def open_door(cls, door: Door, *, settings: DeliverySettings) -> "SmtpSession | Transient":
+        """Connect to a mail exchanger, greet and protect, or say what failed. Never in clear."""
+        client = aiosmtplib.SMTP(
+            hostname=door.address,
+            port=door.port,
+            local_hostname=settings.helo_name,
+            timeout=settings.timeouts.command.total_seconds(),
+            use_tls=False,
+            start_tls=False,
+            tls_context=door.tls,
+        )
+        session = cls(client, settings.timeouts, door.host)
+        return await session._opened(partial(session._enter, door, settings))
+
+    async def _opened(self, introduce: Callable[[], Awaitable[None]]) -> "SmtpSession | Transient":
         try:
             async with _during(Phase.CONNECT):
-                await client.connect(timeout=timeouts.connect.total_seconds())
-            await session._introduce(host, password, settings)
+                await self._client.connect(timeout=self._timeouts.connect.total_seconds())
+            await introduce()
         except _Failed as failed:
-            client.close()
+            self._client.close()
             # The verdicts before MAIL are all transient.
             return Transient(failure=failed.verdict.failure)
         except BaseException:
-            client.close()
+            self._client.close()
             raise
-        return session
+        return self
 
     @property
     def is_usable(self) -> bool:
@@ -182,7 +214,7 @@ class SmtpSession:
             name = self._name(settings.helo_name)
             await self._client.ehlo(hostname=name)
         if host.security is SmtpSecurity.STARTTLS:
-            await self._start_tls()
+            await self._start_tls(host.host, "the smart host")
             async with _during(Phase.EHLO):
                 await self._client.ehlo(hostname=name)
         if host.username is not None:
@@ -190,11 +222,23 @@ class SmtpSession:
                 raise _failed(Phase.AUTH, "a password is not sent in clear to another machine")
             await self._authenticate(host.username, password)
 
-    async def _start_tls(self) -> None:
+    async def _enter(self, door: Door, settings: DeliverySettings) -> None:
+        async with _during(Phase.EHLO):
+            name = self._name(settings.helo_name)
+            await self._client.ehlo(hostname=name)
+        await self._start_tls(door.host, "the mail exchanger")
+        fault = door.check(self._client.get_transport_info("ssl_object"))
+        if fault is not None:
+            raise _failed(Phase.TLS, "it did not show the certificate that its domain asks for", fault)
+        async with _during(Phase.EHLO):
+            await self._client.ehlo(hostname=name)
+
+    async def _start_tls(self, host: str, whom: str) -> None:
         if not self._client.supports_extension("starttls"):
-            raise _failed(Phase.TLS, "the smart host does not offer STARTTLS")
+            raise _failed(Phase.TLS, f"{whom} does not offer STARTTLS", TlsFault.NOT_OFFERED)
         async with _during(Phase.TLS):
-            await self._client.starttls(timeout=self._timeouts.connect.total_seconds())
+            timeout = self._timeouts.connect.total_seconds()
+            await self._client.starttls(server_hostname=host, timeout=timeout)
 
     async def _authenticate(self, username: str, password: str | None) -> None:
         if password is None:
@@ -259,8 +303,8 @@ def _is_positive(response: SMTPResponse) -> bool:
     return response.code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1: completed
 
 
-def _failed(phase: Phase, reason: str) -> _Failed:
-    return _Failed(Transient(failure=Failure(phase=phase, reason=reason)))
+def _failed(phase: Phase, reason: str, tls: TlsFault | None = None) -> _Failed:
+    return _Failed(Transient(failure=Failure(phase=phase, reason=reason, tls=tls)))
 
 
 def _xtext(text: str) -> str:
