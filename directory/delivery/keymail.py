@@ -4,10 +4,9 @@ The composer is handed the finished key package and never sees a key or a passwo
 cannot send. Nor does it have a word from whoever asked for the certificate.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from importlib.resources.abc import Traversable
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -15,9 +14,8 @@ from cryptography.x509.oid import NameOID
 from directory.delivery.composing import Composed
 from directory.delivery.mime import Attachment, Message
 from directory.delivery.outbox import DueMail
-from directory.delivery.templates import SHIPPED, MessageTemplates
+from directory.delivery.stationery import LAST_RESORT, Stationery, display_name
 from directory.delivery.text import one_line
-from directory.organization import Organization
 
 MESSAGE = "key_package"
 
@@ -27,17 +25,14 @@ FILE_NAME = "encryption-key.p12"
 CONTENT_TYPE = "application/x-pkcs12"
 
 _LONGEST_NAME = 200
-_LONGEST_CONTACT = 500
 
 
 class KeyMailComposer:
     """Writes key mails in the organization's name; `packed` makes the key package of a mail."""
 
-    def __init__(
-        self, packed: Callable[[DueMail], bytes], *, folders: Sequence[Traversable] = (SHIPPED,)
-    ) -> None:
+    def __init__(self, packed: Callable[[DueMail], bytes], stationery: Stationery | None = None) -> None:
         self._packed = packed
-        self._templates = MessageTemplates(MESSAGE, folders)
+        self._stationery = stationery or Stationery()
 
     def compose(self, mail: DueMail, *, now: datetime) -> Composed:
         """Return the message as it goes over the wire.
@@ -45,14 +40,21 @@ class KeyMailComposer:
         The date is that of the first attempt, which may be long after the mint.
         """
         organization = mail.organization
-        text = self._templates.render(
-            {
-                "organization": display_name(organization),
-                "contact": one_line(organization.contact, longest=_LONGEST_CONTACT),
+        text = self._stationery.write(
+            MESSAGE,
+            organization=organization,
+            language=LAST_RESORT,
+            variables={
                 "address": str(mail.mailbox),
                 "file_name": FILE_NAME,
                 "authority": _authority_name(mail.chain[-1]),
-            }
+                "has_attachment": "yes",
+                "by_telephone": "yes",
+                "install_url": "",
+                "install_until": "",
+                "stop_url": "",
+                "test_mail": "",
+            },
         )
         message = Message(
             sender_name=display_name(organization),
@@ -66,11 +68,6 @@ class KeyMailComposer:
             attachment=Attachment(content=self._packed(mail), content_type=CONTENT_TYPE, file_name=FILE_NAME),
         )
         return Composed(message=message.to_bytes())
-
-
-def display_name(organization: Organization) -> str:
-    """Return the organization's name as recipients see it; its domain if nothing visible is left of it."""
-    return one_line(organization.name, longest=_LONGEST_NAME) or organization.mail_from.display_domain
 
 
 @lru_cache(maxsize=64)

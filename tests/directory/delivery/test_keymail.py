@@ -11,12 +11,14 @@ from html.parser import HTMLParser
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
-from directory.delivery.keymail import FILE_NAME, KeyMailComposer, display_name
+from directory.delivery.keymail import FILE_NAME, KeyMailComposer
 from directory.delivery.outbox import DueMail
 from directory.delivery.packing import pack
+from directory.delivery.stationery import display_name
 from directory.organization import Organization
 from tests.directory.builders import an_organization
 from tests.directory.delivery.builders import NOW, PASSWORD, ROOT_NAME, a_due_mail, a_sealer
+from tests.directory.delivery.equality import check_equal_in_content
 
 
 def compose(mail: DueMail) -> bytes:
@@ -35,29 +37,6 @@ def text_of(message: EmailMessage, content_type: str) -> str:
     return content
 
 
-class _Words(HTMLParser):
-    """Collects what a reader of the page sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
-
-
-def words_of_html(html: str) -> list[str]:
-    # Inline elements do not end a word: "<b>x</b>," is one.
-    parser = _Words()
-    parser.feed(re.sub(r"</?(strong|bdi)>", "", html))
-    return parser.words
-
-
-def words_of_text(text: str) -> list[str]:
-    # The numbers of steps are written by the browser in HTML.
-    return re.sub(r"(?m)^\d+\. ", "", text).split()
-
-
 def an_organization_called(name: str, *, contact: str = "+49 30 1234567") -> Organization:
     return replace(an_organization(), name=name, contact=contact)
 
@@ -66,10 +45,7 @@ def an_organization_called(name: str, *, contact: str = "+49 30 1234567") -> Org
 def test_text_and_html_say_the_same(contact: str) -> None:
     mail = a_due_mail(organization=an_organization_called('Smith & Sons, "Law"', contact=contact))
     message = read(compose(mail))
-    plain = words_of_text(text_of(message, "text/plain"))
-    html = words_of_html(text_of(message, "text/html"))
-    # Headings are in capitals where there is no larger type.
-    assert [word.lower() for word in plain] == [word.lower() for word in html]
+    check_equal_in_content(text_of(message, "text/plain"), text_of(message, "text/html"))
 
 
 def test_says_who_sends_it_to_whom_and_what_to_expect() -> None:
