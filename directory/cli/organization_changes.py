@@ -72,6 +72,8 @@ def change(
     letters |= _mailbox_or_nobody("bounce_address", bounce_address)
     letters |= _mailbox_or_nobody("notices_to", notices_to)
     named = sorted({*fields, *letters} | ({"smart_host"} if smtp is not None else set()))
+    if smtp is None and smtp_password_file is not None:
+        raise ConfigurationRefused(key="--smtp-password-file", reason="goes with --smtp")
     if not named:
         raise ConfigurationRefused(key="org set", reason="nothing to change was named")
 
@@ -117,8 +119,6 @@ def _refuse_links_to_nowhere(opened: Installation, key_delivery: KeyDelivery | N
 
 def _route(opened: Installation, smtp: str | None, password_file: Path | None) -> _Change:
     if smtp is None:
-        if password_file is not None:
-            raise ConfigurationRefused(key="--smtp-password-file", reason="goes with --smtp")
         return lambda organization: organization
     smart_host = parse_route(smtp)
     password = smtp_password(smart_host, password_file)

@@ -1,13 +1,26 @@
 """The contract of `OrganizationRegister`."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
 from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import AuditKind
 from directory.errors import AlreadyExists, StoreUnavailable, Unknown
-from directory.organization import SmartHost, SmtpSecurity
+from directory.organization import (
+    Correspondence,
+    Dkim,
+    KeyDelivery,
+    PasswordMail,
+    SmartHost,
+    SmtpSecurity,
+    Webhook,
+    dkim_key_identity,
+    webhook_secret_identity,
+)
 from directory.store.database import Database
 from directory.store.organizations import SqlOrganizations
 from tests.contracts.world import SEALER, Store, an_event
@@ -38,6 +51,65 @@ async def test_an_organization_comes_back_as_it_was_added(organizations: SqlOrga
     await organizations.add(FIRM, an_event())
 
     assert await organizations.by_slug("firm") == FIRM
+
+
+DIRECT_FIRM = replace(
+    FIRM,
+    name="Firm & Partners",
+    mail_from=Mailbox.parse("keys@firm.net"),
+    smart_host=None,
+    contact="+49 30 7654321",
+    correspondence=Correspondence(
+        language="de",
+        sender_name="Firm",
+        key_delivery=KeyDelivery.BOTH,
+        package_chain=False,
+        package_formats={"example.org": KeyPackageFormat.MODERN},
+        bounce_address=Mailbox.parse("bounces@firm.net"),
+        dkim=Dkim(
+            selector="s1",
+            sealed_key=SEALER.seal(b"dkim", dkim_key_identity("org-2")),
+        ),
+        webhook=Webhook(
+            url="https://firm.net/hook",
+            sealed_secret=SEALER.seal(b"webhook", webhook_secret_identity("org-2")),
+        ),
+        password_mail=PasswordMail(mailbox=Mailbox.parse("desk@firm.net"), certificate=b"certificate"),
+        notices_to=Mailbox.parse("help@firm.net"),
+        relay_lifetime=timedelta(days=14),
+    ),
+)
+
+
+async def test_an_organization_that_changed_comes_back_as_it_is(
+    store: Store, organizations: SqlOrganizations
+) -> None:
+    await organizations.add(FIRM, an_event())
+
+    await organizations.change(DIRECT_FIRM, an_event(AuditKind.ORGANIZATION_CHANGED, subject="firm"))
+
+    assert await organizations.by_slug("firm") == DIRECT_FIRM
+    assert await organizations.by_slug("hospital") == an_organization()
+    assert await store.rows("SELECT kind, subject FROM audit_events WHERE subject = 'firm'") == [
+        ("organization.changed", "firm")
+    ]
+    await organizations.change(FIRM, an_event())
+    assert await organizations.by_slug("firm") == FIRM
+
+
+async def test_a_change_does_not_take_a_domain_from_somebody_else(organizations: SqlOrganizations) -> None:
+    await organizations.add(FIRM, an_event())
+    greedy = replace(FIRM, domains=FIRM.domains | {"hospital.org"})
+
+    with pytest.raises(AlreadyExists):
+        await organizations.change(greedy, an_event())
+
+    assert await organizations.by_slug("firm") == FIRM
+
+
+async def test_what_is_not_there_cannot_change(organizations: SqlOrganizations) -> None:
+    with pytest.raises(Unknown):
+        await organizations.change(FIRM, an_event())
 
 
 async def test_all_are_listed_by_slug(organizations: SqlOrganizations) -> None:

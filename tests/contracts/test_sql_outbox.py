@@ -5,11 +5,22 @@ from datetime import timedelta
 import pytest
 
 from ca.address import Mailbox
-from directory.delivery.outbox import DueMail, MailKind
+from directory.delivery.outbox import DueMail, MailKind, message_identity
+from directory.links import LinkPurpose, issue_link
 from directory.store.outbox import LONGEST_FAILURE, SqlOutbox
 from directory.store.relays import SqlRelayStore
 from directory.store.tables import outgoing_mail
-from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_event, mint
+from tests.contracts.world import (
+    ANNA,
+    NOW,
+    SEALER,
+    Store,
+    a_reservation,
+    an_enrolment,
+    an_event,
+    mint,
+    record,
+)
 from tests.directory.builders import an_agent, an_organization
 from tests.directory.delivery.builders import an_acceptance
 
@@ -160,3 +171,83 @@ async def test_releasing_claims_leaves_other_workers_theirs(store: Store, outbox
 
     claimers = await store.rows("SELECT claimed_by FROM outgoing_mail WHERE claimed_by IS NOT NULL")
     assert claimers == [("worker-2",)]
+
+
+async def test_what_was_composed_is_there_for_the_next_attempt_and_erased_at_the_end(
+    store: Store, outbox: SqlOutbox
+) -> None:
+    await mint(store.database)
+    mail = await claim(outbox)
+    sealed = SEALER.seal(b"message", message_identity(mail.mail_id, "org-1"))
+    _, link = issue_link(LinkPurpose.INSTALL, NOW + timedelta(days=8))
+
+    assert await outbox.record_composed(mail, message=sealed, links=[link], at=NOW)
+
+    await outbox.record_retry(mail, due_at=NOW, failure="DATA: connection lost")
+    again = await claim(outbox)
+    assert again.sealed_message == sealed
+    assert await store.rows("SELECT id, enrolment_id FROM recipient_links") == [(link.link_id, "enrolment-1")]
+    await outbox.record_accepted(again, an_acceptance(NOW), an_event())
+    assert await store.rows("SELECT message_wrapped_key FROM outgoing_mail") == [(None,)]
+
+
+async def test_what_another_worker_has_taken_up_since_is_not_composed_twice(
+    store: Store, outbox: SqlOutbox
+) -> None:
+    await mint(store.database)
+    slow = await claim(outbox)
+    (quick,) = await outbox.claim_due(
+        worker="worker-2", now=LEASE, lease_until=LEASE + timedelta(hours=1), most=1
+    )
+    sealed = SEALER.seal(b"message", message_identity(slow.mail_id, "org-1"))
+    _, link = issue_link(LinkPurpose.INSTALL, NOW + timedelta(days=8))
+
+    assert not await outbox.record_composed(slow, message=sealed, links=[link], at=NOW)
+    assert await store.count("recipient_links") == 0
+    assert await outbox.record_composed(quick, message=sealed, links=[link], at=NOW)
+
+
+async def test_after_the_key_mail_a_proof_is_asked_for(store: Store, outbox: SqlOutbox) -> None:
+    await mint(store.database)
+    key_mail = await claim(outbox)
+
+    await outbox.record_accepted(key_mail, an_acceptance(NOW, asks_for_proof=True), an_event())
+
+    proof = await claim(outbox)
+    assert (proof.kind, proof.recipient, proof.enrolment_id) == (MailKind.PROOF, ANNA, "enrolment-1")
+    assert proof.bounce_token != key_mail.bounce_token
+    await outbox.record_accepted(proof, an_acceptance(NOW, asks_for_proof=True), an_event())
+    assert await outbox.next_due() is None
+
+
+async def test_mail_that_is_paused_or_suppressed_waits(store: Store, outbox: SqlOutbox) -> None:
+    await mint(store.database)
+    for table, row in (
+        ("mail_pauses", "('org-1', '2026-11-01 00:00:00', 'operator')"),
+        ("mail_pauses", "('*', '2026-11-01 00:00:00', 'operator')"),
+        ("suppressions", f"('{ANNA.key}', '{ANNA}', 'opted_out', '2026-11-01 00:00:00')"),
+    ):
+        await store.sql(f"INSERT INTO {table} VALUES {row}")  # noqa: S608 - written above
+        assert await outbox.claim_due(worker="worker-1", now=NOW, lease_until=LEASE, most=1) == []
+        assert await outbox.next_due() is None
+        await store.sql(f"DELETE FROM {table}")  # noqa: S608 - likewise
+
+    assert (await claim(outbox)).enrolment_id == "enrolment-1"
+
+
+async def test_a_password_that_was_sent_is_in_the_organizations_hands(
+    store: Store, outbox: SqlOutbox
+) -> None:
+    desk = Mailbox.parse("desk@hospital.org")
+    await record(store.database, an_enrolment(a_reservation(), password_mail_to=desk))
+    mails = {
+        mail.kind: mail
+        for mail in await outbox.claim_due(worker="worker-1", now=NOW, lease_until=LEASE, most=5)
+    }
+    assert mails[MailKind.PASSWORD].recipient == desk
+    assert mails[MailKind.PASSWORD].mailbox == ANNA
+
+    await outbox.record_accepted(mails[MailKind.PASSWORD], an_acceptance(NOW), an_event())
+
+    assert await store.rows("SELECT state, released_through FROM relays") == [("revealed", "mail")]
+    assert await store.rows("SELECT state FROM deliveries") == [("queued",)]

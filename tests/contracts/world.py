@@ -227,13 +227,18 @@ async def mint(
     enrolment = an_enrolment(
         reservation or a_reservation(), not_after=not_after, message_id=message_id, claim=claim
     )
+    await record(database, enrolment, node=node)
+    return enrolment
+
+
+async def record(database: Database, enrolment: EnrolmentRecord, *, node: str = "node-1") -> None:
+    """Commit the mint that this is the record of."""
 
     def work(transaction: MintTransaction) -> None:
         transaction.reserve(enrolment.reservation)
         transaction.record(enrolment)
 
     await SqlMintStore(database, node=node).mint(work)
-    return enrolment
 
 
 async def import_certificate(
