@@ -44,6 +44,8 @@ class AuditKind(StrEnum):
     DELIVERY_UNPROVEN = "delivery.unproven"
     MAIL_ACCEPTED = "mail.accepted"
     MAIL_GIVEN_UP = "mail.given_up"
+    MAIL_BOUNCED = "mail.bounced"
+    MAIL_COMPLAINED = "mail.complained"
     MAIL_PAUSED = "mail.paused"
     MAIL_RESUMED = "mail.resumed"
     MAIL_FLUSHED = "mail.flushed"
@@ -56,6 +58,7 @@ class AuditKind(StrEnum):
     DOMAIN_PAUSED = "domain.paused"
     DOMAIN_RESUMED = "domain.resumed"
     WEBHOOK_GIVEN_UP = "webhook.given_up"
+    WEBHOOK_REDELIVERED = "webhook.redelivered"
     PASSWORD_REVEALED = "password.revealed"  # noqa: S105 - the name of an event, not a password
     PASSWORD_RELEASED = "password.released"  # noqa: S105 - likewise
     PASSWORD_EXPIRED = "password.expired"  # noqa: S105 - likewise

@@ -37,7 +37,9 @@ from directory.mint_ports import (
     Postman,
     Reservation,
 )
+from directory.organization import Organization
 from directory.policy import MintContext, Refusal
+from directory.separation import shares_channel
 from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
@@ -245,7 +247,7 @@ class Enroller:
             message_id=f"<{reservation.enrolment_id}.key@{organization.mail_from.domain}>",
             bounce_token=secrets.token_hex(16),
             sender_domain=organization.mail_from.domain,
-            password_mail_to=letters.password_mail.mailbox if letters.password_mail else None,
+            password_mail_to=_password_mail_to(organization, reservation.mailbox),
             tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
@@ -326,6 +328,14 @@ class Enroller:
             # Revoked or expired between the two transactions: the next question finds the truth.
             return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
         return Found(certificate=certificate)
+
+
+def _password_mail_to(organization: Organization, recipient: Mailbox) -> Mailbox | None:
+    """Return where the password is sent, if it may be: never where the recipient's mail is read."""
+    password_mail = organization.correspondence.password_mail
+    if password_mail is None or shares_channel(recipient, password_mail.mailbox.domain):
+        return None
+    return password_mail.mailbox
 
 
 def _limit_reached(error: LimitReached) -> Deferred:

@@ -87,22 +87,6 @@ class WebhookAttempt:
         return f"status.{self.status}" if self.failure is None else self.failure.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookDelivery:
-    """One delivery as the organization and the operator see it; no secret among it."""
-
-    delivery_id: str
-    organization_id: str
-    enrolment_id: str
-    event: WebhookEvent
-    state: WebhookState
-    created_at: datetime
-    due_at: datetime
-    attempts: int
-    last_failure: str | None
-    ended_at: datetime | None
-
-
 class WebhookJobs(Protocol):
     """The jobs of webhooks. A claim is a lease; each call is one durable transaction with its audit event.
 

@@ -15,13 +15,14 @@ from sqlalchemy import Connection, Table, bindparam, exists, text, update
 from ca.address import Mailbox
 from directory.audit import chain
 from directory.callers import Gateway
+from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
 from directory.errors import SlotTaken
 from directory.lookup import PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import audit_log, limits
+from directory.store import audit_log, limits, webhooks
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mail_queue import queue
@@ -146,6 +147,15 @@ class SqlMintTransaction:
         _RECORD.execute(self._connection, parameters)
         if enrolment.password_mail_to is not None:
             queue(self._connection, _password_mail(enrolment, enrolment.password_mail_to))
+        if enrolment.tells_webhook:
+            webhooks.queue(
+                self._connection,
+                organization_id=enrolment.reservation.organization_id,
+                enrolment_id=enrolment.reservation.enrolment_id,
+                event=WebhookEvent.PASSWORD_READY,
+                at=enrolment.reservation.minted_at,
+                give_up_at=enrolment.give_up_at,
+            )
 
 
 def _password_mail(enrolment: EnrolmentRecord, recipient: Mailbox) -> NewMail:
