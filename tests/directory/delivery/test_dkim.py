@@ -1,0 +1,155 @@
+import re
+from dataclasses import replace
+from functools import cache
+
+import dkim
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ca.address import Mailbox
+from ca.errors import SealBroken
+from directory.delivery.dkim import (
+    DkimAlgorithm,
+    DkimSigner,
+    check_selector,
+    generate_key,
+    read_key,
+    record_name,
+    record_of,
+    zone_line,
+)
+from directory.errors import ConfigurationRefused
+from directory.organization import Correspondence, Dkim, Organization, dkim_key_identity
+from tests.directory.builders import an_organization
+from tests.directory.delivery.builders import a_sealer
+
+MESSAGE = (
+    b'From: "Hospital" <keys@hospital.org>\r\n'
+    b"To: anna@example.org\r\n"
+    b"Subject: =?utf-8?q?Ihr_Schl=C3=BCssel?=\r\n"
+    b" =?utf-8?q?_ist_da?=\r\n"
+    b"Date: Sun, 22 Nov 2026 09:30:00 +0000\r\n"
+    b"Message-ID: <1.key@hospital.org>\r\n"
+    b"Auto-Submitted: auto-generated\r\n"
+    b"MIME-Version: 1.0\r\n"
+    b"Content-Type: text/plain\r\n"
+    b"\r\n"
+    b"hello  \t there\r\n.\r\n\r\n\r\n"
+)
+
+
+@cache
+def a_key(algorithm: DkimAlgorithm = DkimAlgorithm.RSA) -> bytes:
+    return generate_key(algorithm)
+
+
+def a_signing_organization(
+    algorithm: DkimAlgorithm = DkimAlgorithm.RSA, *, sealed_for: str | None = None
+) -> Organization:
+    organization = an_organization()
+    identity = dkim_key_identity(sealed_for or organization.organization_id)
+    signing = Dkim(selector="keys2026", sealed_key=a_sealer().seal(a_key(algorithm), identity))
+    mail_from = Mailbox.parse("keys@hospital.org")
+    return replace(organization, mail_from=mail_from, correspondence=Correspondence(dkim=signing))
+
+
+def verifies(message: bytes, algorithm: DkimAlgorithm = DkimAlgorithm.RSA) -> bool:
+    def answer(name: bytes | str, timeout: int = 5) -> bytes:
+        del timeout
+        text = name.decode() if isinstance(name, bytes) else name
+        assert text.removesuffix(".") == record_name("keys2026", "hospital.org")
+        return record_of(a_key(algorithm)).encode()
+
+    return bool(dkim.verify(message, dnsfunc=answer))
+
+
+@pytest.mark.parametrize("algorithm", DkimAlgorithm)
+def test_a_signed_message_verifies(algorithm: DkimAlgorithm) -> None:
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(algorithm), MESSAGE)
+    assert signed.endswith(MESSAGE)
+    assert verifies(signed, algorithm)
+
+
+def test_the_signing_domain_is_that_of_from_and_the_body_has_no_length() -> None:
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(), MESSAGE)
+    field = signed[: -len(MESSAGE)]
+    assert b"d=hospital.org; s=keys2026;" in field
+    assert re.search(rb"[;\s][ltx]=", field) is None
+    assert all(len(line) <= 78 for line in field.split(b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b"From: somebody@else.example",
+        b"Subject: another",
+        b"Reply-To: thief@else.example",
+        b"Cc: thief@else.example",
+        b"Content-Type: text/html",
+    ],
+)
+def test_a_field_that_is_added_breaks_the_signature(added: bytes) -> None:
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(), MESSAGE)
+    assert not verifies(added + b"\r\n" + signed)
+    head, _, body = signed.partition(b"\r\n\r\n")
+    assert not verifies(head + b"\r\n" + added + b"\r\n\r\n" + body)
+
+
+def test_what_is_appended_to_the_body_breaks_the_signature() -> None:
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(), MESSAGE)
+    assert not verifies(signed + b"and more\r\n")
+
+
+def test_survives_what_mail_servers_do_on_the_way() -> None:
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(), MESSAGE)
+    refolded = signed.replace(b"\r\n =?utf-8?q?_ist", b"\r\n\t =?utf-8?q?_ist").replace(b"To: ", b"TO:  ")
+    assert verifies(b"Received: from here by there; now\r\n" + refolded)
+
+
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200),
+    st.text(st.sampled_from("ab \t.\r\n"), max_size=60),
+)
+def test_whatever_is_written_verifies(subject: str, body: str) -> None:
+    lines = "\r\n".join(body.splitlines())
+    message = b"From: keys@hospital.org\r\nSubject: %s\r\n\r\n%s\r\n" % (subject.encode(), lines.encode())
+    assert verifies(DkimSigner(a_sealer()).sign(a_signing_organization(), message))
+
+
+def test_without_a_key_the_message_stays_as_it_is() -> None:
+    assert DkimSigner(a_sealer()).sign(an_organization(), MESSAGE) == MESSAGE
+
+
+def test_a_key_sealed_for_another_organization_does_not_open() -> None:
+    with pytest.raises(SealBroken):
+        DkimSigner(a_sealer()).sign(a_signing_organization(sealed_for="org-2"), MESSAGE)
+
+
+def test_refuses_a_weak_key_and_what_is_none() -> None:
+    curve = ec.generate_private_key(ec.SECP256R1())
+    pem = curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for unusable in (pem, b"nothing"):
+        with pytest.raises(ConfigurationRefused):
+            read_key(unusable)
+
+
+@pytest.mark.parametrize("selector", ["keys2026", "a", "k1.mail", "x" * 63])
+def test_takes_a_selector(selector: str) -> None:
+    assert check_selector(selector) == selector
+
+
+@pytest.mark.parametrize("selector", ["", "Keys", "a b", "-a", "a-", "a..b", "k;", "x" * 64, "ü"])
+def test_refuses_what_is_no_selector(selector: str) -> None:
+    with pytest.raises(ConfigurationRefused):
+        check_selector(selector)
+
+
+def test_a_long_record_is_written_in_several_strings() -> None:
+    line = zone_line(record_name("keys2026", "hospital.org"), record_of(a_key()))
+    strings = re.findall(r'"([^"]*)"', line)
+    assert line.startswith("keys2026._domainkey.hospital.org. IN TXT ")
+    assert max(map(len, strings)) <= 255
+    assert "".join(strings) == record_of(a_key())
