@@ -9,6 +9,7 @@ import plistlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
@@ -53,7 +54,7 @@ def configuration_profile(content: ProfileContent) -> bytes:
             content,
             "com.apple.security.root" if place == root else "com.apple.security.pkcs1",
             f"authority.{place}",
-            _common_name(der),
+            common_name(der),
             PayloadContent=der,
             PayloadCertificateFileName=f"authority-{place}.crt",
         )
@@ -90,7 +91,9 @@ def _payload(
     }
 
 
-def _common_name(der: bytes) -> str:
+@lru_cache(maxsize=64)
+def common_name(der: bytes) -> str:
+    """Return the name under which devices show an authority."""
     subject = x509.load_der_x509_certificate(der).subject
     names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(names[0].value) if names else subject.rfc4514_string()
