@@ -113,6 +113,9 @@ _PATHS = (
     ("tls", "key"),
     ("ldap", "client_ca_file"),
     ("delivery", "ca_file"),
+    ("pages", "signing_certificate"),
+    ("pages", "signing_key"),
+    ("delivery", "templates"),
 )
 
 

@@ -48,7 +48,8 @@ def ldap_settings(settings: Settings) -> LdapSettings:
 def http_settings(settings: Settings) -> HttpSettings:
     """Return what the HTTP front end goes by."""
     listen = settings.http.listen
-    own = {"localhost", "127.0.0.1", "::1", listen.host, urlsplit(settings.ca.public_url).hostname or ""}
+    public = {urlsplit(url).hostname or "" for url in (settings.ca.public_url, settings.pages.url or "")}
+    own = {"localhost", "127.0.0.1", "::1", listen.host} | public
     return HttpSettings(
         allowed_hosts=frozenset(own - {""}) | settings.http.allowed_hosts,
         anonymous_read=settings.directory.anonymous_read,
