@@ -194,7 +194,8 @@ class HttpSection(_Section):
     tls: bool = False
     """Whether it speaks HTTPS itself. Without, tokens are accepted from this machine only."""
     allowed_hosts: Names = frozenset()
-    """Host names that requests may name, besides this machine's and those of `ca.public_url` and `pages.url`."""
+    """Host names that requests may name, besides this machine's and those in `ca.public_url` and
+    `pages.url`."""
     metrics: MetricsAccess = MetricsAccess.LOOPBACK
     """Who may read `/metrics`: `loopback`, this machine's own programs; `anyone`; `off`, nobody."""
     trusted_proxies: Networks = frozenset()
@@ -272,8 +273,8 @@ class PagesSection(_Section):
     that address. Without it mails carry no links: key packages are attached, nobody is asked for a proof that
     his key works, and nobody can ask for no more mail."""
     signing_certificate: Path | None = None
-    """PEM, with its chain: what Apple's configuration profiles are signed with, so that devices show from whom
-    they come. One that browsers trust, such as that of the pages, makes them say "Verified"."""
+    """PEM, with its chain: what Apple's configuration profiles are signed with, so that devices show from
+    whom they come. One that browsers trust, such as that of the pages, makes them say "Verified"."""
     signing_key: Path | None = None
     """PEM, unencrypted, mode 0600: its key."""
 
