@@ -45,6 +45,13 @@ class MailKind(StrEnum):
     NOTICE_EXPIRED = "notice_expired"  # to the organization: a password nobody passed on
 
 
+class GivenUp(StrEnum):
+    """Why a mail is not tried any more."""
+
+    OUT_OF_TIME = "out of time"
+    REFUSED = "refused"  # for this recipient, for good: it counts against the recipient's domain
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
     """When a mail was accepted, and what follows if it was a key mail."""
@@ -188,7 +195,15 @@ class Outbox(Protocol):
         """Not accepted this time; release the claim, try again at `due_at`."""
         ...
 
-    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+    async def record_given_up(
+        self,
+        mail: DueMail,
+        *,
+        at: datetime,
+        failure: str,
+        event: AuditEvent,
+        because: GivenUp = GivenUp.OUT_OF_TIME,
+    ) -> None:
         """Record that it was never accepted.
 
         For a key mail: delivery bounced, relay failed, certificate withdrawn, enrolment no longer live.

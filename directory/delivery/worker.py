@@ -23,6 +23,7 @@ from directory.delivery.composing import Composed, Composer
 from directory.delivery.outbox import (
     Acceptance,
     DueMail,
+    GivenUp,
     MailKind,
     Outbox,
     due_mail_of,
@@ -311,13 +312,13 @@ class DeliveryWorker:
                 )
                 await self._outbox.record_accepted(mail, self._acceptance(mail, now), event)
             case Permanent(failure=failure):
-                await self._give_up(mail, now, failure)
+                await self._give_up(mail, now, failure, GivenUp.REFUSED)
             case Transient(failure=failure):
                 due_at = self._settings.backoff.next_attempt(
                     attempts=mail.attempts, now=now, give_up_at=mail.give_up_at, uniform=self._uniform
                 )
                 if due_at is None:
-                    await self._give_up(mail, now, failure)
+                    await self._give_up(mail, now, failure, GivenUp.OUT_OF_TIME)
                 else:
                     await self._outbox.record_retry(mail, due_at=due_at, failure=str(failure))
 
@@ -329,9 +330,11 @@ class DeliveryWorker:
             give_up_at=now + (mail.give_up_at - mail.created_at),
         )
 
-    async def _give_up(self, mail: DueMail, now: datetime, failure: Failure) -> None:
+    async def _give_up(self, mail: DueMail, now: datetime, failure: Failure, because: GivenUp) -> None:
         event = _event(_GIVEN_UP[mail.kind is MailKind.KEY], mail, now, failure=failure.code)
-        await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event)
+        await self._outbox.record_given_up(
+            mail, at=now, failure=str(failure), event=event, because=because
+        )
         logger.warning("mail %s (%s) was given up: %s", mail.mail_id, mail.kind, failure.code)
 
     async def _finish(self) -> None:

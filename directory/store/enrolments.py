@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy import Connection, bindparam, case, or_, select
 
-from directory.delivery.outbox import DeliveryState
+from directory.delivery.outbox import DeliveryState, MailKind
 from directory.errors import Unknown
 from directory.relay import RelayState
 from directory.status import EnrolmentStatus, KeyState
@@ -21,9 +21,9 @@ from directory.store.tables import (
     relays,
 )
 
-_LATEST_MAIL = (
+_LATEST_KEY_MAIL = (
     select(outgoing_mail.c.id)
-    .where(outgoing_mail.c.enrolment_id == enrolments.c.id)
+    .where(outgoing_mail.c.enrolment_id == enrolments.c.id, outgoing_mail.c.kind == MailKind.KEY.value)
     .order_by(outgoing_mail.c.created_at.desc(), outgoing_mail.c.id)
     .limit(1)
     .correlate(enrolments)
@@ -50,7 +50,7 @@ _OF_ORGANIZATION = (
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
     .join(relays, relays.c.enrolment_id == enrolments.c.id)
-    .join(outgoing_mail, outgoing_mail.c.id == _LATEST_MAIL)
+    .join(outgoing_mail, outgoing_mail.c.id == _LATEST_KEY_MAIL)
     .where(enrolments.c.organization_id == bindparam("organization_id"))
 )
 _STATUS = _OF_ORGANIZATION.where(enrolments.c.id == bindparam("enrolment_id"))

@@ -5,12 +5,13 @@ One place for both ways of hearing of a failure: the smart host that refuses, an
 
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Connection, bindparam, exists, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, not_, select, update
 
 from directory.delivery.outbox import Acceptance, DeliveryState, MailKind, MailState
-from directory.relay import RelayOutcome, RelayState
+from directory.relay import PasswordChannel, RelayOutcome, RelayState
 from directory.store.tables import (
     EnrolmentEnd,
+    bounces,
     certificates,
     deliveries,
     enrolments,
@@ -36,12 +37,21 @@ _BEGIN_HOLD = (
 _IS_UNPROVEN = select(
     exists().where(deliveries.c.enrolment_id == _OF_ENROLMENT, deliveries.c.proven_at.is_(None))
 )
-_WAS_ACCEPTED_BEFORE = select(
-    exists().where(
-        outgoing_mail.c.enrolment_id == _OF_ENROLMENT,
-        outgoing_mail.c.kind == MailKind.KEY.value,
+_KEY_MAIL = (outgoing_mail.c.enrolment_id == _OF_ENROLMENT, outgoing_mail.c.kind == MailKind.KEY.value)
+# Two of an enrolment's mails may be lost at once, each as if the other had got through.
+_LOCK_ENROLMENT = select(enrolments.c.id).where(enrolments.c.id == _OF_ENROLMENT).with_for_update()
+_OTHER_WAYS = select(
+    exists()
+    .where(deliveries.c.enrolment_id == _OF_ENROLMENT, deliveries.c.proven_at.is_not(None))
+    .label("proven"),
+    exists().where(*_KEY_MAIL, outgoing_mail.c.state == MailState.QUEUED.value).label("queued"),
+    exists()
+    .where(
+        *_KEY_MAIL,
         outgoing_mail.c.state == MailState.ACCEPTED.value,
+        not_(exists().where(bounces.c.mail_id == outgoing_mail.c.id)),
     )
+    .label("accepted"),
 )
 _BACK_TO_ACCEPTED = (
     update(deliveries)
@@ -60,6 +70,15 @@ _FAIL_RELAY = (
         relays.c.state.in_([RelayState.WAITING.value, RelayState.REVEALED.value]),
     )
     .values(state=RelayState.FAILED.value, outcome=RelayOutcome.FAILED.value, closed_at=bindparam("moment"))
+)
+_TAKE_BACK_PASSWORD = (
+    update(relays)
+    .where(
+        relays.c.enrolment_id == _OF_ENROLMENT,
+        relays.c.state == RelayState.REVEALED.value,
+        relays.c.released_through == PasswordChannel.MAIL.value,
+    )
+    .values(state=RelayState.WAITING.value, released_through=None, revealed_at=None)
 )
 _WITHDRAW_CERTIFICATE = (
     update(certificates)
@@ -103,16 +122,25 @@ def key_mail_accepted(connection: Connection, enrolment_id: str, acceptance: Acc
 
 
 def key_mail_lost(connection: Connection, enrolment_id: str, at: datetime) -> bool:
-    """Record that a key mail was never accepted; return whether it was the only way the key had.
+    """Record that a key mail was refused or came back; return whether it was the only way the key had.
 
-    Where an earlier one was accepted, the key came with that one.
+    Where another was accepted and did not come back, the key came with that one; where one is queued it still
+    may. A mail that came back is among the bounces already.
     """
     where = {"of_enrolment": enrolment_id}
-    if connection.execute(_WAS_ACCEPTED_BEFORE, where).scalar_one():
+    connection.execute(_LOCK_ENROLMENT, where).close()
+    ways = connection.execute(_OTHER_WAYS, where).one()
+    if ways.accepted and not ways.queued:
         connection.execute(_BACK_TO_ACCEPTED, where)
+    if ways.proven or ways.queued or ways.accepted:
         return False
     end_undelivered(connection, enrolment_id, EnrolmentEnd.BOUNCED, at)
     return True
+
+
+def password_mail_lost(connection: Connection, enrolment_id: str) -> None:
+    """Record that the mail with the password came back: an agent may reveal it again."""
+    connection.execute(_TAKE_BACK_PASSWORD, {"of_enrolment": enrolment_id})
 
 
 def end_undelivered(connection: Connection, enrolment_id: str, because: EnrolmentEnd, at: datetime) -> None:

@@ -26,10 +26,10 @@ from sqlalchemy import (
 from ca.keypackage import KeyPackageFormat
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
-from directory.delivery.outbox import Acceptance, DueMail, MailKind, MailState, NewMail
+from directory.delivery.outbox import Acceptance, DueMail, GivenUp, MailKind, MailState, NewMail
 from directory.links import NewLink
 from directory.relay import PasswordChannel
-from directory.store import audit_log, mail_outcomes, rows
+from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.database import Database
 from directory.store.issuers import certificates_by_id, chain_of
 from directory.store.links import add as add_links
@@ -46,6 +46,7 @@ from directory.store.tables import (
     relays,
     suppressions,
 )
+from directory.store.undelivered import LostMail
 
 LONGEST_FAILURE = 500
 EVERYBODY = "*"
@@ -265,7 +266,15 @@ class SqlOutbox:
         retry = {**_fence(mail), "new_due_at": due_at, "failure": _storable(failure)}
         await self._database.write(partial(_retry, retry=retry))
 
-    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+    async def record_given_up(
+        self,
+        mail: DueMail,
+        *,
+        at: datetime,
+        failure: str,
+        event: AuditEvent,
+        because: GivenUp = GivenUp.OUT_OF_TIME,
+    ) -> None:
         """Record it, unless the claim ran out and somebody else has one now."""
 
         def give_up(connection: Connection) -> None:
@@ -274,8 +283,10 @@ class SqlOutbox:
             )
             if given_up.rowcount == 0:
                 return
-            if mail.kind is MailKind.KEY:
-                mail_outcomes.key_mail_lost(connection, mail.enrolment_id, at)
+            lost = _lost(mail, at)
+            if because is GivenUp.REFUSED:
+                undelivered.record_bounce(connection, lost)
+            undelivered.draw_consequences(connection, lost, self._node)
             audit_log.append(connection, self._node, event)
 
         await self._database.write(give_up)
@@ -317,6 +328,18 @@ def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
         sealed_message=rows.sealed(
             row.message_master_key_id, row.message_wrapped_key, row.message_ciphertext
         ),
+    )
+
+
+def _lost(mail: DueMail, at: datetime) -> LostMail:
+    return LostMail(
+        mail_id=mail.mail_id,
+        enrolment_id=mail.enrolment_id,
+        organization_id=mail.organization.organization_id,
+        kind=mail.kind,
+        recipient=mail.recipient,
+        status="5",
+        at=at,
     )
 
 

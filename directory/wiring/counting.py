@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ca.address import Mailbox
 from directory.audit import AuditEvent
-from directory.delivery.outbox import Acceptance, DueMail, Outbox
+from directory.delivery.outbox import Acceptance, DueMail, GivenUp, Outbox
 from directory.errors import DirectoryError
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Minter, Question
 from directory.policy import MintContext
@@ -83,7 +83,15 @@ class CountedOutbox:
         await self._outbox.record_retry(mail, due_at=due_at, failure=failure)
         self._tally["retried",] += 1
 
-    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+    async def record_given_up(
+        self,
+        mail: DueMail,
+        *,
+        at: datetime,
+        failure: str,
+        event: AuditEvent,
+        because: GivenUp = GivenUp.OUT_OF_TIME,
+    ) -> None:
         """Record and count."""
-        await self._outbox.record_given_up(mail, at=at, failure=failure, event=event)
+        await self._outbox.record_given_up(mail, at=at, failure=failure, event=event, because=because)
         self._tally["given_up",] += 1

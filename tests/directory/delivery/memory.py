@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
-from directory.delivery.outbox import Acceptance, DueMail, MailState
+from directory.delivery.outbox import Acceptance, DueMail, GivenUp, MailState
 from directory.errors import StoreUnavailable
 from directory.links import NewLink
 from directory.mint_ports import MailClaim
@@ -100,7 +100,16 @@ class MemoryOutbox:
             row.claimed_by = row.claimed_until = None
             row.retries.append(due_at)
 
-    async def record_given_up(self, mail: DueMail, *, at: datetime, failure: str, event: AuditEvent) -> None:
+    async def record_given_up(
+        self,
+        mail: DueMail,
+        *,
+        at: datetime,
+        failure: str,
+        event: AuditEvent,
+        because: GivenUp = GivenUp.OUT_OF_TIME,
+    ) -> None:
+        del because
         self._answer()
         if self.rows[mail.mail_id].attempts != mail.attempts + 1:
             return
