@@ -6,6 +6,7 @@ It shares no code with the client under test: plain sockets, lines of CRLF, a do
 import asyncio
 import base64
 import contextlib
+import itertools
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,9 +38,12 @@ class Fate(Enum):
 
     DROP = "drop"  # the connection is cut
     HANG = "hang"  # nothing is said any more
+    TRICKLE = "trickle"  # a reply that goes on for ever, an octet now and then
+    FLOOD = "flood"  # a reply of lines without end, as fast as they are read
 
 
 Action: TypeAlias = bytes | Fate
+_TRICKLE_SECONDS = 0.01
 _USUAL: Mapping[Stage, bytes] = {
     Stage.GREETING: b"220 sink ESMTP",
     Stage.STARTTLS: b"220 go ahead",
@@ -194,9 +198,27 @@ class SmtpSink:
         if action is Fate.HANG:
             await self._closing.wait()
             raise _Gone
+        if action is Fate.TRICKLE:
+            await self._trickle(writer)
+        if action is Fate.FLOOD:
+            await self._flood(writer)
         assert isinstance(action, bytes)
         await _say(writer, action)
         return action
+
+    async def _trickle(self, writer: StreamWriter) -> None:
+        for octet in itertools.chain(b"250-", itertools.repeat(ord("x"))):
+            writer.write(bytes([octet]))
+            await writer.drain()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _TRICKLE_SECONDS)
+                raise _Gone
+
+    async def _flood(self, writer: StreamWriter) -> None:
+        while not (self._closing.is_set() or writer.is_closing()):
+            await _say(writer, b"250-and another thing\r\n" * 1000)
+            await asyncio.sleep(0)  # a connection that takes everything never waits
+        raise _Gone
 
     def _next(self, stage: Stage) -> Action | None:
         scripted = self.script.get(stage)
@@ -206,11 +228,13 @@ class SmtpSink:
 
 
 @asynccontextmanager
-async def smtp_sink(sink: SmtpSink | None = None, *, implicit_tls: bool = False) -> AsyncIterator[SmtpSink]:
-    """Run a sink on a free port of loopback."""
+async def smtp_sink(
+    sink: SmtpSink | None = None, *, implicit_tls: bool = False, port: int = 0
+) -> AsyncIterator[SmtpSink]:
+    """Run a sink on a port of loopback, a free one if none is named."""
     sink = sink or SmtpSink()
     server = await asyncio.start_server(
-        sink.serve, "127.0.0.1", 0, ssl=sink.tls if implicit_tls else None, limit=1 << 20
+        sink.serve, "127.0.0.1", port, ssl=sink.tls if implicit_tls else None, limit=1 << 20
     )
     sink.port = server.sockets[0].getsockname()[1]
     try:

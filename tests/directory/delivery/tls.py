@@ -34,16 +34,33 @@ def write_ca_file(folder: Path) -> Path:
 
 
 @cache
-def server_context(host: str = "127.0.0.1") -> ssl.SSLContext:
-    """Return the TLS of a server with a certificate for `host`, an IP address or a name."""
+def server_context(host: str = "127.0.0.1", *, valid_for: timedelta = timedelta(days=1)) -> ssl.SSLContext:
+    """Return the TLS of a server with a certificate for `host`, an IP address or a name.
+
+    It became valid an hour ago, and is so for a time that may be over.
+    """
     authority, authority_key = _authority()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     certificate = (
-        _builder(name, authority.subject, key)
+        _builder(name, authority.subject, key, valid_for)
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
+    return _context(certificate, key)
+
+
+@cache
+def self_signed_context(host: str = "127.0.0.1") -> ssl.SSLContext:
+    """Return the TLS of a server that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    names = x509.SubjectAlternativeName([_general_name(host)])
+    builder = _builder(name, name, key).add_extension(names, critical=False)
+    return _context(builder.sign(key, hashes.SHA256()), key)
+
+
+def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile() as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -54,7 +71,10 @@ def server_context(host: str = "127.0.0.1") -> ssl.SSLContext:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    valid_for: timedelta = timedelta(days=1),
 ) -> x509.CertificateBuilder:
     # TLS knows no clock but the system's.
     now = datetime.now(UTC)
@@ -65,7 +85,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + valid_for)
     )
 
 
