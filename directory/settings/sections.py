@@ -260,6 +260,26 @@ class DeliverySection(_Section):
     """PEM certificates that smart hosts may chain to, besides the system's."""
     allow_clear_beyond_loopback: bool = False
     """Whether a smart host on another machine may be spoken to without TLS, where its URL says so."""
+    templates: Path | None = None
+    """Folder with templates and logos of your own (see `pushpki mail templates export`); read at start."""
+
+
+class DirectSection(_Section):
+    """How mail goes directly to recipients' mail exchangers, for organizations without a smart host."""
+
+    resolver: str | None = None
+    """Numeric address of the DNS resolver to ask, such as `127.0.0.1` or `[::1]:5353`; without, whatever the
+    system is configured to ask."""
+    dnssec: bool = False
+    """Whether that resolver validates, so that DANE (RFC 7672) is enforced. It must be on this machine."""
+    require: Literal["encrypted", "authenticated"] = "encrypted"
+    """What an exchanger must offer where its domain publishes neither DANE nor MTA-STS (RFC 8461), which are
+    always enforced: `encrypted`, TLS with whatever certificate; `authenticated`, a certificate that chains to
+    a trusted one and has the exchanger's name. No mail leaves in clear."""
+    allow_private: bool = False
+    """Whether mail exchangers may be at loopback and private addresses, as in a laboratory."""
+    port: int = Field(default=25, ge=1, le=65535)
+    """The port of mail exchangers; another one only in a laboratory."""
 
 
 class PagesSection(_Section):
@@ -303,6 +323,7 @@ class Settings(BaseSettings):
     ldap: LdapSection = LdapSection()
     ldaps: LdapsSection = LdapsSection()
     delivery: DeliverySection = DeliverySection()
+    direct: DirectSection = DirectSection()
     pages: PagesSection = PagesSection()
 
     @classmethod

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from directory.delivery.exchanges.settings import DirectSettings, LeastProtection, NameServer
 from directory.delivery.retry import Backoff
 from directory.delivery.settings import DeliverySettings
 from directory.errors import ConfigurationRefused
@@ -74,6 +75,22 @@ def delivery_settings(settings: Settings) -> DeliverySettings:
         helo_name=delivery.helo_name,
         ca_file=delivery.ca_file,
         allow_clear_beyond_loopback=delivery.allow_clear_beyond_loopback,
+    )
+
+
+def direct_settings(settings: Settings) -> DirectSettings:
+    """Return what the way to mail exchangers goes by.
+
+    Raises:
+        ConfigurationRefused: the resolver is no numeric address, or not one that may be trusted.
+    """
+    direct = settings.direct
+    return DirectSettings(
+        resolver=None if direct.resolver is None else NameServer.parse(direct.resolver),
+        dnssec=direct.dnssec,
+        least=LeastProtection(direct.require),
+        allow_private=direct.allow_private,
+        smtp_port=direct.port,
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Self
 
 from directory.audit import AuditEvent, AuditKind
-from directory.delivery.smarthosts import SmartHosts
+from directory.delivery.dkim import DkimSigner
 from directory.delivery.worker import DeliveryWorker
 from directory.errors import AlreadyExists, ConfigurationRefused
 from directory.housekeeping import Housekeeping
@@ -22,7 +22,8 @@ from directory.store.outbox import SqlOutbox
 from directory.wiring import addresses, extracts, minting
 from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import publishing
-from directory.wiring.composing import Unsigned, composers
+from directory.wiring.carrying import carriers
+from directory.wiring.composing import composers
 from directory.wiring.frontends import FrontEndParts, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
@@ -108,8 +109,8 @@ def _worker(installation: Installation, measuring: Measuring, on_step: StepListe
         outbox=measuring.outbox(SqlOutbox(installation.database, node=installation.node)),
         sealer=installation.sealer,
         composers=composers(installation),
-        carriers=SmartHosts(sealer=installation.sealer, clock=installation.clock, settings=settings),
-        signer=Unsigned(),
+        carriers=carriers(installation),
+        signer=DkimSigner(installation.sealer),
         settings=settings,
         clock=installation.clock,
         on_step=on_step,

@@ -57,8 +57,9 @@ class Exchanges:
             yield session
 
     async def close(self) -> None:
-        """Close every idle session."""
+        """Close every idle session, and whatever else is open."""
         await self._pool.close()
+        await self._mta_sts.close()
 
     async def _connect(self, domain: str) -> SmtpSession | Transient | Permanent:
         # 1. Where does its mail go?

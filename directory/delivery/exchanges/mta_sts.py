@@ -102,6 +102,10 @@ class PolicyFetcher(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery:
@@ -151,6 +155,10 @@ class MtaSts:
         except StoreUnavailable as error:
             logger.warning("an MTA-STS policy is in force, but not kept: %s", error.reason)
         return Discovery(policy=policy)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._fetcher.close()
 
     async def _announced(self, domain: str) -> str | None:
         """Return the identifier of the policy that the domain announces, if it does (section 3.1)."""

@@ -136,7 +136,6 @@ async def a_world(
         clock, kept, tally = StoppedClock(datetime.now(UTC)), KeptPolicies(), Tally()
         resolver = DnsResolver(direct)
         fetcher = HttpsPolicyFetcher(resolver=resolver, tls=trust, settings=direct)
-        stack.push_async_callback(fetcher.close)
         exchanges = Exchanges(
             resolver=resolver,
             mta_sts=MtaSts(resolver=resolver, fetcher=fetcher, cache=kept),
