@@ -21,6 +21,7 @@ class Refusal(StrEnum):
     UNKNOWN_DOMAIN = "policy.unknown_domain"
     REVOKED = "policy.revoked"
     BOUNCED = "policy.bounced"
+    SUPPRESSED = "policy.suppressed"
     LIMIT_REACHED = "limit.reached"
     NOT_CERTIFIABLE = "mint.not_certifiable"
     NO_KEY_READY = "mint.no_key_ready"
@@ -79,6 +80,8 @@ class MintContext:
     """A minted certificate of the address was revoked for a reason that forbids a successor."""
     bounced: bool = False
     """The key mail of the address bounced or was given up, and nobody has cleared that yet."""
+    suppressed: bool = False
+    """The address wants no mail, so it cannot be sent a key."""
     language: str | None = None
     """Of the mails to the recipient, as whoever asks wishes; None: the organization's."""
 
@@ -98,6 +101,7 @@ class MintPolicy:
             (Refusal.RESERVED_DOMAIN, _is_within(mailbox.domain, self.reserved_domains)),
             (Refusal.UNKNOWN_DOMAIN, _PUBLIC_SUFFIXES.publicsuffix(mailbox.domain) is None),
             (Refusal.OWN_DOMAIN, _is_within(mailbox.domain, context.organization.domains)),
+            (Refusal.SUPPRESSED, context.suppressed),
             (Refusal.REVOKED, context.revoked),
             (Refusal.BOUNCED, context.bounced),
         )

@@ -15,10 +15,7 @@ from directory.audit import AuditEvent, AuditKind
 from directory.callers import Agent
 from directory.clock import Clock
 from directory.errors import ResendRefused, Unknown
-
-MOST_KEY_MAILS = 3
-"""Key mails of one enrolment, the first among them, within `BUDGET_PERIOD`."""
-BUDGET_PERIOD = timedelta(days=7)
+from directory.mailbudget import BUDGET_PERIOD, MOST_KEY_MAILS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +30,10 @@ class Resendable:
     key_is_held: bool
     is_queued: bool
     """Whether a key mail is under way already."""
-    mails_in_period: int
+    has_room: bool
+    """Whether the budget of the recipient (`mailbudget`) has room for one more mail."""
+    suppressed: bool
+    """Whether the recipient wants no mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Decision(Protocol):
 class ResendStore(Protocol):
     """Where key mails are queued again."""
 
-    async def resend(self, enrolment_id: str, since: datetime, decide: Decision) -> None:
+    async def resend(self, enrolment_id: str, now: datetime, decide: Decision) -> None:
         """Read the enrolment, decide, and queue, all in one transaction.
 
         Raises:
@@ -143,7 +143,7 @@ class KeyMailResender:
             )
             return resend, event
 
-        await self._store.resend(enrolment_id, now - BUDGET_PERIOD, decide)
+        await self._store.resend(enrolment_id, now, decide)
         self._on_queued()
 
 
@@ -154,8 +154,10 @@ def _refuse_if_not_allowed(resendable: Resendable) -> None:
         raise ResendRefused(code="resend.key_gone", reason="the service no longer has the key")
     if resendable.is_queued:
         raise ResendRefused(code="resend.under_way", reason="a key mail is under way already")
-    if resendable.mails_in_period >= MOST_KEY_MAILS:
+    if resendable.suppressed:
+        raise ResendRefused(code="resend.suppressed", reason="the recipient wants no mail from anybody")
+    if not resendable.has_room:
         raise ResendRefused(
             code="resend.budget_spent",
-            reason=f"{MOST_KEY_MAILS} key mails were sent within {BUDGET_PERIOD.days} days",
+            reason=f"{MOST_KEY_MAILS} mails were sent to the recipient within {BUDGET_PERIOD.days} days",
         )

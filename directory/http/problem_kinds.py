@@ -50,6 +50,7 @@ class HttpProblem(StrEnum):
     RESEND_KEY_GONE = "resend.key_gone"
     RESEND_UNDER_WAY = "resend.under_way"
     RESEND_BUDGET_SPENT = "resend.budget_spent"
+    RESEND_SUPPRESSED = "resend.suppressed"
     RESEND_REFUSED = "resend.refused"
     INTERNAL = "http.internal"
 
@@ -112,6 +113,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         HTTPStatus.NOT_FOUND,
         "The key mail did not arrive",
         "An earlier key mail to this address came back; ask the registration agents.",
+    ),
+    (
+        Refusal.SUPPRESSED,
+        HTTPStatus.NOT_FOUND,
+        "The recipient wants no mail",
+        "All mail to this address was stopped, so no key can be sent to it.",
     ),
     (
         Refusal.LIMIT_REACHED,
@@ -324,8 +331,14 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
     (
         HttpProblem.RESEND_BUDGET_SPENT,
         HTTPStatus.CONFLICT,
-        "Enough key mails were sent",
-        "Nobody gets more than three key mails in a week.",
+        "Enough mails were sent",
+        "Nobody gets more than three mails about keys in a week, from all organizations together.",
+    ),
+    (
+        HttpProblem.RESEND_SUPPRESSED,
+        HTTPStatus.CONFLICT,
+        "The recipient wants no mail",
+        "He has stopped all mail to his address; only he can have that lifted, by the operator.",
     ),
     (
         HttpProblem.RESEND_REFUSED,

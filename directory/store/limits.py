@@ -57,6 +57,11 @@ def charge(connection: Connection, limits: Sequence[Limit], now: datetime) -> No
     )
 
 
+def lock(connection: Connection, bucket: str, now: datetime) -> None:
+    """Keep everybody else away from a bucket until the transaction under way ends; charge nothing."""
+    connection.execute(_LOCK.on(connection), {"bucket": bucket, "arrival": now}).close()
+
+
 def forget_full(connection: Connection, now: datetime, most: int) -> int:
     """Delete up to so many buckets that have filled up, which are as good as none; return how many."""
     return len(connection.execute(_FORGET, {"now": now, "most": most}).all())

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, exists, or_, select
 
 from directory.callers import Asker, Gateway
 from directory.lookup import MOST_CERTIFICATES, Origin, PublishedCertificate
@@ -18,7 +18,14 @@ from directory.policy import MintContext
 from directory.revocation import ALLOWS_SUCCESSOR, RevocationReason
 from directory.store import rows
 from directory.store.database import Database
-from directory.store.tables import EnrolmentEnd, certificates, enrolments, gateways, organizations
+from directory.store.tables import (
+    EnrolmentEnd,
+    certificates,
+    enrolments,
+    gateways,
+    organizations,
+    suppressions,
+)
 
 _SCOPE: ColumnElement[str] = case((organizations.c.isolated, organizations.c.id), else_=SHARED_SCOPE)
 _ENABLED = (gateways.c.disabled_at.is_(None), organizations.c.disabled_at.is_(None))
@@ -81,6 +88,7 @@ _CONTEXT: Select[*tuple[Any, ...]] = (
         *rows.ORGANIZATION,
         _of_latest_enrolment(enrolments.c.ended_because).label("ended_because"),
         _of_latest_enrolment(certificates.c.revocation_reason).label("revocation_reason"),
+        exists().where(suppressions.c.address_key == bindparam("address_key")).label("suppressed"),
     )
     .join_from(gateways, organizations, organizations.c.id == gateways.c.organization_id)
     .where(_THIS_GATEWAY, *_ENABLED)
@@ -151,5 +159,6 @@ def _context(connection: Connection, *, address_key: str, gateway_id: str) -> Mi
             row.ended_because == EnrolmentEnd.REVOKED
             and RevocationReason(row.revocation_reason) not in ALLOWS_SUCCESSOR
         ),
+        suppressed=row.suppressed,
         bounced=row.ended_because in {EnrolmentEnd.BOUNCED, EnrolmentEnd.UNRELAYED},
     )

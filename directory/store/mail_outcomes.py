@@ -5,7 +5,7 @@ One place for both ways of hearing of a failure: the smart host that refuses, an
 
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Connection, bindparam, exists, not_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, not_, or_, select, update
 
 from directory.delivery.outbox import Acceptance, DeliveryState, MailKind, MailState
 from directory.relay import PasswordChannel, RelayOutcome, RelayState
@@ -33,6 +33,14 @@ _BEGIN_HOLD = (
     update(held_keys)
     .where(held_keys.c.enrolment_id == _OF_ENROLMENT)
     .values(hold_until=bindparam("held_until"))
+)
+_END_HOLD = (
+    update(held_keys)
+    .where(
+        held_keys.c.enrolment_id == _OF_ENROLMENT,
+        or_(held_keys.c.hold_until.is_(None), held_keys.c.hold_until > bindparam("moment")),
+    )
+    .values(hold_until=bindparam("moment"))
 )
 _IS_UNPROVEN = select(
     exists().where(deliveries.c.enrolment_id == _OF_ENROLMENT, deliveries.c.proven_at.is_(None))
@@ -91,6 +99,13 @@ _END_ENROLMENT = (
     .where(enrolments.c.id == _OF_ENROLMENT, enrolments.c.live)
     .values(live=False, ended_because=bindparam("because"))
 )
+ERASED: dict[str, None] = {
+    "message_master_key_id": None,
+    "message_wrapped_key": None,
+    "message_ciphertext": None,
+}
+"""What a mail that has ended keeps of its message."""
+
 _CANCEL_MAILS = (
     update(outgoing_mail)
     .where(
@@ -101,9 +116,7 @@ _CANCEL_MAILS = (
     .values(
         state=MailState.CANCELLED.value,
         ended_at=bindparam("moment"),
-        message_master_key_id=None,
-        message_wrapped_key=None,
-        message_ciphertext=None,
+        **ERASED,
     )
 )
 
@@ -151,6 +164,11 @@ def end_undelivered(connection: Connection, enrolment_id: str, because: Enrolmen
     connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
     connection.execute(_END_ENROLMENT, where | {"because": because.value})
     cancel_mails(connection, enrolment_id, (*TO_RECIPIENT, MailKind.PASSWORD), at)
+
+
+def end_hold(connection: Connection, enrolment_id: str, at: datetime) -> None:
+    """Let the service's copy of the key go, in the transaction under way: nobody needs it any more."""
+    connection.execute(_END_HOLD, {"of_enrolment": enrolment_id, "moment": at})
 
 
 def cancel_mails(

@@ -22,6 +22,7 @@ def queue(connection: Connection, mail: NewMail) -> str:
             "kind": mail.kind.value,
             "recipient": str(mail.recipient),
             "recipient_key": mail.recipient.key,
+            "recipient_base": mail.recipient.base_key,
             "message_id": f"<{mail_id}.{mail.kind}@{mail.sender_domain}>",
             "bounce_token": secrets.token_hex(16),
             "state": MailState.QUEUED.value,

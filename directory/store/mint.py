@@ -74,8 +74,8 @@ _RECORD = Together(
     insert_row(deliveries, "enrolment_id", "state", "package_format", "language"),
     insert_row(
         outgoing_mail,
-        *("id", "enrolment_id", "organization_id", "kind", "recipient", "recipient_key", "message_id"),
-        *("bounce_token", "state", "created_at", "due_at", "give_up_at"),
+        *("id", "enrolment_id", "organization_id", "kind", "recipient", "recipient_key"),
+        *("recipient_base", "message_id", "bounce_token", "state", "created_at", "due_at", "give_up_at"),
         *("attempts", "claimed_by", "claimed_until"),
     ),
     audit_log.INSERT_EVENT,
@@ -233,6 +233,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "kind": MailKind.KEY.value,
             "recipient": str(reservation.mailbox),
             "recipient_key": reservation.mailbox.key,
+            "recipient_base": reservation.mailbox.base_key,
             "message_id": enrolment.message_id,
             "bounce_token": enrolment.bounce_token,
             "state": MailState.QUEUED.value,

@@ -33,6 +33,7 @@ from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.database import Database
 from directory.store.issuers import certificates_by_id, chain_of
 from directory.store.links import add as add_links
+from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.relays import release
 from directory.store.tables import (
@@ -156,15 +157,15 @@ _STILL_QUEUED = (
     outgoing_mail.c.state == MailState.QUEUED.value,
 )
 _STILL_OURS = (*_STILL_QUEUED, outgoing_mail.c.attempts == bindparam("our_attempt"))
-_ERASED: dict[str, None] = {
-    "message_master_key_id": None,
-    "message_wrapped_key": None,
-    "message_ciphertext": None,
-}
 _ACCEPT_MAIL = (
     update(outgoing_mail)
     .where(*_STILL_QUEUED)
-    .values(state=MailState.ACCEPTED.value, ended_at=bindparam("moment"), last_failure=None, **_ERASED)
+    .values(
+        state=MailState.ACCEPTED.value,
+        ended_at=bindparam("moment"),
+        last_failure=None,
+        **mail_outcomes.ERASED,
+    )
 )
 _KEEP_MESSAGE = (
     update(outgoing_mail)
@@ -192,7 +193,13 @@ _GIVE_UP_MAIL = (
         state=MailState.GIVEN_UP.value,
         ended_at=bindparam("moment"),
         last_failure=bindparam("failure"),
-        **_ERASED,
+        **mail_outcomes.ERASED,
+    )
+)
+_WAS_ASKED = select(
+    exists().where(
+        outgoing_mail.c.enrolment_id == bindparam("of_enrolment"),
+        outgoing_mail.c.kind == MailKind.PROOF.value,
     )
 )
 
@@ -251,7 +258,7 @@ class SqlOutbox:
             match mail.kind:
                 case MailKind.KEY:
                     unproven = mail_outcomes.key_mail_accepted(connection, mail.enrolment_id, acceptance)
-                    if unproven and acceptance.asks_for_proof:
+                    if unproven and acceptance.asks_for_proof and _may_be_asked(connection, mail, acceptance):
                         queue(connection, _asking_for_proof(mail, acceptance))
                 case MailKind.PASSWORD:
                     release(connection, mail.enrolment_id, PasswordChannel.MAIL, acceptance.at)
@@ -341,6 +348,12 @@ def _lost(mail: DueMail, at: datetime) -> LostMail:
         status="5",
         at=at,
     )
+
+
+def _may_be_asked(connection: Connection, mail: DueMail, acceptance: Acceptance) -> bool:
+    # Once: a copy of the key mail brings the same key. Without room it is done later, by `followup`.
+    asked: bool = connection.execute(_WAS_ASKED, {"of_enrolment": mail.enrolment_id}).scalar_one()
+    return not asked and room_for(connection, mail.mailbox, acceptance.at)
 
 
 def _asking_for_proof(mail: DueMail, acceptance: Acceptance) -> NewMail:

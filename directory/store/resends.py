@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
 from directory.errors import Unknown
@@ -10,9 +10,17 @@ from directory.resending import Decision, Resend, Resendable
 from directory.status import KeyState
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.rows import mailbox
-from directory.store.tables import deliveries, enrolments, held_keys, organizations, outgoing_mail
+from directory.store.tables import (
+    deliveries,
+    enrolments,
+    held_keys,
+    organizations,
+    outgoing_mail,
+    suppressions,
+)
 
 # The enrolment's row is locked, so that two who ask at once do not both find room in the budget.
 _RESENDABLE = (
@@ -23,24 +31,40 @@ _RESENDABLE = (
         enrolments.c.live,
         organizations.c.mail_from,
         held_keys.c.state.label("key_state"),
+        exists().where(suppressions.c.address_key == enrolments.c.address_key).label("suppressed"),
+        exists()
+        .where(
+            outgoing_mail.c.enrolment_id == enrolments.c.id,
+            outgoing_mail.c.kind == MailKind.KEY.value,
+            outgoing_mail.c.state == MailState.QUEUED.value,
+        )
+        .label("is_queued"),
     )
     .join_from(enrolments, organizations, organizations.c.id == enrolments.c.organization_id)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
     .where(enrolments.c.id == bindparam("enrolment_id"))
     .with_for_update(of=enrolments)
 )
-_MAILS = select(
-    func.count(case((outgoing_mail.c.created_at > bindparam("since"), 1))).label("in_period"),
-    func.count(case((outgoing_mail.c.state == MailState.QUEUED.value, 1))).label("queued"),
-).where(outgoing_mail.c.enrolment_id == bindparam("enrolment_id"), outgoing_mail.c.kind == MailKind.KEY.value)
+# A statement of its own: what was committed while the lock was waited for is seen only by the next.
+_MEANWHILE = select(
+    exists()
+    .where(
+        outgoing_mail.c.enrolment_id == bindparam("enrolment_id"),
+        outgoing_mail.c.kind == MailKind.KEY.value,
+        outgoing_mail.c.state == MailState.QUEUED.value,
+    )
+    .label("is_queued"),
+    exists().where(suppressions.c.address_key == bindparam("address_key")).label("suppressed"),
+)
 _SET_FORMAT = (
     update(deliveries)
     .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
     .values(package_format=bindparam("new_format"))
 )
+# What is proven stays so, whatever copies are asked for.
 _DELIVER_AGAIN = (
     update(deliveries)
-    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+    .where(deliveries.c.enrolment_id == bindparam("of_enrolment"), deliveries.c.proven_at.is_(None))
     .values(state=DeliveryState.QUEUED.value)
 )
 
@@ -52,31 +76,35 @@ class SqlResendStore:
         self._database = database
         self._node = node
 
-    async def resend(self, enrolment_id: str, since: datetime, decide: Decision) -> None:
+    async def resend(self, enrolment_id: str, now: datetime, decide: Decision) -> None:
         """Read the enrolment, decide, and queue, all in one transaction."""
 
         def work(connection: Connection) -> None:
-            resend, event = decide(_resendable(connection, enrolment_id, since))
+            resend, event = decide(_resendable(connection, enrolment_id, now))
             _queue(connection, resend)
             audit_log.append(connection, self._node, event)
 
         await self._database.write(work)
 
 
-def _resendable(connection: Connection, enrolment_id: str, since: datetime) -> Resendable:
+def _resendable(connection: Connection, enrolment_id: str, now: datetime) -> Resendable:
     row = connection.execute(_RESENDABLE, {"enrolment_id": enrolment_id}).one_or_none()
     if row is None:
         raise Unknown(kind="enrolment", name=enrolment_id)
-    mails = connection.execute(_MAILS, {"enrolment_id": enrolment_id, "since": since}).one()
+    recipient = mailbox(row.address)
+    meanwhile = connection.execute(
+        _MEANWHILE, {"enrolment_id": enrolment_id, "address_key": recipient.key}
+    ).one()
     return Resendable(
         enrolment_id=row.id,
         organization_id=row.organization_id,
-        recipient=mailbox(row.address),
+        recipient=recipient,
         sender=mailbox(row.mail_from),
         live=row.live,
         key_is_held=row.key_state == KeyState.HELD,
-        is_queued=mails.queued > 0,
-        mails_in_period=mails.in_period,
+        is_queued=meanwhile.is_queued,
+        has_room=room_for(connection, recipient, now),
+        suppressed=meanwhile.suppressed,
     )
 
 

@@ -316,6 +316,8 @@ outgoing_mail = Table(
     Column("kind", String(32), nullable=False),  # MailKind
     Column("recipient", String(254), nullable=False),
     Column("recipient_key", String(254), nullable=False, index=True),
+    # The person presumably behind the address: one budget for all spellings.
+    Column("recipient_base", String(254), nullable=False),
     Column("message_id", String(320), nullable=False, unique=True),
     Column("bounce_token", String(32), nullable=False, unique=True),
     # As it was composed for the first attempt, for all that follow; erased when the mail has ended.
@@ -329,6 +331,7 @@ outgoing_mail = Table(
     Column("claimed_until", UtcDateTime),
     Column("last_failure", String(500)),
     Column("ended_at", UtcDateTime),
+    Index("ix_outgoing_mail_recipient_base_created_at", "recipient_base", "created_at"),
     Index(
         "ix_outgoing_mail_due",
         "due_at",

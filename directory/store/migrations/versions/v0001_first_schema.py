@@ -232,6 +232,7 @@ def _create_deliveries() -> None:
         _text("kind", 32),
         _text("recipient", 254),
         _text("recipient_key", 254, index=True),
+        _text("recipient_base", 254),
         _text("message_id", 320, unique=True),
         _text("bounce_token", 32, unique=True),
         *_secret("message"),
@@ -244,6 +245,7 @@ def _create_deliveries() -> None:
         _moment("claimed_until", nullable=True),
         _text("last_failure", 500, nullable=True),
         _moment("ended_at", nullable=True),
+        Index("ix_outgoing_mail_recipient_base_created_at", "recipient_base", "created_at"),
         Index(
             "ix_outgoing_mail_due",
             "due_at",
