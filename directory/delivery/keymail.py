@@ -5,17 +5,23 @@ cannot send. Nor does it have a word from whoever asked for the certificate.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from directory.delivery.composing import Composed
-from directory.delivery.mime import Attachment, Message
+from directory.delivery.letters import letter
+from directory.delivery.mime import Attachment
 from directory.delivery.outbox import DueMail
-from directory.delivery.stationery import LAST_RESORT, Stationery, display_name
+from directory.delivery.stationery import Stationery
 from directory.delivery.text import one_line
+from directory.links import LinkPurpose, NewLink, issue_link
+from directory.organization import KeyDelivery, Organization
+from directory.pages import Pages
 
 MESSAGE = "key_package"
 
@@ -24,50 +30,86 @@ MESSAGE = "key_package"
 FILE_NAME = "encryption-key.p12"
 CONTENT_TYPE = "application/x-pkcs12"
 
+OPT_OUT_LIFETIME = timedelta(days=3653)
+"""How long a recipient may refuse further mail with the link of this one: as long as anybody keeps a mail."""
+
 _LONGEST_NAME = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyMailComposer:
-    """Writes key mails in the organization's name; `packed` makes the key package of a mail."""
+    """Writes key mails in the organization's name."""
 
-    def __init__(self, packed: Callable[[DueMail], bytes], stationery: Stationery | None = None) -> None:
-        self._packed = packed
-        self._stationery = stationery or Stationery()
+    packed: Callable[[DueMail], bytes]
+    """Makes the key package of a mail; asked only where it is attached."""
+    stationery: Stationery
+    pages: Pages | None
+    """Where recipients are sent; None: mails have no links, and key packages are attached."""
+    hold: timedelta
+    """How long the key is held after acceptance. If it is not, no page can give it out: it is attached."""
 
     def compose(self, mail: DueMail, *, now: datetime) -> Composed:
-        """Return the message as it goes over the wire.
+        """Return the message as it goes over the wire, and the links in it.
 
         The date is that of the first attempt, which may be long after the mint.
         """
-        organization = mail.organization
-        text = self._stationery.write(
-            MESSAGE,
-            organization=organization,
-            language=LAST_RESORT,
-            variables={
-                "address": str(mail.mailbox),
-                "file_name": FILE_NAME,
-                "authority": _authority_name(mail.chain[-1]),
-                "has_attachment": "yes",
-                "by_telephone": "yes",
-                "install_url": "",
-                "install_until": "",
-                "stop_url": "",
-                "test_mail": "",
-            },
-        )
-        message = Message(
-            sender_name=display_name(organization),
-            sender=organization.mail_from,
-            recipient=mail.mailbox,
-            subject=text.subject,
-            date=now,
-            message_id=mail.message_id,
-            plain=text.plain,
-            html=text.html,
-            attachment=Attachment(content=self._packed(mail), content_type=CONTENT_TYPE, file_name=FILE_NAME),
-        )
-        return Composed(message=message.to_bytes())
+        delivery = self._delivery(mail.organization)
+        links = _Links(self.pages)
+        install_url = ""
+        if delivery is not KeyDelivery.ATTACHMENT:
+            # Held for that long after the acceptance, which may come as late as this.
+            install_url = links.add(LinkPurpose.INSTALL, mail.give_up_at + self.hold)
+        stop_url = links.add(LinkPurpose.STOP, now + OPT_OUT_LIFETIME)
+        attachment = None if delivery is KeyDelivery.LINK else self._attachment(mail)
+        variables = {
+            "address": str(mail.mailbox),
+            "file_name": FILE_NAME,
+            "authority": _authority_name(mail.chain[-1]) if _shows_authority(mail.organization) else "",
+            "has_attachment": "yes" if attachment else "",
+            # A webhook hands the password to a machine, and we do not know how it passes it on.
+            "by_telephone": "" if mail.organization.correspondence.webhook else "yes",
+            "test_mail": "yes" if self.pages and _can_be_written_to(mail.certificate) else "",
+            "install_url": install_url,
+            "install_until": f"{now + self.hold:%Y-%m-%d}" if install_url else "",
+            "stop_url": stop_url,
+        }
+        message = letter(self.stationery, mail, MESSAGE, variables=variables, now=now)
+        message = replace(message, attachment=attachment, unsubscribe=stop_url)
+        return Composed(message=message.to_bytes(), links=tuple(links.issued))
+
+    def _delivery(self, organization: Organization) -> KeyDelivery:
+        if self.pages is None or self.hold <= timedelta(0):
+            return KeyDelivery.ATTACHMENT
+        return organization.correspondence.key_delivery
+
+    def _attachment(self, mail: DueMail) -> Attachment:
+        return Attachment(content=self.packed(mail), content_type=CONTENT_TYPE, file_name=FILE_NAME)
+
+
+class _Links:
+    """The links of one mail; without pages there are none."""
+
+    def __init__(self, pages: Pages | None) -> None:
+        self._pages = pages
+        self.issued: list[NewLink] = []
+
+    def add(self, purpose: LinkPurpose, expires_at: datetime) -> str:
+        """Issue a link and return its URL; empty where there are no pages."""
+        if self._pages is None:
+            return ""
+        token, link = issue_link(purpose, expires_at)
+        self.issued.append(link)
+        return self._pages.install(token) if purpose is LinkPurpose.INSTALL else self._pages.stop(token)
+
+
+def _shows_authority(organization: Organization) -> bool:
+    """Tell whether Windows will ask about the root: it does if the key package holds it."""
+    return organization.correspondence.package_chain
+
+
+def _can_be_written_to(certificate: bytes) -> bool:
+    """Tell whether the mail that asks for a proof can be encrypted to this certificate."""
+    return isinstance(x509.load_der_x509_certificate(certificate).public_key(), rsa.RSAPublicKey)
 
 
 @lru_cache(maxsize=64)

@@ -9,11 +9,13 @@ parts are encoded as quoted-printable or base64, in which `=_` cannot occur, so 
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import TypeAlias
 
 from ca.address import Mailbox
 
@@ -24,10 +26,16 @@ _LONGEST_ENCODED = 75
 
 # What needs neither quoting nor encoding, and cannot be taken for an encoded-word or an address.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9 .,&'()/+-]*[A-Za-z0-9.)])?)?")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+_URL = re.compile(r"https?://[A-Za-z0-9.:/\[\]_~-]{1,900}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,128}@[A-Za-z0-9.-]{1,255}>")
 
 MIXED_BOUNDARY = b"=_mixed"
 ALTERNATIVE_BOUNDARY = b"=_alternative"
+RELATED_BOUNDARY = b"=_related"
+
+Protection: TypeAlias = Callable[[bytes], bytes]
+"""Turns one MIME entity, its content headers and its body, into another, such as an encrypted one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,19 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture that the HTML shows, and brings with it: nothing is fetched (RFC 2387, RFC 2392)."""
+
+    content: bytes = field(repr=False)
+    content_type: str
+    file_name: str
+    content_id: str
+    """Without the angle brackets, as after `cid:`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A mail from one mailbox to one mailbox: text, the same text as HTML, and an attachment."""
+    """A mail from one mailbox to one mailbox: text, the same text as HTML, perhaps a picture and a file."""
 
     sender_name: str
     sender: Mailbox
@@ -50,19 +69,26 @@ class Message:
     subject: str
     date: datetime
     message_id: str
+    language: str
     plain: str
     html: str
-    attachment: Attachment
+    picture: Picture | None = None
+    attachment: Attachment | None = None
+    unsubscribe: str = ""
+    """Where the recipient says that he wants no such mail (RFC 2369 section 3.2). Programs that follow links
+    by themselves must do no harm there, so one click is not promised (RFC 8058)."""
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, protect: Protection | None = None) -> bytes:
         """Write the message for transport: ASCII, every line ended by CRLF and far below 998 octets.
 
+        What is to be protected is the whole content; the headers of the message stay as they are.
+
         Raises:
-            ValueError: the Message-ID is not one (RFC 5322 section 3.6.4).
+            ValueError: the Message-ID is not one (RFC 5322 section 3.6.4), or the language or URL is not.
         """
-        if _MESSAGE_ID.fullmatch(self.message_id) is None:
-            raise ValueError("not a Message-ID")
-        headers = (
+        _require(_MESSAGE_ID, self.message_id, "a Message-ID")
+        _require(_LANGUAGE, self.language, "a language tag")
+        headers = [
             b"From: %s" % _named_mailbox(self.sender_name, self.sender),
             b"To: %s" % str(self.recipient).encode("ascii"),
             b"Subject: %s" % _unstructured(self.subject),
@@ -70,16 +96,29 @@ class Message:
             b"Message-ID: %s" % self.message_id.encode("ascii"),
             # RFC 3834 section 5: nobody's out-of-office reply is wanted.
             b"Auto-Submitted: auto-generated",
-            b"MIME-Version: 1.0",
-        )
-        alternative = _multipart(
-            b"alternative",
-            ALTERNATIVE_BOUNDARY,
-            _text(b"plain", self.plain),
-            _text(b"html", self.html),
-        )
-        body = _multipart(b"mixed", MIXED_BOUNDARY, alternative, _attachment(self.attachment))
-        return _CRLF.join((*headers, body))
+        ]
+        if self.unsubscribe:
+            _require(_URL, self.unsubscribe, "a URL")
+            headers.append(b"List-Unsubscribe: <%s>" % self.unsubscribe.encode("ascii"))
+        headers.append(b"MIME-Version: 1.0")
+        entity = self._entity()
+        return _CRLF.join((*headers, entity if protect is None else protect(entity)))
+
+    def _entity(self) -> bytes:
+        """Write the content: its headers, an empty line, its body."""
+        html = _text(b"html", self.html)
+        if self.picture is not None:
+            kind = b'related; type="text/html"'
+            html = _multipart(kind, RELATED_BOUNDARY, html, _picture(self.picture))
+        entity = _multipart(b"alternative", ALTERNATIVE_BOUNDARY, _text(b"plain", self.plain), html)
+        if self.attachment is not None:
+            entity = _multipart(b"mixed", MIXED_BOUNDARY, entity, _attachment(self.attachment))
+        return b"Content-Language: %s\r\n%s" % (self.language.encode("ascii"), entity)
+
+
+def _require(pattern: re.Pattern[str], text: str, what: str) -> None:
+    if pattern.fullmatch(text) is None:
+        raise ValueError(f"not {what}")
 
 
 def _named_mailbox(name: str, mailbox: Mailbox) -> bytes:
@@ -111,7 +150,7 @@ def _encoded_words(text: str) -> bytes:
 
 
 def _multipart(subtype: bytes, boundary: bytes, *parts: bytes) -> bytes:
-    head = b'Content-Type: multipart/%s; boundary="%s"' % (subtype, boundary)
+    head = b'Content-Type: multipart/%s;\r\n boundary="%s"' % (subtype, boundary)
     delimiter = b"--" + boundary
     lines = [head, b""]
     for part in parts:
@@ -140,6 +179,25 @@ def _attachment(attachment: Attachment) -> bytes:
             b'Content-Disposition: attachment; filename="%s"' % name,
             b"Content-Transfer-Encoding: base64",
             b"",
-            base64.encodebytes(attachment.content).rstrip(b"\n").replace(b"\n", _CRLF),
+            _base64(attachment.content),
         )
     )
+
+
+@lru_cache(maxsize=64)
+def _picture(picture: Picture) -> bytes:
+    name, content_type = picture.file_name.encode("ascii"), picture.content_type.encode("ascii")
+    return _CRLF.join(
+        (
+            b'Content-Type: %s; name="%s"' % (content_type, name),
+            b'Content-Disposition: inline; filename="%s"' % name,
+            b"Content-ID: <%s>" % picture.content_id.encode("ascii"),
+            b"Content-Transfer-Encoding: base64",
+            b"",
+            _base64(picture.content),
+        )
+    )
+
+
+def _base64(content: bytes) -> bytes:
+    return base64.encodebytes(content).rstrip(b"\n").replace(b"\n", _CRLF)

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from ca.address import Mailbox
 from ca.errors import KeyRefused
-from ca.keypackage import KeyPackageFormat, build_key_package, friendly_name_for
+from ca.keypackage import KeyPackageFormat, PackageContents, build_key_package, friendly_name_for
 from ca.keys import unsafe_from_sealed_pkcs8
 from ca.passwords import Password
 from ca.sealing import SealedSecret, Sealer
@@ -78,6 +78,7 @@ def pack(wanted: Packable, sealer: Sealer) -> bytes:
         wanted.sealed_password, relay_password_identity(wanted.enrolment_id, organization_id)
     )
     certificate = x509.load_der_x509_certificate(wanted.certificate)
+    with_chain = wanted.organization.correspondence.package_chain
     return build_key_package(
         private_key=unsafe_from_sealed_pkcs8(key),
         certificate=certificate,
@@ -85,10 +86,11 @@ def pack(wanted: Packable, sealer: Sealer) -> bytes:
         password=Password(password.decode()),
         package_format=wanted.package_format,
         friendly_name=friendly_name_for(wanted.mailbox, certificate),
+        contents=PackageContents.WITH_CHAIN if with_chain else PackageContents.IDENTITY_ALONE,
     )
 
 
 @lru_cache(maxsize=64)
 def _issuer(der: bytes) -> x509.Certificate:
-    """Read a certificate that comes again with every wanted."""
+    """Read a certificate that comes again with every key package."""
     return x509.load_der_x509_certificate(der)

@@ -81,7 +81,11 @@ class Stationery:
     def language_for(self, message: str, *, organization: Organization, wanted: str) -> str:
         """Return the language in which a message is written (RFC 4647 section 3.4, lookup)."""
         there = self.languages(message, organization.slug)
-        return next((tag for tag in _ever_shorter(wanted) if tag in there), LAST_RESORT)
+        for preferred in (wanted, organization.correspondence.language):
+            for tag in _ever_shorter(preferred):
+                if tag in there:
+                    return tag
+        return LAST_RESORT
 
     def languages(self, message: str, slug: str) -> frozenset[str]:
         """Return the languages in which an organization can send a message."""
@@ -125,7 +129,8 @@ class Stationery:
 
 def display_name(organization: Organization) -> str:
     """Return the organization's name as recipients see it; its domain if nothing visible is left of it."""
-    return one_line(organization.name, longest=_LONGEST_NAME) or organization.mail_from.display_domain
+    name = organization.correspondence.sender_name or organization.name
+    return one_line(name, longest=_LONGEST_NAME) or organization.mail_from.display_domain
 
 
 def content_id(logo: Logo, organization: Organization) -> str:

@@ -7,14 +7,35 @@ from directory.delivery.composing import Composer
 from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import MailKind
 from directory.delivery.packing import pack
+from directory.delivery.stationery import Stationery
 from directory.organization import Organization
+from directory.pages import Pages
+from directory.wiring.extracts import delivery_settings
 from directory.wiring.installation import Installation
 
 
 def composers(installation: Installation) -> Mapping[MailKind, Composer]:
-    """Return who writes the mails of each kind."""
-    packed = partial(pack, sealer=installation.sealer)
-    return {MailKind.KEY: KeyMailComposer(packed)}
+    """Return who writes the mails of each kind.
+
+    Raises:
+        ConfigurationRefused: the operator's templates cannot be used.
+    """
+    stationery = Stationery(installation.settings.delivery.templates)
+    hold = delivery_settings(installation.settings).hold
+    return {
+        MailKind.KEY: KeyMailComposer(
+            packed=partial(pack, sealer=installation.sealer),
+            stationery=stationery,
+            pages=pages(installation),
+            hold=hold,
+        )
+    }
+
+
+def pages(installation: Installation) -> Pages | None:
+    """Return where recipients are sent; None where there is no such place."""
+    url = installation.settings.pages.url
+    return Pages(url=url) if url is not None else None
 
 
 class Unsigned:

@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 
 from ca.address import Mailbox
 from ca.errors import AddressRefused
-from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import DueMail
 from directory.delivery.packing import pack
 from directory.delivery.replies import Accepted
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smtp import Envelope, SmtpSession, tls_context
 from tests.directory.builders import an_organization
-from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_sealer
+from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_key_mail_composer, a_sealer
 from tests.directory.delivery.sink import SmtpSink, Transaction, smtp_sink
 
 TLS = tls_context(None)
@@ -36,6 +35,7 @@ HEADERS = [
     b"Message-ID",
     b"Auto-Submitted",
     b"MIME-Version",
+    b"Content-Language",
     b"Content-Type",
 ]
 HOSTILE_NAMES = [
@@ -79,7 +79,7 @@ def a_mail(*, name: str = "City Hospital", contact: str = "", address: str = "an
 
 
 async def send(mail: DueMail, *, key_package: bytes = b"key package") -> SmtpSink:
-    message = KeyMailComposer(lambda _mail: key_package).compose(mail, now=NOW).message
+    message = a_key_mail_composer(packed=lambda _mail: key_package).compose(mail, now=NOW).message
     async with smtp_sink(SmtpSink(extensions=(b"DSN", b"SIZE"))) as sink:
         session = await SmtpSession.open(
             sink.smart_host(), password=None, tls=TLS, settings=DeliverySettings()

@@ -1,9 +1,10 @@
 """Good values to deviate from: an authority of three levels, sealed secrets, a due key mail."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,11 +17,15 @@ from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.audit import AuditEvent, AuditKind
+from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import Acceptance, DueMail, MailKind
+from directory.delivery.packing import pack
+from directory.delivery.stationery import Stationery
 from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.lookup import Origin, PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, FreshEnrolment, MailClaim, Reservation
 from directory.organization import Organization
+from directory.pages import Pages
 from tests.directory.builders import an_organization
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -59,6 +64,26 @@ def an_authority() -> Authority:
 @cache
 def a_sealer() -> Sealer:
     return Sealer(MasterKeyring(active=MasterKey(key_id="master-1", material=bytes(range(32)))))
+
+
+@cache
+def a_stationery() -> Stationery:
+    return Stationery()
+
+
+def a_key_mail_composer(
+    *,
+    packed: Callable[[DueMail], bytes] | None = None,
+    stationery: Stationery | None = None,
+    pages: Pages | None = None,
+    hold: timedelta = timedelta(days=7),
+) -> KeyMailComposer:
+    return KeyMailComposer(
+        packed=packed or partial(pack, sealer=a_sealer()),
+        stationery=stationery or a_stationery(),
+        pages=pages,
+        hold=hold,
+    )
 
 
 def a_due_mail(

@@ -5,24 +5,30 @@ from dataclasses import replace
 from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
-from functools import partial
-from html.parser import HTMLParser
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
-from directory.delivery.keymail import FILE_NAME, KeyMailComposer
+from directory.delivery.keymail import FILE_NAME
 from directory.delivery.outbox import DueMail
-from directory.delivery.packing import pack
-from directory.delivery.stationery import display_name
-from directory.organization import Organization
+from directory.links import LinkPurpose, read_link
+from directory.organization import Correspondence, KeyDelivery, Organization, Webhook, webhook_secret_identity
+from directory.pages import Pages
 from tests.directory.builders import an_organization
-from tests.directory.delivery.builders import NOW, PASSWORD, ROOT_NAME, a_due_mail, a_sealer
-from tests.directory.delivery.equality import check_equal_in_content
+from tests.directory.delivery.builders import (
+    NOW,
+    PASSWORD,
+    ROOT_NAME,
+    a_due_mail,
+    a_key_mail_composer,
+    a_sealer,
+    an_authority,
+)
+from tests.directory.delivery.equality import check_equal_in_content, outline_of_html
 
 
 def compose(mail: DueMail) -> bytes:
-    return KeyMailComposer(partial(pack, sealer=a_sealer())).compose(mail, now=NOW).message
+    return a_key_mail_composer().compose(mail, now=NOW).message
 
 
 def read(octets: bytes) -> EmailMessage:
@@ -35,6 +41,16 @@ def text_of(message: EmailMessage, content_type: str) -> str:
     content = part.get_content()
     assert isinstance(content, str)
     return content
+
+
+PAGES = Pages(url="https://keys.hospital.org")
+
+
+def an_organizations_mail(
+    key_delivery: KeyDelivery, *, package_chain: bool = True, webhook: Webhook | None = None
+) -> DueMail:
+    correspondence = Correspondence(key_delivery=key_delivery, package_chain=package_chain, webhook=webhook)
+    return a_due_mail(organization=replace(an_organization(), correspondence=correspondence))
 
 
 def an_organization_called(name: str, *, contact: str = "+49 30 1234567") -> Organization:
@@ -78,9 +94,120 @@ def test_has_no_line_about_a_contact_that_is_not_known() -> None:
     assert "how to reach" not in text_of(read(compose(mail)), "text/plain")
 
 
-def test_links_to_nothing_and_loads_nothing() -> None:
-    html = text_of(read(compose(a_due_mail())), "text/html")
+def test_without_pages_it_links_to_nothing() -> None:
+    composed = a_key_mail_composer().compose(an_organizations_mail(KeyDelivery.BOTH), now=NOW)
+    html = text_of(read(composed.message), "text/html")
     assert re.findall(r"(?i)https?:|href|src=|url\(|@import|<img|<script|<link|<form", html) == []
+    assert composed.links == ()
+    assert read(composed.message)["List-Unsubscribe"] is None
+
+
+@pytest.mark.parametrize("delivery", KeyDelivery)
+def test_carries_the_key_as_the_organization_wants_it(delivery: KeyDelivery) -> None:
+    composed = a_key_mail_composer(pages=PAGES).compose(an_organizations_mail(delivery), now=NOW)
+    message = read(composed.message)
+    attached = [part.get_filename() for part in message.iter_attachments()]
+    assert attached == ([] if delivery is KeyDelivery.LINK else [FILE_NAME])
+    purposes = [link.purpose for link in composed.links]
+    assert (LinkPurpose.INSTALL in purposes) == (delivery is not KeyDelivery.ATTACHMENT)
+    assert LinkPurpose.STOP in purposes
+
+
+def test_the_links_are_those_it_is_recorded_with() -> None:
+    mail = an_organizations_mail(KeyDelivery.BOTH)
+    composed = a_key_mail_composer(pages=PAGES, hold=timedelta(days=7)).compose(mail, now=NOW)
+    message = read(composed.message)
+    install, stop = composed.links
+    plain = text_of(message, "text/plain")
+    tokens = re.findall(r"https://keys\.hospital\.org/install/(?:stop/)?([a-z2-7]+)", plain)
+    assert len(tokens) == 2
+    for token, link in zip(tokens, (install, stop), strict=True):
+        presented = read_link(token)
+        assert presented is not None
+        assert presented.link_id == link.link_id
+        assert presented.matches(link.digest)
+    # However late it is accepted, the page is there as long as the key is held.
+    assert install.expires_at == mail.give_up_at + timedelta(days=7)
+    assert stop.expires_at > NOW + timedelta(days=3650)
+    assert message["List-Unsubscribe"] == f"<{PAGES.stop(tokens[1])}>"
+    html = outline_of_html(text_of(message, "text/html"))
+    assert html.links == [PAGES.install(tokens[0]), PAGES.stop(tokens[1])]
+
+
+def test_every_mail_has_links_of_its_own() -> None:
+    mail = an_organizations_mail(KeyDelivery.LINK)
+    composer = a_key_mail_composer(pages=PAGES)
+    one, other = (composer.compose(mail, now=NOW).links for _ in range(2))
+    assert {link.link_id for link in one}.isdisjoint(link.link_id for link in other)
+
+
+def test_a_link_mail_opens_no_secret() -> None:
+    def never(_mail: DueMail) -> bytes:
+        raise AssertionError("the key package was made")
+
+    mail = an_organizations_mail(KeyDelivery.LINK)
+    composed = a_key_mail_composer(packed=never, pages=PAGES).compose(mail, now=NOW)
+    assert LinkPurpose.INSTALL in [link.purpose for link in composed.links]
+
+
+def test_a_key_that_is_not_held_is_attached_whatever_is_wanted() -> None:
+    composer = a_key_mail_composer(pages=PAGES, hold=timedelta(0))
+    composed = composer.compose(an_organizations_mail(KeyDelivery.LINK), now=NOW)
+    assert [part.get_filename() for part in read(composed.message).iter_attachments()] == [FILE_NAME]
+    assert [link.purpose for link in composed.links] == [LinkPurpose.STOP]
+
+
+def test_says_until_when_the_page_is_there_at_least() -> None:
+    composer = a_key_mail_composer(pages=PAGES, hold=timedelta(days=7))
+    message = read(composer.compose(an_organizations_mail(KeyDelivery.LINK), now=NOW).message)
+    assert "after 2026-11-29 the page may be gone" in text_of(message, "text/plain")
+
+
+def test_announces_a_test_mail_only_where_one_can_come() -> None:
+    def announces(mail: DueMail, pages: Pages | None) -> bool:
+        message = read(
+            a_key_mail_composer(packed=lambda _mail: b"x", pages=pages).compose(mail, now=NOW).message
+        )
+        return "encrypted test mail" in text_of(message, "text/plain")
+
+    elliptic = replace(a_due_mail(), certificate=an_authority().chain[0])
+    assert announces(a_due_mail(), PAGES)
+    assert not announces(a_due_mail(), None)
+    assert not announces(elliptic, PAGES)
+
+
+def test_promises_no_call_where_a_webhook_gets_the_password() -> None:
+    secret = a_sealer().seal(b"secret", webhook_secret_identity("org-1"))
+    webhook = Webhook(url="https://desk.hospital.org/", sealed_secret=secret)
+    mail = an_organizations_mail(KeyDelivery.ATTACHMENT, webhook=webhook)
+    plain = text_of(read(compose(mail)), "text/plain")
+    assert "will call you" not in plain
+    assert "will tell you the password by another way" in plain
+    assert "It is never sent by mail." in plain
+
+
+def test_is_silent_about_the_root_where_the_package_does_not_hold_it() -> None:
+    mail = an_organizations_mail(KeyDelivery.ATTACHMENT, package_chain=False)
+    message = read(compose(mail))
+    assert ROOT_NAME not in text_of(message, "text/plain")
+    [attachment] = message.iter_attachments()
+    assert isinstance(attachment, EmailMessage)
+    assert pkcs12.load_pkcs12(attachment.get_content(), PASSWORD.encode()).additional_certs == []
+
+
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [
+        ("de", "Ihr Schlüssel für verschlüsselte E-Mails von City Hospital"),
+        ("fr", "Votre clé pour les e-mails chiffrés de City Hospital"),
+        ("es", "Su clave para el correo cifrado de City Hospital"),
+        ("tlh", "Your key for encrypted mail from City Hospital"),
+    ],
+)
+def test_is_in_the_language_of_the_mail(language: str, subject: str) -> None:
+    message = read(compose(replace(a_due_mail(), language=language)))
+    assert message["Subject"] == subject
+    assert message["Content-Language"] == (language if language != "tlh" else "en")
 
 
 def test_the_page_names_its_language_and_leaves_colours_to_the_reader() -> None:
@@ -109,7 +236,7 @@ def test_comes_from_the_organization() -> None:
 def test_bears_the_message_id_of_the_mail_and_the_date_of_its_writing() -> None:
     mail = a_due_mail()
     later = NOW + timedelta(hours=3)
-    message = read(KeyMailComposer(lambda _mail: b"x").compose(mail, now=later).message)
+    message = read(a_key_mail_composer(packed=lambda _mail: b"x").compose(mail, now=later).message)
     assert message["Message-ID"] == mail.message_id
     assert message["Date"].datetime == later
 
@@ -138,16 +265,3 @@ def test_the_password_is_not_in_the_mail() -> None:
     assert len(everything) > len(octets) * 1.5
     for canary in (PASSWORD.encode(), PASSWORD.replace("-", "").encode(), PASSWORD[:11].encode()):
         assert canary not in everything
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("City Hospital", "City Hospital"),
-        ("City\r\nBcc: x@y.example", "City Bcc: x@y.example"),
-        ("\u202e\u200b", "hospital.org"),
-        ("x" * 10_000, "x" * 200),
-    ],
-)
-def test_the_name_is_one_visible_line(name: str, shown: str) -> None:
-    assert display_name(an_organization_called(name)) == shown

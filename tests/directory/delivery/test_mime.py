@@ -10,9 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ca.address import Mailbox
-from directory.delivery.mime import Attachment, Message
+from directory.delivery.mime import Attachment, Message, Picture
 from tests.directory.delivery.builders import NOW
 
+AN_ATTACHMENT = Attachment(
+    content=bytes(range(256)) * 20, content_type="application/x-pkcs12", file_name="key.p12"
+)
+A_PICTURE = Picture(
+    content=b"\x89PNG" + bytes(range(256)),
+    content_type="image/png",
+    file_name="logo.png",
+    content_id="logo-1@hospital.org",
+)
 A_MESSAGE = Message(
     sender_name="City Hospital",
     sender=Mailbox.parse("keys@hospital.org"),
@@ -20,11 +29,10 @@ A_MESSAGE = Message(
     subject="Your key",
     date=NOW,
     message_id="<1.key@hospital.org>",
+    language="en",
     plain="Good day,\n\n.\nFrom here on: grüße\n",
     html="<p>Good day</p>\n",
-    attachment=Attachment(
-        content=bytes(range(256)) * 20, content_type="application/x-pkcs12", file_name="key.p12"
-    ),
+    attachment=AN_ATTACHMENT,
 )
 
 
@@ -62,7 +70,7 @@ def test_every_part_comes_back_as_it_was() -> None:
     message = parsed(A_MESSAGE)
     assert part(message, "text/plain").get_content().splitlines() == A_MESSAGE.plain.splitlines()
     assert part(message, "text/html").get_content().splitlines() == A_MESSAGE.html.splitlines()
-    assert part(message, "application/x-pkcs12").get_content() == A_MESSAGE.attachment.content
+    assert part(message, "application/x-pkcs12").get_content() == AN_ATTACHMENT.content
 
 
 def test_the_attachment_is_one_and_has_a_name() -> None:
@@ -70,6 +78,67 @@ def test_the_attachment_is_one_and_has_a_name() -> None:
     assert attachment.get_content_disposition() == "attachment"
     assert attachment.get_filename() == "key.p12"
     assert attachment["Content-Transfer-Encoding"] == "base64"
+
+
+def kinds(message: Message) -> list[str]:
+    return [found.get_content_type() for found in parsed(message).walk()]
+
+
+def test_without_a_file_there_are_just_the_two_texts() -> None:
+    bare = replace(A_MESSAGE, attachment=None)
+    assert kinds(bare) == ["multipart/alternative", "text/plain", "text/html"]
+    assert not list(parsed(bare).iter_attachments())
+
+
+@pytest.mark.parametrize("attachment", [None, AN_ATTACHMENT])
+def test_a_picture_belongs_to_the_html(attachment: Attachment | None) -> None:
+    message = replace(A_MESSAGE, picture=A_PICTURE, attachment=attachment)
+    within = ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"]
+    assert kinds(message) == (
+        ["multipart/mixed", *within, "application/x-pkcs12"] if attachment is not None else within
+    )
+    picture = part(parsed(message), "image/png")
+    assert picture["Content-ID"] == "<logo-1@hospital.org>"
+    assert picture.get_content_disposition() == "inline"
+    assert picture.get_content() == A_PICTURE.content
+
+
+def test_protection_is_given_the_content_and_nothing_of_the_headers() -> None:
+    given: list[bytes] = []
+
+    def protect(entity: bytes) -> bytes:
+        given.append(entity)
+        return b"Content-Type: application/pkcs7-mime\r\n\r\nsealed\r\n"
+
+    octets = A_MESSAGE.to_bytes(protect)
+    [entity] = given
+    assert entity.startswith(b"Content-Language: en\r\nContent-Type: multipart/mixed;")
+    assert A_MESSAGE.to_bytes().endswith(b"MIME-Version: 1.0\r\n" + entity)
+    assert octets.endswith(b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime\r\n\r\nsealed\r\n")
+    assert b"Good day" not in octets
+
+
+def test_says_in_which_language_it_is() -> None:
+    assert parsed(replace(A_MESSAGE, language="pt-br"))["Content-Language"] == "pt-br"
+
+
+@pytest.mark.parametrize("language", ["", "d", "en\r\nBcc: x@y.example", "en us", "en-"])
+def test_refuses_what_is_no_language(language: str) -> None:
+    with pytest.raises(ValueError, match="language"):
+        replace(A_MESSAGE, language=language).to_bytes()
+
+
+def test_says_where_no_more_mail_can_be_asked_for() -> None:
+    url = "https://keys.example.com/install/stop/" + "a" * 48
+    message = parsed(replace(A_MESSAGE, unsubscribe=url))
+    assert message["List-Unsubscribe"].split() == [f"<{url}>"]
+    assert message["List-Unsubscribe-Post"] is None
+
+
+@pytest.mark.parametrize("url", ["x", "https://x>\r\nBcc: x@y.example", "mailto:x@y.example", "https://a b"])
+def test_refuses_what_is_no_url(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        replace(A_MESSAGE, unsubscribe=url).to_bytes()
 
 
 def test_headers_say_who_and_when() -> None:
@@ -154,7 +223,7 @@ def test_whatever_the_words_it_is_one_well_formed_message(
         subject=words[1],
         plain=words[2],
         html=words[3],
-        attachment=replace(A_MESSAGE.attachment, content=content),
+        attachment=replace(AN_ATTACHMENT, content=content),
     )
     octets = message.to_bytes()
     check_transport(octets)
@@ -167,6 +236,7 @@ def test_whatever_the_words_it_is_one_well_formed_message(
         b"Message-ID",
         b"Auto-Submitted",
         b"MIME-Version",
+        b"Content-Language",
         b"Content-Type",
     ]
     read = parsed(message)

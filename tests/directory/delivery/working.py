@@ -6,11 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 
-from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import DueMail, MailKind, Outbox
-from directory.delivery.packing import pack
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
@@ -19,7 +16,7 @@ from directory.steps import Step
 from directory.wiring.composing import Unsigned
 from tests.directory.builders import an_organization
 from tests.directory.clocks import StoppedClock
-from tests.directory.delivery.builders import a_due_mail, a_sealer
+from tests.directory.delivery.builders import a_due_mail, a_key_mail_composer, a_sealer
 
 SETTINGS = DeliverySettings(stopping=timedelta(seconds=2))
 _PATIENCE_SECONDS = 10
@@ -112,7 +109,7 @@ async def at_work(
         name=name,
         outbox=outbox,
         sealer=a_sealer(),
-        composers={MailKind.KEY: KeyMailComposer(partial(pack, sealer=a_sealer()))},
+        composers={MailKind.KEY: a_key_mail_composer()},
         signer=Unsigned(),
         carriers=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,
