@@ -95,8 +95,9 @@ def _report(message: Part, *, size: int) -> Report:
         return Report(kind=ReportKind.COMPLAINT, returned_message_ids=_returned(message))
     if any(parts_of_type(message, "message/disposition-notification")):
         return Report(kind=ReportKind.RECEIPT)
+    returned = _returned(message)
     if statuses := _in_words(message, size=size):
-        return Report(kind=ReportKind.IN_WORDS, statuses=statuses, returned_message_ids=_returned(message))
+        return Report(kind=ReportKind.IN_WORDS, statuses=statuses, returned_message_ids=returned)
     return Report(kind=ReportKind.AUTOMATIC_REPLY if _is_automatic(message) else ReportKind.OTHER)
 
 
@@ -147,6 +148,9 @@ def _in_words(message: Part, *, size: int) -> tuple[RecipientStatus, ...]:
     """Ask the library that knows the shapes of servers without RFC 3464."""
     if size > _LARGEST_IN_WORDS:
         return ()
+    # It looks into everything; what was returned or forwarded may be a bounce itself, of another mail.
+    for part in parts_of_type(message, "message/rfc822"):
+        part.set_payload([])
     temporary, permanent = all_failures(message)
     claims = [(address, Fate.DELAYED) for address in temporary] + [
         (address, Fate.FAILED) for address in permanent
