@@ -11,7 +11,9 @@
     ├── LimitReached           a rate limit is used up; when to come back
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
-    └── EnvelopeRefused        no mail can be encrypted to this certificate
+    ├── RedeliveryRefused      a webhook must not be told again
+    └── MailRefused            a mail must not be written as things are, however often it is tried
+        └── EnvelopeRefused    none can be encrypted to this certificate
 
 One table per edge turns them into answers: `http.problems`, `ldap.results`, `cli.failures`.
 """
@@ -131,11 +133,27 @@ class ResendRefused(DirectoryError):
 
 
 @dataclass(eq=False)
-class EnvelopeRefused(DirectoryError):
-    """No mail can be encrypted to a certificate; `code` is stable."""
+class RedeliveryRefused(DirectoryError):
+    """A webhook must not be told again; `code` is stable."""
 
     code: str
     reason: str
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class MailRefused(DirectoryError):
+    """A mail must not be written, and trying again will not change that; `code` is stable."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class EnvelopeRefused(MailRefused):
+    """No mail can be encrypted to a certificate; `code` is stable."""

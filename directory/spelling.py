@@ -63,6 +63,14 @@ def spell(password: Password, language: str) -> Spelling:
     return Spelling(language=spoken, letters=letters, groups=tuple(groups))
 
 
+def read_aloud(spelling: Spelling) -> list[str]:
+    """Return a line for each group: as it is typed, and as it is said."""
+    return [
+        f"{''.join(spelled.symbol for spelled in group)}: {', '.join(spelled.word for spelled in group)}"
+        for group in spelling.groups
+    ]
+
+
 def _spelled(symbol: str, language: str) -> SpelledSymbol:
     alphabet = ALPHABETS[language]
     word = (

@@ -62,8 +62,8 @@ class WebhookOverviewStore(Protocol):
 
         Raises:
             Unknown: there is none of that identifier.
-            RelayRefused: the password is with an agent or gone, the delivery is under way, or there is no
-                webhook any more.
+            RedeliveryRefused: the password is with an agent or gone, the delivery is under way, or there is
+                no webhook any more.
         """
         ...
 
@@ -81,7 +81,7 @@ class Redeliveries:
         """Queue a delivery again; return the identifier under which it goes.
 
         Raises:
-            Unknown, RelayRefused: see `WebhookOverviewStore.queue_again`.
+            Unknown, RedeliveryRefused: see `WebhookOverviewStore.queue_again`.
         """
         now = self._clock.now()
 

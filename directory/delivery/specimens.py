@@ -7,6 +7,9 @@ specimen has ever been anybody's: the names are those that RFC 2606 reserves, an
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ca.passwords import Password
+from directory.spelling import LetterCase, read_aloud, spell
+
 ADDRESS = "jordan.doe@example.org"
 PAGES = "https://keys.example.com"
 _TOKEN = f"specimen{'0' * 44}"
@@ -39,6 +42,66 @@ def _key_package(name: str, **deviations: str) -> Specimen:
     return Specimen(name=name, variables=usual | deviations)
 
 
+_ENROLMENT = "5f0c8c2a4d1e4b7f9a3d6e8b7c1a2f30"
+_CHARACTERS = "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"
+_WORDS = "abacus-quiz"
+
+
+def _password(name: str, password: str, language: str) -> Specimen:
+    spelling = spell(Password(password), language)
+    return Specimen(
+        name=name,
+        variables={
+            "address": ADDRESS,
+            "password": password,
+            "spelling": "\n".join(read_aloud(spelling)),
+            "capitals": "yes" if spelling.letters is LetterCase.CAPITALS else "",
+            "enrolment_id": _ENROLMENT,
+        },
+    )
+
+
+_RELAY = {
+    "address": ADDRESS,
+    "minted_on": "2026-11-22",
+    "expires_on": "2026-12-22",
+    "enrolment_id": _ENROLMENT,
+}
+
+
+def _reminder(name: str, **deviations: str) -> Specimen:
+    usual = {
+        "address": ADDRESS,
+        "file_name": "encryption-key.p12",
+        "install_url": INSTALL_URL,
+        "stop_url": STOP_URL,
+    }
+    return Specimen(name=name, variables=usual | deviations)
+
+
+def _reminder(name: str, **deviations: str) -> Specimen:
+    usual = {"address": ADDRESS, "file_name": "", "install_url": INSTALL_URL, "stop_url": STOP_URL}
+    return Specimen(name=name, variables=usual | deviations)
+
+
+_NOTICE = {
+    "address": ADDRESS,
+    "minted_on": "2026-11-01",
+    "expires_on": "2026-12-01",
+    "enrolment_id": "0123456789abcdef0123456789abcdef",
+}
+# Nobody's: the alphabet of passwords, in its order.
+_CHARACTERS = {
+    "password": "01234-56789-ABCDE-FGHJK-MNPQR",
+    "spelling": "01234: Zero, One, Two, Three, Four\n56789: Five, Six, Seven, Eight, Nine",
+    "capitals": "yes",
+}
+_WORDS = {
+    "password": "apple-basket-candle",
+    "spelling": "apple: apple\nbasket: basket\ncandle: candle",
+    "capitals": "",
+}
+
 SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
     "key_package": (
         # As it is without pages for recipients: no page has to be reachable from outside.
@@ -47,5 +110,19 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         _key_package("both"),
         _key_package("another-way", by_telephone="", authority=""),
     ),
+    "proof": (
+        Specimen(name="usual", variables={"address": ADDRESS, "prove_url": PROOF_URL, "stop_url": STOP_URL}),
+    ),
+    "reminder": (
+        _reminder("link"),
+        _reminder("attachment", file_name="encryption-key.p12", install_url=""),
+        _reminder("key-gone", install_url=""),
+    ),
+    "password": (
+        Specimen(name="characters", variables=_NOTICE | _CHARACTERS),
+        Specimen(name="words", variables=_NOTICE | _WORDS),
+    ),
+    "notice_expiring": (Specimen(name="usual", variables=_NOTICE),),
+    "notice_expired": (Specimen(name="usual", variables=_NOTICE),),
 }
 """By message. What is here is tried out at start, shown by `pushpki mail preview`, and kept as snapshots."""

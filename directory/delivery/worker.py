@@ -34,7 +34,7 @@ from directory.delivery.retry import Uniform
 from directory.delivery.returnpath import return_path
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smtp import Envelope, SmtpSession
-from directory.errors import StoreUnavailable
+from directory.errors import MailRefused, StoreUnavailable
 from directory.faults import log_failure
 from directory.mint_ports import FreshEnrolment, MailClaim
 from directory.organization import Organization
@@ -245,6 +245,8 @@ class DeliveryWorker:
                 return await self._hand_over(mail)
         except TimeoutError:
             return _transient(Phase.ATTEMPT, f"not finished within {longest:.0f} s")
+        except MailRefused as error:
+            return Permanent(failure=Failure(phase=Phase.SERVICE, reason=str(error)))
         except Exception as error:  # noqa: BLE001 - a fault of ours, or in this mail; the others go on
             log_failure(f"mail {mail.mail_id}", error)
             return _transient(Phase.SERVICE, f"a fault in the service: {type(error).__name__}")
@@ -312,7 +314,9 @@ class DeliveryWorker:
                 )
                 await self._outbox.record_accepted(mail, self._acceptance(mail, now), event)
             case Permanent(failure=failure):
-                await self._give_up(mail, now, failure, GivenUp.REFUSED)
+                # What we refuse ourselves says nothing of the recipient's domain.
+                by_us = failure.phase is Phase.SERVICE
+                await self._give_up(mail, now, failure, GivenUp.OUT_OF_TIME if by_us else GivenUp.REFUSED)
             case Transient(failure=failure):
                 due_at = self._settings.backoff.next_attempt(
                     attempts=mail.attempts, now=now, give_up_at=mail.give_up_at, uniform=self._uniform

@@ -22,6 +22,8 @@ from directory.errors import (
     DirectoryError,
     EnvelopeRefused,
     LimitReached,
+    MailRefused,
+    RedeliveryRefused,
     RelayRefused,
     ResendRefused,
     SlotTaken,
@@ -53,6 +55,8 @@ ERROR_CODES: Mapping[type[DirectoryError], str] = MappingProxyType(
         LimitReached: Refusal.LIMIT_REACHED,
         RelayRefused: HttpProblem.RELAY_REFUSED,
         ResendRefused: HttpProblem.RESEND_REFUSED,
+        RedeliveryRefused: HttpProblem.INTERNAL,
+        MailRefused: HttpProblem.INTERNAL,
         EnvelopeRefused: HttpProblem.INTERNAL,
     }
 )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, exists, insert, selec
 from directory.audit import AuditEvent
 from directory.channels.jobs import CallFailure, WebhookAttempt, WebhookEvent, WebhookState
 from directory.channels.overview import Redelivery, WebhookDelivery
-from directory.errors import RelayRefused, Unknown
+from directory.errors import RedeliveryRefused, Unknown
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import AnyRow
@@ -96,15 +96,17 @@ class SqlWebhookOverview:
 
 def _refuse_if_pointless(connection: Connection, delivery: WebhookDelivery) -> None:
     if delivery.state is WebhookState.QUEUED:
-        raise RelayRefused(code="relay.webhook_under_way", reason="the delivery is under way already")
+        raise RedeliveryRefused(code="redelivery.under_way", reason="the delivery is under way already")
     where = {"organization_id": delivery.organization_id}
     if not connection.execute(_HAS_WEBHOOK, where).scalar_one():
-        raise RelayRefused(code="relay.no_webhook", reason="the organization has no webhook")
+        raise RedeliveryRefused(code="redelivery.no_webhook", reason="the organization has no webhook")
     if delivery.event is not WebhookEvent.PASSWORD_READY:
         return
     where = {"enrolment_id": delivery.enrolment_id}
     if not connection.execute(_IS_RELEASABLE, where).scalar_one():
-        raise RelayRefused(code="relay.not_releasable", reason="an agent has the password, or it is gone")
+        raise RedeliveryRefused(
+            code="redelivery.not_releasable", reason="an agent has the password, or it is gone"
+        )
 
 
 def _read(

@@ -7,6 +7,8 @@ from directory.delivery.composing import Composer
 from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import MailKind
 from directory.delivery.packing import pack
+from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
+from directory.delivery.relaynotices import RelayNoticeComposer
 from directory.delivery.stationery import Stationery
 from directory.organization import Organization
 from directory.pages import Pages
@@ -28,7 +30,12 @@ def composers(installation: Installation) -> Mapping[MailKind, Composer]:
             stationery=stationery,
             pages=pages(installation),
             hold=hold,
-        )
+        ),
+        MailKind.PASSWORD: PasswordMailComposer(
+            opened=partial(unsealed_password, sealer=installation.sealer), stationery=stationery
+        ),
+        MailKind.NOTICE_EXPIRING: RelayNoticeComposer(message="notice_expiring", stationery=stationery),
+        MailKind.NOTICE_EXPIRED: RelayNoticeComposer(message="notice_expired", stationery=stationery),
     }
 
 

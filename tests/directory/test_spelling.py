@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.passwords import CROCKFORD_ALPHABET, Password, PasswordRule, PasswordStyle, generate
-from directory.spelling import LetterCase, Spelling, spell
+from directory.spelling import LetterCase, Spelling, read_aloud, spell
 from directory.spelling_alphabets import ALPHABETS
 
 CHARACTERS = Password("7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ")
@@ -85,6 +85,10 @@ def test_whatever_is_drawn_can_be_spelled(style: PasswordStyle, language: str) -
 )
 def test_the_symbols_are_the_password(text: str, language: str) -> None:
     assert typed(spell(Password(text), language)) == text
+
+
+def test_a_line_has_the_group_and_its_words() -> None:
+    assert read_aloud(spell(WORDS, "de"))[1] == "quiz-: Quickborn, Unna, Ingelheim, Zwickau, Bindestrich"
 
 
 def test_a_spelling_does_not_show_itself() -> None:

@@ -17,6 +17,8 @@ from directory.errors import (
     DirectoryError,
     EnvelopeRefused,
     LimitReached,
+    MailRefused,
+    RedeliveryRefused,
     RelayRefused,
     ResendRefused,
     SlotTaken,
@@ -44,6 +46,12 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     LimitReached: (LimitReached(limit="day", retry_after=timedelta(hours=2)), 429, "limit.reached"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
+    RedeliveryRefused: (
+        RedeliveryRefused(code="redelivery.under_way", reason=SECRET),
+        500,
+        "http.internal",
+    ),
+    MailRefused: (MailRefused(code="mail.not_wanted", reason=SECRET), 500, "http.internal"),
     EnvelopeRefused: (EnvelopeRefused(code="envelope.not_rsa", reason=SECRET), 500, "http.internal"),
 }
 
@@ -116,6 +124,7 @@ def test_a_refused_address_keeps_its_code_and_reason(refusal: AddressRefusal) ->
         (Refusal.NOT_CERTIFIABLE, 404),
         (Refusal.REVOKED, 404),
         (Refusal.BOUNCED, 404),
+        (Refusal.DOMAIN_PAUSED, 404),
     ],
 )
 def test_an_absent_certificate_is_not_found_and_the_code_says_why(refusal: Refusal, status: int) -> None:
