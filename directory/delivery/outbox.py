@@ -180,7 +180,8 @@ class Outbox(Protocol):
     ) -> bool:
         """Keep the mail as it is about to be sent, and let its links be valid.
 
-        False if it is not to be sent any more, or by somebody else: the claim ran out, or it was cancelled.
+        False if it is not to be sent now, or by somebody else: the claim ran out, it was cancelled, or the
+        organization's mail is paused.
         """
         ...
 
@@ -194,6 +195,14 @@ class Outbox(Protocol):
 
     async def record_retry(self, mail: DueMail, *, due_at: datetime, failure: str) -> None:
         """Not accepted this time; release the claim, try again at `due_at`."""
+        ...
+
+    async def record_postponed(self, mail: DueMail, *, due_at: datetime, reason: str) -> None:
+        """Release the claim of a mail that was not tried; the claim does not count as an attempt after all.
+
+        The count goes back, and the fence with it. Another who claims the mail is told apart all the same
+        from whoever postponed it, who is done with it.
+        """
         ...
 
     async def record_given_up(

@@ -24,7 +24,7 @@ LONGEST_FAILURE = 500
 class Phase(StrEnum):
     """How far an attempt came."""
 
-    WAIT = "wait"  # for a connection
+    WAIT = "wait"  # for a connection or a turn: it was not tried at all
     ROUTE = "route"  # where the mail goes: the names of servers and their addresses
     CONNECT = "connect"  # up to and including the greeting
     TLS = "tls"

@@ -48,9 +48,9 @@ class DeliverySettings:
     in_flight: int = 64
     """How many mails one worker has claimed at a time."""
     connections_per_host: int = 8
-    connection_wait: timedelta = timedelta(seconds=30)
-    """How long a claimed mail waits for a free connection. Short, so that one slow smart host does not keep
-    the mails of other organizations waiting."""
+    connection_wait: timedelta = timedelta(seconds=5)
+    """How long a claimed mail waits for a free connection before it stands back. Short, so that one slow
+    smart host does not keep the mails of other organizations waiting."""
     connection_idle: timedelta = timedelta(seconds=10)
     """How long a connection is kept open for the next mail."""
     host_rest: timedelta = timedelta(seconds=30)

@@ -48,6 +48,8 @@ Wait: TypeAlias = Callable[[asyncio.Event, timedelta], Awaitable[None]]
 _UNIFORM = random.SystemRandom().uniform
 _SHORTEST_PAUSE = timedelta(milliseconds=100)
 """Between two looks at the outbox that found nothing, should clocks disagree about what is due."""
+_TURN = timedelta(seconds=10)
+"""How long a mail stands back, at least, that found all connections to its destination in use."""
 _RECORD_AGAIN = timedelta(seconds=2)
 _CUT_OFF_AGAIN_SECONDS = 0.1
 _GATEWAY_FIRST_SECONDS = 0.02
@@ -256,11 +258,11 @@ class DeliveryWorker:
             if isinstance(session, Transient | Permanent):
                 return session
             if self._stopping.is_set():
-                return _transient(Phase.SERVICE, "the service was stopped")
+                return _transient(Phase.WAIT, "the service was stopped")
             # Only now are the secrets opened: there is somebody to hand the mail to.
             message = await self._message(mail)
             if message is None:
-                return _transient(Phase.SERVICE, "it is no longer ours to send")
+                return _transient(Phase.WAIT, "it is not to be sent now")
             self._on_step(Step.MAIL_BEFORE_SEND)
             return await session.submit(
                 Envelope(
@@ -317,6 +319,8 @@ class DeliveryWorker:
                 # What we refuse ourselves says nothing of the recipient's domain.
                 by_us = failure.phase is Phase.SERVICE
                 await self._give_up(mail, now, failure, GivenUp.OUT_OF_TIME if by_us else GivenUp.REFUSED)
+            case Transient(failure=failure) if failure.phase is Phase.WAIT:
+                await self._postpone(mail, now, failure)
             case Transient(failure=failure):
                 due_at = self._settings.backoff.next_attempt(
                     attempts=mail.attempts, now=now, give_up_at=mail.give_up_at, uniform=self._uniform
@@ -334,11 +338,14 @@ class DeliveryWorker:
             give_up_at=now + (mail.give_up_at - mail.created_at),
         )
 
+    async def _postpone(self, mail: DueMail, now: datetime, failure: Failure) -> None:
+        """Let others have their turn: it was not tried, so neither its patience nor its time is used up."""
+        pause = timedelta(0) if self._stopping.is_set() else _TURN * self._uniform(1.0, 2.0)
+        await self._outbox.record_postponed(mail, due_at=now + pause, reason=str(failure))
+
     async def _give_up(self, mail: DueMail, now: datetime, failure: Failure, because: GivenUp) -> None:
         event = _event(_GIVEN_UP[mail.kind is MailKind.KEY], mail, now, failure=failure.code)
-        await self._outbox.record_given_up(
-            mail, at=now, failure=str(failure), event=event, because=because
-        )
+        await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event, because=because)
         logger.warning("mail %s (%s) was given up: %s", mail.mail_id, mail.kind, failure.code)
 
     async def _finish(self) -> None:

@@ -59,6 +59,9 @@ _HAS_KEY = exists().where(
 _HAS_PASSWORD = exists().where(
     relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
 )
+_NOT_PAUSED = not_(
+    exists().where(mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id]))
+)
 _WAITING = (
     outgoing_mail.c.state == MailState.QUEUED.value,
     # A mail whose secrets are gone cannot be composed; `pushpki verify` reports it. Claimed again and again
@@ -69,11 +72,7 @@ _WAITING = (
         and_(outgoing_mail.c.kind == MailKind.PASSWORD.value, _HAS_PASSWORD),
         outgoing_mail.c.kind.not_in([MailKind.KEY.value, MailKind.PASSWORD.value]),
     ),
-    not_(
-        exists().where(
-            mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id])
-        )
-    ),
+    _NOT_PAUSED,
     not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
 )
 # A common table expression that locks is evaluated once; a plain subquery might be for every row, and would
@@ -167,9 +166,10 @@ _ACCEPT_MAIL = (
         **mail_outcomes.ERASED,
     )
 )
+# A mail born claimed has not been through a claim that would have seen the pause.
 _KEEP_MESSAGE = (
     update(outgoing_mail)
-    .where(*_STILL_OURS)
+    .where(*_STILL_OURS, _NOT_PAUSED)
     .values(
         message_master_key_id=bindparam("key_id"),
         message_wrapped_key=bindparam("wrapped"),
@@ -182,6 +182,17 @@ _RETRY = (
     .values(
         due_at=bindparam("new_due_at"),
         last_failure=bindparam("failure"),
+        claimed_by=None,
+        claimed_until=None,
+    )
+)
+_POSTPONE = (
+    update(outgoing_mail)
+    .where(*_STILL_OURS)
+    .values(
+        due_at=bindparam("new_due_at"),
+        last_failure=bindparam("failure"),
+        attempts=outgoing_mail.c.attempts - 1,
         claimed_by=None,
         claimed_until=None,
     )
@@ -272,6 +283,11 @@ class SqlOutbox:
         """Release the claim, unless it ran out and somebody else has one now."""
         retry = {**_fence(mail), "new_due_at": due_at, "failure": _storable(failure)}
         await self._database.write(partial(_retry, retry=retry))
+
+    async def record_postponed(self, mail: DueMail, *, due_at: datetime, reason: str) -> None:
+        """Release the claim and count it no more, unless it ran out and somebody else has one now."""
+        postponed = {**_fence(mail), "new_due_at": due_at, "failure": _storable(reason)}
+        await self._database.write(partial(_postpone, postponed=postponed))
 
     async def record_given_up(
         self,
@@ -380,6 +396,10 @@ def _release(connection: Connection, *, worker: str) -> None:
 
 def _retry(connection: Connection, *, retry: dict[str, object]) -> None:
     connection.execute(_RETRY, retry)
+
+
+def _postpone(connection: Connection, *, postponed: dict[str, object]) -> None:
+    connection.execute(_POSTPONE, postponed)
 
 
 def _fence(mail: DueMail) -> dict[str, object]:

@@ -70,6 +70,7 @@ class CountedOutbox:
         self._tally = tally
         self.claim_due = outbox.claim_due
         self.record_composed = outbox.record_composed
+        self.record_postponed = outbox.record_postponed
         self.next_due = outbox.next_due
         self.release_claims = outbox.release_claims
 

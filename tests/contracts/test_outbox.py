@@ -153,6 +153,25 @@ class OutboxContract:
         assert (again.message_id, again.attempts) == (mail.message_id, 1)
         assert await world.events() == []
 
+    async def test_a_mail_that_was_not_tried_stands_back_without_an_attempt(self, world: OutboxWorld) -> None:
+        await world.put("anna", due_at=NOW)
+        mail = await claim_one(world)
+
+        await world.outbox.record_postponed(mail, due_at=NOW + MINUTE, reason="WAIT: all in use")
+
+        assert await claim(world) == []
+        assert (await world.stored("anna")).failure == "WAIT: all in use"
+        assert (await claim_one(world, now=NOW + MINUTE)).attempts == mail.attempts
+
+    async def test_whoever_lost_his_claim_postpones_nothing(self, world: OutboxWorld) -> None:
+        await world.put("anna", due_at=NOW)
+        hung = await claim_one(world, worker="hung")
+        await claim_one(world, worker="other", now=LEASE)
+
+        await world.outbox.record_postponed(hung, due_at=NOW, reason="too late")
+
+        assert await claim(world, now=LEASE) == []
+
     async def test_giving_up_ends_a_mail_and_keeps_the_reason(self, world: OutboxWorld) -> None:
         await world.put("anna", due_at=NOW)
         mail = await claim_one(world)

@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from ca.address import Mailbox
-from directory.delivery.outbox import DueMail, MailKind, message_identity
+from directory.delivery.outbox import DueMail, MailKind, due_mail_of, message_identity
 from directory.links import LinkPurpose, issue_link
+from directory.mint_ports import FreshEnrolment, MailClaim
 from directory.store.outbox import LONGEST_FAILURE, SqlOutbox
 from directory.store.relays import SqlRelayStore
-from directory.store.tables import outgoing_mail
+from directory.store.tables import mail_pauses, outgoing_mail
 from tests.contracts.world import (
     ANNA,
     NOW,
@@ -30,6 +32,11 @@ LEASE = NOW + timedelta(minutes=15)
 @pytest.fixture
 def outbox(store: Store) -> SqlOutbox:
     return SqlOutbox(store.database, node="node-1")
+
+
+async def pause(store: Store, whose: str) -> None:
+    row = {"organization_id": whose, "since": NOW, "actor": "operator:test"}
+    await store.database.write(lambda connection: connection.execute(insert(mail_pauses), row).close())
 
 
 async def claim(outbox: SqlOutbox) -> DueMail:
@@ -205,6 +212,21 @@ async def test_what_another_worker_has_taken_up_since_is_not_composed_twice(
     assert not await outbox.record_composed(slow, message=sealed, links=[link], at=NOW)
     assert await store.count("recipient_links") == 0
     assert await outbox.record_composed(quick, message=sealed, links=[link], at=NOW)
+
+
+@pytest.mark.parametrize("whose", ["org-1", "*"])
+async def test_what_was_claimed_before_the_pause_is_not_sent_after_it(
+    store: Store, outbox: SqlOutbox, whose: str
+) -> None:
+    enrolment = await mint(store.database, claim=MailClaim(worker="worker-1", until=LEASE))
+    born_claimed = due_mail_of(FreshEnrolment(record=enrolment, organization=an_organization(), chain=()))
+    sealed = SEALER.seal(b"message", message_identity(born_claimed.mail_id, "org-1"))
+    await pause(store, whose)
+
+    assert not await outbox.record_composed(born_claimed, message=sealed, links=[], at=NOW)
+
+    await store.sql("DELETE FROM mail_pauses")
+    assert await outbox.record_composed(born_claimed, message=sealed, links=[], at=NOW)
 
 
 async def test_after_the_key_mail_a_proof_is_asked_for(store: Store, outbox: SqlOutbox) -> None:

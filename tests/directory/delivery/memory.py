@@ -100,6 +100,14 @@ class MemoryOutbox:
             row.claimed_by = row.claimed_until = None
             row.retries.append(due_at)
 
+    async def record_postponed(self, mail: DueMail, *, due_at: datetime, reason: str) -> None:
+        self._answer()
+        row = self.rows[mail.mail_id]
+        if row.state is MailState.QUEUED and row.attempts == mail.attempts + 1:
+            row.attempts -= 1
+            row.due_at, row.failure = due_at, reason
+            row.claimed_by = row.claimed_until = None
+
     async def record_given_up(
         self,
         mail: DueMail,

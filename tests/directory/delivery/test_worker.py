@@ -270,6 +270,20 @@ async def test_one_dead_smart_host_does_not_keep_the_others_waiting() -> None:
             assert {outbox.rows[mail.mail_id].state for mail in living} == {MailState.ACCEPTED}
 
 
+async def test_waiting_for_a_busy_smart_host_is_no_attempt() -> None:
+    outbox = MemoryOutbox()
+    settings = replace(SETTINGS, connections_per_host=1, connection_wait=timedelta(milliseconds=20))
+    async with smtp_sink(SmtpSink(script={Stage.DOT: [Fate.HANG]})) as sink:
+        mails = put(outbox, sink, count=2)
+        async with at_work(outbox, settings=replace(settings, stopping=timedelta(milliseconds=10))) as work:
+            await work.steps.reached(Step.MAIL_RECORDED)
+            [stood_back] = [row for mail in mails if (row := outbox.rows[mail.mail_id]).claimed_by is None]
+            assert (stood_back.state, stood_back.attempts) == (MailState.QUEUED, 0)
+            assert stood_back.failure == "WAIT: all connections there are in use"
+            assert stood_back.due_at == NOW + timedelta(seconds=10)
+    assert stood_back.retries == []
+
+
 async def test_a_smart_host_that_failed_is_left_alone_for_a_while() -> None:
     outbox = MemoryOutbox()
     async with smtp_sink(SmtpSink(script={Stage.GREETING: [b"421 4.3.2 not now"]})) as sink:
