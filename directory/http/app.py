@@ -20,6 +20,7 @@ from directory.http.health import health_router
 from directory.http.metrics import metrics_router
 from directory.http.middleware import AccessLog, AnswerHeaders, Barrier, BodyLimit, HostAllowList
 from directory.http.openapi import complete
+from directory.http.pages.routes import pages_router
 from directory.http.problems import ProblemRaised, report_of
 from directory.http.services import HttpServices
 
@@ -61,6 +62,7 @@ def create_app(services: HttpServices) -> FastAPI:
     app.include_router(crls_router(services))
     app.include_router(health_router(services))
     app.include_router(metrics_router(services))
+    app.include_router(pages_router(services.pages, services.settings, services.clock))
     add_documentation(app)
     return app
 

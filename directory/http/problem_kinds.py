@@ -121,6 +121,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         "All mail to this address was stopped, so no key can be sent to it.",
     ),
     (
+        Refusal.DOMAIN_PAUSED,
+        HTTPStatus.NOT_FOUND,
+        "Too many key mails to this domain came back",
+        "Nothing is minted for the domain for a day, or until the operator ends the pause.",
+    ),
+    (
         Refusal.LIMIT_REACHED,
         HTTPStatus.TOO_MANY_REQUESTS,
         "A limit is used up",

@@ -10,6 +10,7 @@ from directory.access import AnonymousRead, MetricsAccess
 from directory.authorities import CrlShelf
 from directory.callers import Authentication
 from directory.clock import Clock
+from directory.http.pages.services import PageServices
 from directory.http.peers import Network
 from directory.lookup import Answer, Question
 from directory.relay import RelayDesk
@@ -93,6 +94,7 @@ class HttpServices:
     crls: CrlShelf
     readiness: ReadinessProbe
     metrics: MetricsPage
+    pages: PageServices
     requests: RequestTally
     clock: Clock
     settings: HttpSettings

@@ -26,6 +26,7 @@ from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import Published
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
+from directory.wiring.recipients import page_services
 from directory.wiring.remembering import Remembered
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
             crls=parts.published.board,
             readiness=_Readiness(installation, parts.published.production),
             metrics=parts.measuring.page,
+            pages=page_services(installation, parts.on_queued),
             requests=parts.measuring.requests,
             clock=installation.clock,
             settings=extracts.http_settings(settings),

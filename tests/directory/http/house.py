@@ -30,17 +30,26 @@ from directory.delivery.outbox import DeliveryState
 from directory.enrolment import relay_password_identity
 from directory.errors import Unknown
 from directory.http.app import create_app
+from directory.http.pages.rendering import Sender
+from directory.http.pages.services import PageServices
 from directory.http.services import HttpServices, HttpSettings, NamedCheck, Page, RequestTally
+from directory.links import LinkPurpose, PresentedLink
 from directory.lookup import Answer, Lookup, Minted, Origin, PublishedCertificate
+from directory.organization import Organization
 from directory.policy import MintContext, MintPolicy
+from directory.proof import ProofAnswer, Proven
+from directory.recipient import RecipientDesk
 from directory.relay import Relay, RelayDesk, RelayOutcome, RelayState
 from directory.resending import Decision, KeyMailResender, Resend, Resendable
 from directory.status import EnrolmentStatus, KeyState
+from directory.suppression import StopAnswer, Stopped
 from directory.tokens import TokenKind, issue_token
 from tests.builders import Authority, a_certificate
 from tests.directory.builders import a_gateway, an_agent, an_organization
 from tests.directory.clocks import StoppedClock
+from tests.directory.recipients import LinkBook
 
+SEALER = Sealer(MasterKeyring(active=MasterKey(key_id="m1", material=bytes(range(32)))))
 ALICE = Mailbox.parse("alice@example.com")
 NOBODY_YET = Mailbox.parse("bob@example.net")
 ENROLMENT = "0123456789abcdef0123456789abcdef"
@@ -180,6 +189,28 @@ class Probe:
 
 
 @dataclass
+class Confirmations:
+    """What recipients have confirmed: `ProofDesk` and `OptOut`, which always agree."""
+
+    proven: list[PresentedLink] = field(default_factory=list)
+    stopped: list[PresentedLink] = field(default_factory=list)
+    proof_answer: ProofAnswer | None = None
+    """What a proof comes to, where it is not accepted."""
+
+    async def prove(self, presented: PresentedLink) -> ProofAnswer:
+        self.proven.append(presented)
+        return self.proof_answer or Proven(enrolment_id=ENROLMENT)
+
+    async def stop(self, presented: PresentedLink) -> StopAnswer:
+        self.stopped.append(presented)
+        return Stopped(address=str(ALICE))
+
+
+def sender_of(organization: Organization) -> Sender:
+    return Sender(name=organization.name, contact=organization.contact)
+
+
+@dataclass
 class House:
     """Everything, with each part at hand."""
 
@@ -188,8 +219,13 @@ class House:
     catalogue: Catalogue
     board: AuthorityBoard
     probe: Probe
+    links: LinkBook
+    confirmations: Confirmations
+    resends: "Counter"
     clock: StoppedClock
     services: HttpServices
+    tokens: dict[LinkPurpose, str] = field(default_factory=dict)
+    """Of links that a test has given out."""
 
     def app(self, settings: HttpSettings | None = None) -> FastAPI:
         return create_app(replace(self.services, settings=settings or self.services.settings))
@@ -232,11 +268,10 @@ def house_certificates(authority: Authority, public_key: PublicKey) -> Certifica
 def a_house(authority: Authority, certificates: Certificates) -> House:
     """Build a house: Alice has a certificate, one enrolment of the first organization awaits its relay."""
     clock = StoppedClock()
-    sealer = Sealer(MasterKeyring(active=MasterKey(key_id="m1", material=bytes(range(32)))))
     alice, fresh = certificates
     shelf = Shelf(fresh=fresh, certificates={ALICE.key: alice})
     lookup = Lookup(reader=shelf, policy=MintPolicy(), minter=shelf, clock=clock)
-    sealed = sealer.seal(PASSWORD.encode(), relay_password_identity(ENROLMENT, "org-1"))
+    sealed = SEALER.seal(PASSWORD.encode(), relay_password_identity(ENROLMENT, "org-1"))
     drawer = Drawer(
         relays={
             ENROLMENT: Relay(
@@ -253,16 +288,24 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
     board = AuthorityBoard()
     board.show({}, [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
     probe = Probe()
+    links, confirmations, resends = LinkBook(), Confirmations(), Counter()
+    resender = KeyMailResender(store=resends, clock=clock, lifetime=timedelta(days=5))
     services = HttpServices(
         answer=lookup.answer,
         authentication=Authentication(_register()),
-        relay_desk=RelayDesk(store=drawer, sealer=sealer, clock=clock),
-        resender=KeyMailResender(store=Counter(), clock=clock, lifetime=timedelta(days=5)),
+        relay_desk=RelayDesk(store=drawer, sealer=SEALER, clock=clock),
+        resender=resender,
         enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
         issuers=catalogue,
         crls=board,
         readiness=probe,
         metrics=a_page,
+        pages=PageServices(
+            desk=RecipientDesk(store=links, sealer=SEALER, resender=resender, clock=clock),
+            prove=confirmations.prove,
+            stop=confirmations.stop,
+            sender_of=sender_of,
+        ),
         requests=RequestTally(),
         clock=clock,
         settings=HttpSettings(),
@@ -273,6 +316,9 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         catalogue=catalogue,
         board=board,
         probe=probe,
+        links=links,
+        confirmations=confirmations,
+        resends=resends,
         clock=clock,
         services=services,
     )
@@ -300,6 +346,8 @@ class Counter:
     """Enrolments of the first organization whose key mail may be sent again: `ResendStore`."""
 
     queued: list[Resend] = field(default_factory=list)
+    has_room: bool = True
+    """Whether the budget of mails has room for one more."""
 
     async def resend(self, enrolment_id: str, _since: datetime, decide: Decision) -> None:
         if enrolment_id != ENROLMENT:
@@ -308,12 +356,13 @@ class Counter:
             Resendable(
                 enrolment_id=enrolment_id,
                 organization_id="org-1",
-                recipient=Mailbox.parse("anna@example.org"),
+                recipient=ALICE,
                 sender=Mailbox.parse("keys@hospital.org"),
                 live=True,
                 key_is_held=True,
                 is_queued=bool(self.queued),
-                mails_in_period=1,
+                has_room=self.has_room,
+                suppressed=False,
             )
         )
         self.queued.append(resend)

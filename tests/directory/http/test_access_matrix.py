@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from ca.keys import PrivateKey
+from directory.links import LinkPurpose
 from tests.builders import Authority
 from tests.directory.http.hashes import name_hash
 from tests.directory.http.house import (
@@ -17,11 +19,13 @@ from tests.directory.http.house import (
     GATEWAY,
     OTHER_AGENT,
     OTHER_GATEWAY,
+    SEALER,
     Certificates,
     House,
     a_house,
     bearer,
 )
+from tests.directory.recipients import a_recipient
 
 CALLERS = {
     "nobody": {},
@@ -33,6 +37,9 @@ CALLERS = {
 }
 
 EVERYBODY = ("200",) * 6
+WHOEVER_HAS_THE_LINK = EVERYBODY
+SENT_BACK = ("303",) * 6
+NOBODY = ("404",) * 6
 ASKERS = ("200", "auth.invalid_token", "200", "auth.gateway_required", "200", "auth.gateway_required")
 GATEWAYS = (
     "auth.required",
@@ -81,6 +88,16 @@ MATRIX = {
     "GET /docs": EVERYBODY,
     "GET /openapi.json": EVERYBODY,
     "GET /problems/{code}": EVERYBODY,
+    "GET /install/{token}": WHOEVER_HAS_THE_LINK,
+    "GET /install/{token}/key.p12": WHOEVER_HAS_THE_LINK,
+    "GET /install/{token}/key.mobileconfig": WHOEVER_HAS_THE_LINK,
+    "GET /install/{token}/authority.crt": WHOEVER_HAS_THE_LINK,
+    "POST /install/{token}/send": SENT_BACK,
+    "GET /install/prove/{token}": WHOEVER_HAS_THE_LINK,
+    "POST /install/prove/{token}": WHOEVER_HAS_THE_LINK,
+    "GET /install/stop/{token}": WHOEVER_HAS_THE_LINK,
+    "POST /install/stop/{token}": WHOEVER_HAS_THE_LINK,
+    "GET /install/{rest:path}": NOBODY,
 }
 
 BODIES = {
@@ -113,10 +130,28 @@ def test_whatever_can_be_read_answers_head_as_well(house: House) -> None:
 
 def url_of(path: str, house: House) -> str:
     issuer_id, certificate = next(iter(house.catalogue.certificates.items()))
-    filled = path.format(enrolment_id=ENROLMENT, issuer_id=issuer_id, code="http.internal")
+    path = path.replace("{rest:path}", "nothing/of/the/kind")
+    filled = path.format(
+        enrolment_id=ENROLMENT, issuer_id=issuer_id, code="http.internal", token=token_for(path, house)
+    )
     if path == "/crls":
         return f"{filled}?iHash={quote(name_hash(certificate))}"
     return filled + QUERIES.get(path, "")
+
+
+def token_for(path: str, house: House) -> str:
+    """Return the token of the recipient's link for the pages at this path."""
+    purposes = {"prove": LinkPurpose.PROOF, "stop": LinkPurpose.STOP}
+    return house.tokens[purposes.get(path.split("/")[2], LinkPurpose.INSTALL)] if "/install/" in path else ""
+
+
+@pytest.fixture
+def house(authority: Authority, certificates: Certificates, recipient_key: PrivateKey) -> House:
+    """The house, with a recipient who has a link of every kind."""
+    house = a_house(authority, certificates)
+    recipient = a_recipient(authority, recipient_key, SEALER)
+    house.tokens.update({purpose: house.links.issue(recipient, purpose) for purpose in LinkPurpose})
+    return house
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +163,8 @@ def described(authority: Authority, certificates: Certificates) -> dict[str, Any
 
 async def ask(client: httpx.AsyncClient, route: str, house: House, headers: dict[str, str]) -> httpx.Response:
     method, _, path = route.partition(" ")
+    if method == "POST" and path.startswith("/install/"):
+        return await client.post(url_of(path, house), data={"token": token_for(path, house)}, headers=headers)
     body = BODIES.get(route)
     return await client.request(
         method,
@@ -144,8 +181,8 @@ async def test_every_caller_gets_what_the_matrix_says(
     for (caller, headers), expected in zip(CALLERS.items(), MATRIX[route], strict=True):
         response = await ask(client, route, house, headers)
 
-        if expected == "200":
-            assert response.status_code == 200, caller
+        if expected.isdigit():
+            assert response.status_code == int(expected), caller
         else:
             method, _, path = route.partition(" ")
             documented = described[path][method.lower()]["responses"][str(response.status_code)]
@@ -164,7 +201,9 @@ async def test_head_is_for_nobody_that_get_is_not_for(
         assert got.status_code == probed.status_code
 
 
-@pytest.mark.parametrize("route", [route for route, row in MATRIX.items() if row is not EVERYBODY])
+@pytest.mark.parametrize(
+    "route", [route for route in MATRIX if "/install/" not in route and MATRIX[route] is not EVERYBODY]
+)
 async def test_no_token_is_taken_in_clear_from_afar(house: House, route: str) -> None:
     async with house.client(peer="192.0.2.7") as client:
         response = await ask(client, route, house, CALLERS["gateway"])
@@ -174,9 +213,12 @@ async def test_no_token_is_taken_in_clear_from_afar(house: House, route: str) ->
 
 @pytest.mark.parametrize("route", MATRIX)
 async def test_no_other_method_does_anything(house: House, client: httpx.AsyncClient, route: str) -> None:
-    allowed, _, path = route.partition(" ")
+    _, _, path = route.partition(" ")
+    allowed = {method for method, _, other in (row.partition(" ") for row in MATRIX) if other == path}
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO"):
         response = await client.request(method, url_of(path, house), headers=CALLERS["agent"])
 
         assert response.status_code == 405
-        assert response.headers["Allow"] == ("GET, HEAD" if allowed == "GET" else "POST")
+        assert response.headers["Allow"] == ", ".join(
+            sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
+        )

@@ -45,6 +45,9 @@ async def test_the_access_log_names_route_result_and_caller(
         ("GET", f"/{SECRET}"),
         ("GET", f"/problems/{SECRET}"),
         ("GET", f"/api/v1/enrolments/{SECRET}"),
+        ("GET", f"/install/{SECRET}"),
+        ("GET", f"/install/{SECRET}/key.p12?format={SECRET}"),
+        ("POST", f"/install/prove/{SECRET}"),
         (SECRET.replace("@", "-"), "/healthz"),
     ],
 )
