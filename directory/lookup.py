@@ -184,6 +184,8 @@ class Lookup:
         if context is None or not context.gateway.may_mint:
             return Absent(refusal=Refusal.NOT_FOUND)
         refusal = self._policy.refusal(mailbox, context)
+        if refusal is None and context.is_paused(self._clock.now()):
+            refusal = Refusal.DOMAIN_PAUSED
         if refusal is not None:
             return Absent(refusal=refusal)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from publicsuffixlist import PublicSuffixList
@@ -22,6 +23,7 @@ class Refusal(StrEnum):
     REVOKED = "policy.revoked"
     BOUNCED = "policy.bounced"
     SUPPRESSED = "policy.suppressed"
+    DOMAIN_PAUSED = "policy.domain_paused"
     LIMIT_REACHED = "limit.reached"
     NOT_CERTIFIABLE = "mint.not_certifiable"
     NO_KEY_READY = "mint.no_key_ready"
@@ -82,8 +84,14 @@ class MintContext:
     """The key mail of the address bounced or was given up, and nobody has cleared that yet."""
     suppressed: bool = False
     """The address wants no mail, so it cannot be sent a key."""
+    domain_paused_until: datetime | None = None
+    """Too many mails of the organization to the address' domain came back; see `bounces.pausing`."""
     language: str | None = None
     """Of the mails to the recipient, as whoever asks wishes; None: the organization's."""
+
+    def is_paused(self, now: datetime) -> bool:
+        """Say whether the domain is left alone."""
+        return self.domain_paused_until is not None and self.domain_paused_until > now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

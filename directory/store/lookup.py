@@ -24,6 +24,7 @@ from directory.store.tables import (
     enrolments,
     gateways,
     organizations,
+    paused_domains,
     suppressions,
 )
 
@@ -89,6 +90,14 @@ _CONTEXT: Select[*tuple[Any, ...]] = (
         _of_latest_enrolment(enrolments.c.ended_because).label("ended_because"),
         _of_latest_enrolment(certificates.c.revocation_reason).label("revocation_reason"),
         exists().where(suppressions.c.address_key == bindparam("address_key")).label("suppressed"),
+        select(paused_domains.c.until)
+        .where(
+            paused_domains.c.organization_id == organizations.c.id,
+            paused_domains.c.domain == bindparam("domain"),
+        )
+        .correlate(organizations)
+        .scalar_subquery()
+        .label("domain_paused_until"),
     )
     .join_from(gateways, organizations, organizations.c.id == gateways.c.organization_id)
     .where(_THIS_GATEWAY, *_ENABLED)
@@ -142,7 +151,12 @@ def _live(
 
 
 def _context(connection: Connection, *, address_key: str, gateway_id: str) -> MintContext | None:
-    row = connection.execute(_CONTEXT, {"address_key": address_key, "gateway_id": gateway_id}).one_or_none()
+    asked = {
+        "address_key": address_key,
+        "domain": address_key.rpartition("@")[2],
+        "gateway_id": gateway_id,
+    }
+    row = connection.execute(_CONTEXT, asked).one_or_none()
     if row is None:
         return None
     organization = rows.organization(row)
@@ -160,5 +174,6 @@ def _context(connection: Connection, *, address_key: str, gateway_id: str) -> Mi
             and RevocationReason(row.revocation_reason) not in ALLOWS_SUCCESSOR
         ),
         suppressed=row.suppressed,
+        domain_paused_until=row.domain_paused_until,
         bounced=row.ended_because in {EnrolmentEnd.BOUNCED, EnrolmentEnd.UNRELAYED},
     )
