@@ -70,16 +70,6 @@ _RELAY = {
 
 
 def _reminder(name: str, **deviations: str) -> Specimen:
-    usual = {
-        "address": ADDRESS,
-        "file_name": "encryption-key.p12",
-        "install_url": INSTALL_URL,
-        "stop_url": STOP_URL,
-    }
-    return Specimen(name=name, variables=usual | deviations)
-
-
-def _reminder(name: str, **deviations: str) -> Specimen:
     usual = {"address": ADDRESS, "file_name": "", "install_url": INSTALL_URL, "stop_url": STOP_URL}
     return Specimen(name=name, variables=usual | deviations)
 

@@ -129,8 +129,9 @@ class Stationery:
 
 def display_name(organization: Organization) -> str:
     """Return the organization's name as recipients see it; its domain if nothing visible is left of it."""
-    name = organization.correspondence.sender_name or organization.name
-    return one_line(name, longest=_LONGEST_NAME) or organization.mail_from.display_domain
+    names = (organization.correspondence.sender_name, organization.name)
+    shown = (one_line(name, longest=_LONGEST_NAME) for name in names)
+    return next(filter(None, shown), organization.mail_from.display_domain)
 
 
 def content_id(logo: Logo, organization: Organization) -> str:

@@ -18,6 +18,8 @@ from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from directory.delivery.dates import day_filter
+
 SHIPPED: Traversable = files("directory") / "templates" / "mail"
 """The folder of the messages that come with the service."""
 
@@ -71,6 +73,7 @@ class TemplateSet:
             auto_reload=False,
             cache_size=-1,
         )
+        self._environment.filters["day"] = day_filter
 
     def find(self, name: str) -> Source | None:
         """Return the template of that name."""
