@@ -6,16 +6,13 @@ fetch what they see; to confirm is an act of its own, which this is. It happens 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.delivery.outbox import DeliveryState
 from directory.links import PresentedLink
-
-PROOF_LINK_LIFETIME = timedelta(days=90)
-"""Longer than anybody is reminded: who sets up his key late has proven it all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

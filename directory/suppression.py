@@ -7,7 +7,7 @@ certificate that is proven stays, for its owner has the key and reads with it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -17,9 +17,6 @@ from directory.clock import Clock
 from directory.followup import AffectedEnrolment, EventOf
 from directory.links import PresentedLink
 from directory.proof import LinkRefused
-
-STOP_LINK_LIFETIME = timedelta(days=825)
-"""As long as a certificate can last, and with it the reasons to write."""
 
 
 class SuppressionReason(StrEnum):
