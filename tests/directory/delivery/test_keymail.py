@@ -160,7 +160,7 @@ def test_a_key_that_is_not_held_is_attached_whatever_is_wanted() -> None:
 def test_says_until_when_the_page_is_there_at_least() -> None:
     composer = a_key_mail_composer(pages=PAGES, hold=timedelta(days=7))
     message = read(composer.compose(an_organizations_mail(KeyDelivery.LINK), now=NOW).message)
-    assert "after 2026-11-29 the page may be gone" in text_of(message, "text/plain")
+    assert "after 29 November 2026 the page may be gone" in text_of(message, "text/plain")
 
 
 def test_announces_a_test_mail_only_where_one_can_come() -> None:
