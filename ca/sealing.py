@@ -45,6 +45,7 @@ class SecretKind(StrEnum):
     DKIM_KEY = "dkim_key"
     WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  # likewise
     OUTGOING_MESSAGE = "outgoing_message"
+    AUDIT_KEY = "audit_key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,11 @@ class AuditKind(StrEnum):
     SERVICE_INITIALIZED = "service.initialized"
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPED = "service.stopped"
+    SERVICE_CRASHED = "service.crashed"
+    SOFTWARE_CHANGED = "software.changed"
+    SETTINGS_CHANGED = "settings.changed"
+    CALLER_AUTHENTICATED = "caller.authenticated"
+    AUTHENTICATION_FAILED = "authentication.failed"
     ORGANIZATION_ADDED = "organization.added"
     ORGANIZATION_CHANGED = "organization.changed"
     GATEWAY_ADDED = "gateway.added"
@@ -30,9 +35,11 @@ class AuditKind(StrEnum):
     GATEWAY_CERTIFICATE_REMOVED = "gateway.certificate_removed"
     AGENT_ADDED = "agent.added"
     AGENT_DISABLED = "agent.disabled"
+    ISSUER_KEY_MADE = "issuer.key_made"
     ISSUER_CREATED = "issuer.created"
     CRL_ISSUED = "crl.issued"
     CERTIFICATE_MINTED = "certificate.minted"
+    MINT_REFUSED = "mint.refused"
     CERTIFICATE_IMPORTED = "certificate.imported"
     CERTIFICATE_REVOKED = "certificate.revoked"
     CERTIFICATE_PROVEN = "certificate.proven"
@@ -63,7 +70,10 @@ class AuditKind(StrEnum):
     PASSWORD_RELEASED = "password.released"  # noqa: S105 - likewise
     PASSWORD_EXPIRED = "password.expired"  # noqa: S105 - likewise
     RELAY_RECORDED = "relay.recorded"
+    MASTER_KEY_LOADED = "master_key.loaded"
     MASTER_KEY_ROTATED = "master_key.rotated"
+    AUDIT_KEY_CREATED = "audit_key.created"
+    AUDIT_KEY_ROTATED = "audit_key.rotated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +149,18 @@ class ChainCheck:
         return [f"audit chain {head.node}: ends at event {self._at.sequence}, its head says {head.sequence}"]
 
 
+def content_of(chained: ChainedEvent) -> str:
+    """Return the text whose SHA-256 is the event's hash, where nobody touched it."""
+    return _content(chained.node, chained.sequence, chained.previous_hash, chained.event)
+
+
 def _hash(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> bytes:
+    return hashlib.sha256(_content(node, sequence, previous_hash, event).encode()).digest()
+
+
+def _content(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> str:
     # JSON with sorted keys and no blanks is the canonical form: what stands in the columns, nothing else.
-    content = json.dumps(
+    return json.dumps(
         {
             "node": node,
             "sequence": sequence,
@@ -157,4 +176,3 @@ def _hash(node: str, sequence: int, previous_hash: bytes, event: AuditEvent) -> 
         separators=(",", ":"),
         ensure_ascii=True,
     )
-    return hashlib.sha256(content.encode()).digest()

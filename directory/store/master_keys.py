@@ -17,6 +17,7 @@ from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.statements import Upsert
 from directory.store.tables import (
+    audit_keys,
     enrolments,
     held_keys,
     issuers,
@@ -68,6 +69,7 @@ class _SealedColumn:
 
 _SEALED_COLUMNS = (
     _SealedColumn(issuers.c.id, null(), "key", SecretKind.CA_KEY),
+    _SealedColumn(audit_keys.c.id, null(), "key", SecretKind.AUDIT_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "smtp_password", SecretKind.SMTP_PASSWORD),
     _SealedColumn(organizations.c.id, organizations.c.id, "dkim_key", SecretKind.DKIM_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "webhook_secret", SecretKind.WEBHOOK_SECRET),

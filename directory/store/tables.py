@@ -482,6 +482,32 @@ audit_heads = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
+# What signs the heads of the chains: one succeeds the other, and only the last can still sign.
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # The SHA-256 of the public key, in hex.
+    Column("id", String(64), nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    *_secret("key"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("own_signature", LargeBinary, nullable=False),
+    Column("predecessors_signature", LargeBinary),
+)
+
+audit_signed_heads = Table(
+    "audit_signed_heads",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    # No foreign key: what cannot be right must still be found, not refused.
+    Column("key_id", String(64), primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
 # Written by triggers alone: how often something was taken away, and from whom. `store/changes.py` reads it.
 directory_state = Table(
     "directory_state",

@@ -364,6 +364,25 @@ def _create_audit() -> None:
         Column("sequence", _BIG, nullable=False),
         Column("hash", sa.LargeBinary, nullable=False),
     )
+    op.create_table(
+        "audit_keys",
+        Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        _text("id", 64, unique=True),
+        Column("public_key", sa.LargeBinary, nullable=False),
+        *_secret("key"),
+        _moment("created_at"),
+        Column("own_signature", sa.LargeBinary, nullable=False),
+        Column("predecessors_signature", sa.LargeBinary),
+    )
+    op.create_table(
+        "audit_signed_heads",
+        _key("node", 64),
+        Column("sequence", _BIG, primary_key=True, autoincrement=False),
+        _key("key_id", 64),
+        Column("hash", sa.LargeBinary, nullable=False),
+        _moment("at"),
+        Column("signature", sa.LargeBinary, nullable=False),
+    )
 
 
 def _create_changes() -> None:
