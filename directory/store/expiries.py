@@ -1,0 +1,175 @@
+"""Which passwords wait near or past their end, and what goes with them? One transaction for each batch."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Select, bindparam, exists, not_, or_, select, update
+
+from directory.audit import AuditKind
+from directory.channels.jobs import WebhookEvent
+from directory.delivery.outbox import MailKind, NewMail
+from directory.expiry import ExpiredRelay, ExpiryEvent
+from directory.relay import RelayOutcome, RelayState
+from directory.store import audit_log, rows, webhooks
+from directory.store.database import Database
+from directory.store.mail_outcomes import TO_RECIPIENT, cancel_mails
+from directory.store.mail_queue import queue
+from directory.store.tables import (
+    EnrolmentEnd,
+    certificates,
+    enrolments,
+    organizations,
+    outgoing_mail,
+    relays,
+    webhook_deliveries,
+)
+
+EXPIRED_NOTE = AuditKind.PASSWORD_EXPIRED.value
+"""Stands where an agent would have written what came of his call."""
+
+_WAITING: Select[*tuple[object, ...]] = (
+    select(
+        enrolments.c.id.label("enrolment_id"),
+        enrolments.c.organization_id,
+        enrolments.c.live,
+        relays.c.expires_at,
+        organizations.c.notices_to,
+        organizations.c.mail_from,
+    )
+    .join_from(relays, enrolments, enrolments.c.id == relays.c.enrolment_id)
+    .join(organizations, organizations.c.id == enrolments.c.organization_id)
+    .where(relays.c.state == RelayState.WAITING.value)
+    .order_by(relays.c.expires_at)
+    .limit(bindparam("most"))
+    .with_for_update(of=relays, skip_locked=True)
+)
+_ENDING = _WAITING.where(
+    enrolments.c.live,
+    relays.c.expires_at > bindparam("now"),
+    relays.c.expires_at <= bindparam("ends_before"),
+    enrolments.c.minted_at <= bindparam("minted_before"),
+    or_(organizations.c.notices_to.is_not(None), organizations.c.webhook_url.is_not(None)),
+    not_(
+        exists().where(
+            outgoing_mail.c.enrolment_id == relays.c.enrolment_id,
+            outgoing_mail.c.kind == MailKind.NOTICE_EXPIRING.value,
+        )
+    ),
+    not_(
+        exists().where(
+            webhook_deliveries.c.enrolment_id == relays.c.enrolment_id,
+            webhook_deliveries.c.event == WebhookEvent.PASSWORD_EXPIRING.value,
+        )
+    ),
+)
+_ENDED = _WAITING.where(relays.c.expires_at <= bindparam("now"))
+_DESTROY = (
+    update(relays)
+    .where(relays.c.enrolment_id == bindparam("of_enrolment"))
+    .values(
+        state=RelayState.FAILED.value,
+        outcome=RelayOutcome.FAILED.value,
+        note=EXPIRED_NOTE,
+        closed_at=bindparam("moment"),
+        password_master_key_id=None,
+        password_wrapped_key=None,
+        password_ciphertext=None,
+    )
+)
+_WITHDRAW = (
+    update(certificates)
+    .where(certificates.c.enrolment_id == bindparam("of_enrolment"), certificates.c.withdrawn_at.is_(None))
+    .values(withdrawn_at=bindparam("moment"))
+)
+_END = (
+    update(enrolments)
+    .where(enrolments.c.id == bindparam("of_enrolment"), enrolments.c.live)
+    .values(live=False, ended_because=EnrolmentEnd.UNRELAYED.value)
+)
+
+
+class SqlExpiries:
+    """The relays near or past their end."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def warn(self, *, now: datetime, within: timedelta, most: int) -> int:
+        """Queue the warning of passwords that end within the period, each once; return how many."""
+        where = {"now": now, "ends_before": now + within, "minted_before": now - within, "most": most}
+
+        def work(connection: Connection) -> int:
+            ending = connection.execute(_ENDING, where).all()
+            for row in ending:
+                _tell(
+                    connection,
+                    row,
+                    MailKind.NOTICE_EXPIRING,
+                    WebhookEvent.PASSWORD_EXPIRING,
+                    at=now,
+                    until=row.expires_at,
+                )
+            return len(ending)
+
+        return await self._database.write(work)
+
+    async def expire(self, *, now: datetime, notice_until: datetime, event_of: ExpiryEvent, most: int) -> int:
+        """Destroy the passwords whose time is over, and all that hangs on them; return how many."""
+
+        def work(connection: Connection) -> int:
+            ended = connection.execute(_ENDED, {"now": now, "most": most}).all()
+            for row in ended:
+                _expire(connection, row.enrolment_id, now)
+                if row.live:
+                    _tell(
+                        connection,
+                        row,
+                        MailKind.NOTICE_EXPIRED,
+                        WebhookEvent.PASSWORD_EXPIRED,
+                        at=now,
+                        until=notice_until,
+                    )
+                relay = ExpiredRelay(enrolment_id=row.enrolment_id, organization_id=row.organization_id)
+                audit_log.append(connection, self._node, event_of(relay))
+            return len(ended)
+
+        return await self._database.write(work)
+
+
+def _expire(connection: Connection, enrolment_id: str, at: datetime) -> None:
+    where: dict[str, object] = {"of_enrolment": enrolment_id}
+    connection.execute(_DESTROY, where | {"moment": at})
+    connection.execute(_WITHDRAW, where | {"moment": at})
+    connection.execute(_END, where)
+    cancel_mails(connection, enrolment_id, (*TO_RECIPIENT, MailKind.PASSWORD, MailKind.NOTICE_EXPIRING), at)
+
+
+def _tell(
+    connection: Connection,
+    row: rows.AnyRow,
+    kind: MailKind,
+    event: WebhookEvent,
+    *,
+    at: datetime,
+    until: datetime,
+) -> None:
+    if row.notices_to is not None:
+        notice = NewMail(
+            enrolment_id=row.enrolment_id,
+            organization_id=row.organization_id,
+            kind=kind,
+            recipient=rows.mailbox(row.notices_to),
+            sender_domain=rows.mailbox(row.mail_from).domain,
+            at=at,
+            due_at=at,
+            give_up_at=until,
+        )
+        queue(connection, notice)
+    webhooks.queue(
+        connection,
+        organization_id=row.organization_id,
+        enrolment_id=row.enrolment_id,
+        event=event,
+        at=at,
+        give_up_at=until,
+    )
