@@ -282,6 +282,18 @@ class DirectSection(_Section):
     """The port of mail exchangers; another one only in a laboratory."""
 
 
+class WebhookSection(_Section):
+    """How organizations' webhooks are called."""
+
+    timeout_seconds: float = Field(default=10, gt=0, le=30)
+    """How long a call may take, from the name to the status of the answer."""
+    allow_private: bool = False
+    """Whether webhooks may be on private networks, and without TLS on this machine. Addresses of metadata
+    services of clouds, and link-local ones, are refused all the same."""
+    ca_file: Path | None = None
+    """PEM certificates that webhooks may chain to, besides the system's."""
+
+
 class PagesSection(_Section):
     """The pages that recipients are sent to."""
 
@@ -325,6 +337,7 @@ class Settings(BaseSettings):
     delivery: DeliverySection = DeliverySection()
     direct: DirectSection = DirectSection()
     pages: PagesSection = PagesSection()
+    webhook: WebhookSection = WebhookSection()
 
     @classmethod
     def settings_customise_sources(

@@ -26,6 +26,7 @@ def configure_logging(settings: Settings, *, worker: int | None = None) -> None:
         plain = config["formatters"]["plain"]["format"]
         config["formatters"]["plain"] = {"format": plain.replace("%(name)s", f"worker-{worker} %(name)s")}
     config["root"] = {"level": level, "handlers": ["stderr"]}
+    config["loggers"]["httpcore"] = {"level": "WARNING"}  # would tell what webhooks answer
     config["loggers"]["alembic"] = {"level": "WARNING"}  # says at every start which database it has met
     logging.config.dictConfig(config)
 

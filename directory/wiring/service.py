@@ -23,7 +23,9 @@ from directory.wiring import addresses, extracts, minting
 from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import publishing
 from directory.wiring.carrying import carriers
+from directory.wiring.channels import TellingPostman, Webhooks
 from directory.wiring.composing import composers
+from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
@@ -62,12 +64,15 @@ async def serving(
         # 3. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
         #    starting.
         delivery = await stack.enter_async_context(_Delivery(worker))
-        minter = minting.enroller(installation, maker=maker, keys=keys, postman=worker, on_step=on_step)
+        webhooks = await stack.enter_async_context(Webhooks.of(installation, on_step).stopped_at_the_end())
+        postman = TellingPostman(worker, webhooks)
+        minter = minting.enroller(installation, maker=maker, keys=keys, postman=postman, on_step=on_step)
         stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience
         lookup = minting.lookup(installation, measuring.minter(minter), patience=patience)
 
         await stack.enter_async_context(_tidied(installation))
+        await stack.enter_async_context(following_up(installation))
         published = await stack.enter_async_context(publishing(installation))
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
@@ -88,6 +93,7 @@ async def serving(
         await stack.enter_async_context(serving_http(parts, taken[FrontEnd.HTTP]))
         await stack.enter_async_context(measuring.sampled())
         delivery.begin()
+        webhooks.begin()
         yield addresses.found(settings, taken)
 
 
