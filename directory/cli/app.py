@@ -19,6 +19,7 @@ from directory.cli import (
     revoke,
     serve,
     store,
+    suppressions,
 )
 
 app = typer.Typer(
@@ -60,5 +61,6 @@ app.add_typer(organizations.app, name="org", help="Sending organizations.")
 app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
 app.add_typer(certificates.app, name="certificate", help="Certificates that recipients have from elsewhere.")
 app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
+app.add_typer(suppressions.app, name="suppression", help="Addresses that get no mail from anybody.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

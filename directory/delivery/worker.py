@@ -290,7 +290,13 @@ class DeliveryWorker:
         return composed.message if kept else None
 
     def _compose(self, mail: DueMail, now: datetime) -> Composed:
-        composed = self._composers[mail.kind].compose(mail, now=now)
+        composer = self._composers.get(mail.kind)
+        if composer is None:
+            # Queued when the service was configured otherwise: it had pages for recipients then.
+            raise MailRefused(
+                code="mail.not_configured", reason=f"nobody writes mails of the kind {mail.kind}"
+            )
+        composed = composer.compose(mail, now=now)
         return replace(composed, message=self._signer.sign(mail.organization, composed.message))
 
     async def _record(self, mail: DueMail, outcome: Outcome, lease_until: datetime) -> None:

@@ -245,6 +245,10 @@ class DeliverySection(_Section):
 
     hold_days: float = Field(default=7, ge=0, le=365)
     """How long the sealed private key is kept after the smart host has taken the key mail."""
+    reminder_days: float = Field(default=7, gt=0, le=365)
+    """When a recipient who has not shown that his key works is reminded, once, after the key mail went."""
+    unproven_days: float = Field(default=30, gt=0, le=365)
+    """When he is no longer waited for: the delivery counts as unproven, and nothing more is sent."""
     in_flight: int = Field(default=64, ge=1, le=1024)
     """Mails that one process works on at a time."""
     connections_per_host: int = Field(default=8, ge=1, le=256)

@@ -8,11 +8,14 @@ from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import MailKind
 from directory.delivery.packing import pack
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
+from directory.delivery.proofmail import ProofMailComposer
 from directory.delivery.relaynotices import RelayNoticeComposer
+from directory.delivery.remindermail import ReminderComposer
 from directory.delivery.stationery import Stationery
 from directory.organization import Organization
 from directory.pages import Pages
 from directory.wiring.extracts import delivery_settings
+from directory.wiring.following import asks_for_proofs
 from directory.wiring.installation import Installation
 
 
@@ -22,9 +25,10 @@ def composers(installation: Installation) -> Mapping[MailKind, Composer]:
     Raises:
         ConfigurationRefused: the operator's templates cannot be used.
     """
-    stationery = Stationery(installation.settings.delivery.templates)
-    hold = delivery_settings(installation.settings).hold
-    return {
+    settings = installation.settings
+    stationery = Stationery(settings.delivery.templates)
+    hold = delivery_settings(settings).hold
+    found: dict[MailKind, Composer] = {
         MailKind.KEY: KeyMailComposer(
             packed=partial(pack, sealer=installation.sealer),
             stationery=stationery,
@@ -37,6 +41,12 @@ def composers(installation: Installation) -> Mapping[MailKind, Composer]:
         MailKind.NOTICE_EXPIRING: RelayNoticeComposer(message="notice_expiring", stationery=stationery),
         MailKind.NOTICE_EXPIRED: RelayNoticeComposer(message="notice_expired", stationery=stationery),
     }
+    where = pages(installation)
+    if where is not None:
+        found[MailKind.REMINDER] = ReminderComposer(stationery=stationery, pages=where, hold=hold)
+        if asks_for_proofs(settings):
+            found[MailKind.PROOF] = ProofMailComposer(stationery=stationery, pages=where)
+    return found
 
 
 def pages(installation: Installation) -> Pages | None:

@@ -35,6 +35,8 @@ from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
 from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
+from directory.store.suppressions import SqlSuppressions
+from directory.suppression import SuppressionDesk
 from directory.store.schema import migrate, require_current
 from directory.verification import Verification
 
@@ -110,6 +112,12 @@ class Installation:
             clock=self.clock,
             lifetime=timedelta(days=self.settings.mint.delivery_days),
             on_queued=on_queued,
+        )
+
+    def suppressions(self, actor: str) -> SuppressionDesk:
+        """Return the use case that stops all mail to an address, in somebody's name."""
+        return SuppressionDesk(
+            store=SqlSuppressions(self.database, node=self.node), clock=self.clock, actor=actor
         )
 
     def verification(self) -> Verification:
