@@ -7,14 +7,19 @@ import typer
 from directory import __version__
 from directory.cli import (
     authority,
+    bounce,
     callers,
     certificates,
     demo,
+    dkim,
+    doctor,
     init,
     lookup,
+    mail,
     master_key,
     organization_changes,
     organizations,
+    package_formats,
     resend,
     revoke,
     serve,
@@ -57,10 +62,15 @@ app.command("verify")(store.verify)
 app.command("migrate")(store.migrate)
 app.command("demo")(demo.demo)
 organizations.app.command("set")(organization_changes.change)
+organizations.app.command("format")(package_formats.package_format)
+organizations.app.command("dkim")(dkim.dkim)
 app.add_typer(organizations.app, name="org", help="Sending organizations.")
 app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
 app.add_typer(certificates.app, name="certificate", help="Certificates that recipients have from elsewhere.")
 app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
+app.add_typer(doctor.app, name="doctor", help="What keeps mail from arriving.")
+app.add_typer(bounce.app, name="bounce", help="Mails that came back.")
 app.add_typer(suppressions.app, name="suppression", help="Addresses that get no mail from anybody.")
+app.add_typer(mail.app, name="mail", help="The outbox: what waits, what failed, holding it up.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

@@ -298,6 +298,16 @@ class WebhookSection(_Section):
     """PEM certificates that webhooks may chain to, besides the system's."""
 
 
+class BouncesSection(_Section):
+    """Where the operator's mail server hands bounces over; for a pipe there is `pushpki bounce take`."""
+
+    listen: Listen | None = None
+    """Numeric address and port, such as `127.0.0.1:2424`; without it nobody is listened to. Whoever can
+    connect can hand in mail for live return paths, and nothing else."""
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    """What is spoken."""
+
+
 class PagesSection(_Section):
     """The pages that recipients are sent to."""
 
@@ -340,6 +350,7 @@ class Settings(BaseSettings):
     ldaps: LdapsSection = LdapsSection()
     delivery: DeliverySection = DeliverySection()
     direct: DirectSection = DirectSection()
+    bounces: BouncesSection = BouncesSection()
     pages: PagesSection = PagesSection()
     webhook: WebhookSection = WebhookSection()
 

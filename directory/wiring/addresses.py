@@ -16,6 +16,7 @@ class FrontEnd(StrEnum):
     HTTP = "http"
     LDAP = "ldap"
     LDAPS = "ldaps"
+    BOUNCES = "bounces"
 
 
 Take: TypeAlias = Callable[[str, int], socket.socket]
@@ -24,7 +25,7 @@ Take: TypeAlias = Callable[[str, int], socket.socket]
 
 @contextmanager
 def taken(settings: Settings, take: Take) -> Iterator[Mapping[FrontEnd, socket.socket]]:
-    """Take every address that is served; LDAPS is where there is a certificate.
+    """Take every address that is served; LDAPS is where there is a certificate, bounces where they are taken.
 
     Raises:
         ConfigurationRefused: one cannot be taken; then none is.
@@ -62,8 +63,11 @@ def as_document(listening: Mapping[FrontEnd, ListenAddress]) -> dict[str, str]:
 
 def _configured(settings: Settings) -> Mapping[FrontEnd, ListenAddress]:
     listens = {FrontEnd.HTTP: settings.http.listen, FrontEnd.LDAP: settings.ldap.listen}
-    has_certificate = settings.tls.certificate is not None
-    return listens | ({FrontEnd.LDAPS: settings.ldaps.listen} if has_certificate else {})
+    if settings.tls.certificate is not None:
+        listens[FrontEnd.LDAPS] = settings.ldaps.listen
+    if settings.bounces.listen is not None:
+        listens[FrontEnd.BOUNCES] = settings.bounces.listen
+    return listens
 
 
 def _taken(front_end: FrontEnd, address: ListenAddress, take: Take) -> socket.socket:

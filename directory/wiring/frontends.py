@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ca.errors import MasterKeyUnusable
+from directory.bounces.listener import BounceListener, ListenerProtocol
 from directory.callers import Authentication
 from directory.crl_production import CrlProduction
 from directory.errors import StoreUnavailable
@@ -108,6 +109,26 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
         yield
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def serving_bounces(
+    parts: FrontEndParts, taken: Mapping[FrontEnd, socket.socket]
+) -> AsyncIterator[None]:
+    """Take bounces in until the context ends, where somebody is to hand them over."""
+    if FrontEnd.BOUNCES not in taken:
+        yield
+        return
+    installation = parts.installation
+    listener = BounceListener(
+        installation.bounces(parts.on_queued),
+        protocol=ListenerProtocol(installation.settings.bounces.protocol),
+    )
+    await listener.start(taken[FrontEnd.BOUNCES])
+    try:
+        yield
+    finally:
+        await listener.stop()
 
 
 class _Readiness:

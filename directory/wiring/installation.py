@@ -14,16 +14,21 @@ from ca.keys import PrivateKey, to_pkcs8
 from ca.profiles import Purpose
 from ca.sealing import SecretIdentity, SecretKind
 from directory.administration import Administration
+from directory.bounces.bounces import Bounces
+from directory.bounces.desk import BounceDesk
 from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable, Unknown
 from directory.importing import CertificateImport
 from directory.keyring import LiveSealer
+from directory.outbox_admin import OutboxAdministration
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
 from directory.settings import Settings, read_secret_file
 from directory.store.audit_log import SqlAuditLog
+from directory.store.bounce_records import SqlBounceRecords
+from directory.store.bounces import SqlBounceStore
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
 from directory.store.founding import SqlFounding
@@ -33,11 +38,12 @@ from directory.store.issuers import SqlIssuers, StoredIssuer
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
+from directory.store.outbox_admin import SqlOutboxAdministration
 from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
+from directory.store.schema import migrate, require_current
 from directory.store.suppressions import SqlSuppressions
 from directory.suppression import SuppressionDesk
-from directory.store.schema import migrate, require_current
 from directory.verification import Verification
 
 
@@ -118,6 +124,30 @@ class Installation:
         """Return the use case that stops all mail to an address, in somebody's name."""
         return SuppressionDesk(
             store=SqlSuppressions(self.database, node=self.node), clock=self.clock, actor=actor
+        )
+
+    def bounces(self, on_queued: Callable[[], None] = lambda: None) -> Bounces:
+        """Return the use case that takes in what comes back; `on_queued` is told when there is mail."""
+        store = SqlBounceStore(self.database, node=self.node)
+        return Bounces(store=store, clock=self.clock, on_queued=on_queued)
+
+    def bounce_desk(self) -> BounceDesk:
+        """Return the use case that puts right what bounces did."""
+        return BounceDesk(
+            records=SqlBounceRecords(self.database, node=self.node),
+            revoker=SqlRevocationStore(self.database, node=self.node),
+            clock=self.clock,
+        )
+
+    @property
+    def outbox_view(self) -> SqlOutboxAdministration:
+        """Where mails stand."""
+        return SqlOutboxAdministration(self.database, node=self.node)
+
+    def outbox_administration(self, actor: str) -> OutboxAdministration:
+        """Return the use cases of an operator at the outbox."""
+        return OutboxAdministration(
+            outbox=self.outbox_view, organizations=self.organizations, clock=self.clock, actor=actor
         )
 
     def verification(self) -> Verification:

@@ -27,6 +27,8 @@ def configure_logging(settings: Settings, *, worker: int | None = None) -> None:
         config["formatters"]["plain"] = {"format": plain.replace("%(name)s", f"worker-{worker} %(name)s")}
     config["root"] = {"level": level, "handlers": ["stderr"]}
     config["loggers"]["httpcore"] = {"level": "WARNING"}  # would tell what webhooks answer
+    # They say whose mail it is, and what a foreign message holds.
+    config["loggers"] |= {"mail.log": {"level": "ERROR"}, "flufl.bounce": {"level": "CRITICAL"}}
     config["loggers"]["alembic"] = {"level": "WARNING"}  # says at every start which database it has met
     logging.config.dictConfig(config)
 

@@ -26,7 +26,7 @@ from directory.wiring.carrying import carriers
 from directory.wiring.channels import TellingPostman, Webhooks
 from directory.wiring.composing import composers
 from directory.wiring.following import following_up
-from directory.wiring.frontends import FrontEndParts, serving_http, serving_ldap
+from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
 from directory.wiring.remembering import remembering
@@ -91,6 +91,7 @@ async def serving(
         )
         await stack.enter_async_context(serving_ldap(parts, tls, taken))
         await stack.enter_async_context(serving_http(parts, taken[FrontEnd.HTTP]))
+        await stack.enter_async_context(serving_bounces(parts, taken))
         await stack.enter_async_context(measuring.sampled())
         delivery.begin()
         webhooks.begin()

@@ -1,9 +1,10 @@
-"""The port `BounceStore` with the use case on it: what a report does, and what it does not, on both databases."""
+"""The port `BounceStore` with the use case on it: what a report does and does not do, on both databases."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
@@ -17,12 +18,12 @@ from directory.resending import KeyMailResender
 from directory.status import EnrolmentStatus
 from directory.store.audit_log import read_chain
 from directory.store.bounces import SqlBounceStore
-from directory.store.database import Database
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mail_queue import queue
 from directory.store.outbox import SqlOutbox
 from directory.store.resends import SqlResendStore
+from directory.store.tables import outgoing_mail
 from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_event, mint
 from tests.directory.bounces.builders import a_notification, an_automatic_reply
 from tests.directory.builders import a_gateway
@@ -39,7 +40,7 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.database: Database = store.database
+        self.database = store.database
         self.clock = StoppedClock(NOW)
         self.notified = 0
         self.bounces = Bounces(
@@ -51,7 +52,7 @@ class House:
         self.notified += 1
 
     async def tell_desk(self) -> None:
-        await self.store.sql(f"UPDATE organizations SET notices_to = '{DESK}'")
+        await self.store.sql("UPDATE organizations SET notices_to = 'desk@hospital.org'")
 
     async def sent(self, name: str = "enrolment-1", *, mailbox: Mailbox = ANNA) -> EnrolmentRecord:
         """Mint, and have the key mail accepted."""
@@ -372,5 +373,6 @@ async def _queue(house: House, kind: MailKind, recipient: Mailbox) -> str:
         give_up_at=now + FAR,
     )
     mail_id = await house.database.write(lambda connection: queue(connection, mail))
-    ((token,),) = await house.store.rows(f"SELECT bounce_token FROM outgoing_mail WHERE id = '{mail_id}'")
+    query = select(outgoing_mail.c.bounce_token).where(outgoing_mail.c.id == mail_id)
+    ((token,),) = await house.store.select(query)
     return str(token)

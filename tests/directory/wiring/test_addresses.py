@@ -13,7 +13,8 @@ from directory.wiring import addresses
 from directory.wiring.addresses import FrontEnd
 
 CERTIFICATE = '[tls]\ncertificate = "tls.crt"\nkey = "tls.key"\n'
-ANYWHERE = "".join(f'[{name}]\nlisten = "127.0.0.1:0"\n' for name in FrontEnd)
+ANYWHERE = "".join(f'[{name}]\nlisten = "127.0.0.1:0"\n' for name in ("http", "ldap", "ldaps"))
+BOUNCES = '[bounces]\nlisten = "127.0.0.1:0"\n'
 
 
 def settings(folder: Path, text: str = ANYWHERE) -> Settings:
@@ -26,7 +27,12 @@ def test_ldaps_is_served_where_there_is_a_certificate(tmp_path: Path) -> None:
     with addresses.taken(settings(tmp_path), take) as without:
         assert set(without) == {FrontEnd.HTTP, FrontEnd.LDAP}
     with addresses.taken(settings(tmp_path, ANYWHERE + CERTIFICATE), take) as with_certificate:
-        assert set(with_certificate) == set(FrontEnd)
+        assert set(with_certificate) == {FrontEnd.HTTP, FrontEnd.LDAP, FrontEnd.LDAPS}
+
+
+def test_bounces_are_taken_only_where_an_address_is_given(tmp_path: Path) -> None:
+    with addresses.taken(settings(tmp_path, ANYWHERE + BOUNCES), take) as with_bounces:
+        assert set(with_bounces) == {FrontEnd.HTTP, FrontEnd.LDAP, FrontEnd.BOUNCES}
 
 
 def test_what_port_0_found_is_told_and_can_be_settled_on(tmp_path: Path) -> None:
