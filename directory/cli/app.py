@@ -10,6 +10,7 @@ from directory.cli import (
     bounce,
     callers,
     certificates,
+    channel,
     demo,
     dkim,
     doctor,
@@ -20,11 +21,13 @@ from directory.cli import (
     organization_changes,
     organizations,
     package_formats,
+    password_mail,
     resend,
     revoke,
     serve,
     store,
     suppressions,
+    webhook,
 )
 
 app = typer.Typer(
@@ -62,6 +65,8 @@ app.command("verify")(store.verify)
 app.command("migrate")(store.migrate)
 app.command("demo")(demo.demo)
 organizations.app.command("set")(organization_changes.change)
+organizations.app.command("webhook")(webhook.webhook)
+organizations.app.command("password-mail")(password_mail.password_mail)
 organizations.app.command("format")(package_formats.package_format)
 organizations.app.command("dkim")(dkim.dkim)
 app.add_typer(organizations.app, name="org", help="Sending organizations.")
@@ -71,6 +76,10 @@ app.add_typer(callers.agents, name="agent", help="Registration agents: people wh
 app.add_typer(doctor.app, name="doctor", help="What keeps mail from arriving.")
 app.add_typer(bounce.app, name="bounce", help="Mails that came back.")
 app.add_typer(suppressions.app, name="suppression", help="Addresses that get no mail from anybody.")
+mail.app.command("preview")(templates.preview)
+mail.app.command("test-send")(templates.test_send)
+mail.app.add_typer(templates.app, name="templates", help="The words of the mails.")
 app.add_typer(mail.app, name="mail", help="The outbox: what waits, what failed, holding it up.")
+app.add_typer(channel.app, name="channel", help="What organizations' webhooks were told.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

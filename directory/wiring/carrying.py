@@ -1,4 +1,7 @@
-"""How does mail leave? Smart hosts and the way to mail exchangers, put together."""
+"""How does mail leave? Smart hosts and the way to mail exchangers, put together, and who examines them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from directory.delivery.carriers import Carriers
 from directory.delivery.exchanges.exchanges import Exchanges
@@ -8,6 +11,7 @@ from directory.delivery.exchanges.protecting import Protections
 from directory.delivery.exchanges.resolving import DnsResolver
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.smtp import tls_context
+from directory.doctor.mail import MailDoctor
 from directory.store.mta_sts import SqlPolicyCache
 from directory.store.tls_reports import SqlTlsTally
 from directory.wiring import extracts
@@ -41,3 +45,25 @@ def carriers(installation: Installation) -> Carriers:
             direct=direct,
         ),
     )
+
+
+@asynccontextmanager
+async def mail_doctor(installation: Installation) -> AsyncIterator[MailDoctor]:
+    """Return what examines how an organization's mail fares.
+
+    Raises:
+        ConfigurationRefused: as `carriers`.
+    """
+    settings = extracts.delivery_settings(installation.settings)
+    direct = extracts.direct_settings(installation.settings)
+    smart_hosts = SmartHosts(sealer=installation.sealer, clock=installation.clock, settings=settings)
+    try:
+        yield MailDoctor(
+            resolver=DnsResolver(direct),
+            smart_hosts=smart_hosts,
+            sealer=installation.sealer,
+            settings=settings,
+            direct=direct,
+        )
+    finally:
+        await smart_hosts.close()

@@ -42,8 +42,13 @@ MESSAGE = (
 
 
 @cache
-def a_key(algorithm: DkimAlgorithm = DkimAlgorithm.RSA) -> bytes:
+def _made(algorithm: DkimAlgorithm) -> bytes:
     return generate_key(algorithm)
+
+
+def a_key(algorithm: DkimAlgorithm = DkimAlgorithm.RSA) -> bytes:
+    """Return a PEM key, always the same."""
+    return _made(algorithm)
 
 
 def a_signing_organization(

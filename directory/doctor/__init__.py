@@ -1,0 +1,1 @@
+"""What keeps an organization's mail from arriving? Checks that a person runs, with what to do about each."""
