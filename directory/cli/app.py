@@ -27,6 +27,7 @@ from directory.cli import (
     serve,
     store,
     suppressions,
+    templates,
     webhook,
 )
 
