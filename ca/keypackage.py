@@ -5,6 +5,7 @@ above it. The library fixes the MAC at 2048 rounds whatever one asks for, so it 
 format, that keeps the key: see `ca.passwords`. Knows nothing of mail, links or installation pages.
 """
 
+import secrets
 from collections.abc import Sequence
 from enum import StrEnum, unique
 from functools import lru_cache
@@ -79,6 +80,14 @@ def build_key_package(
         certificate,
         chain if contents is PackageContents.WITH_CHAIN else None,
         _encryption(package_format, _typeable(password)),
+    )
+
+
+def build_keyless_package(chain: Sequence[x509.Certificate], package_format: KeyPackageFormat) -> bytes:
+    """Wrap certificates alone, under a password nobody knows: for trying out what becomes of such files."""
+    password = secrets.token_hex(16).encode("ascii")
+    return pkcs12.serialize_key_and_certificates(
+        b"specimen", None, None, chain, _encryption(package_format, password)
     )
 
 

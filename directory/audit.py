@@ -49,6 +49,7 @@ class AuditKind(StrEnum):
     KEY_MAIL_BOUNCED = "key_mail.bounced"
     KEY_PACKAGE_DOWNLOADED = "key_package.downloaded"
     DELIVERY_UNPROVEN = "delivery.unproven"
+    MAIL_TRIED = "mail.tried"
     MAIL_ACCEPTED = "mail.accepted"
     MAIL_GIVEN_UP = "mail.given_up"
     MAIL_BOUNCED = "mail.bounced"

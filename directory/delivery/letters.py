@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from ca.address import Mailbox
 from directory.delivery.mime import Message, Picture
 from directory.delivery.outbox import DueMail
 from directory.delivery.stationery import Stationery, content_id, display_name
@@ -18,23 +19,50 @@ def letter(
     Raises:
         jinja2.TemplateError: a shipped template is broken, or a variable is missing.
     """
-    organization = mail.organization
-    text = stationery.write(message, organization=organization, language=mail.language, variables=variables)
-    return Message(
-        sender_name=display_name(organization),
-        sender=organization.mail_from,
+    return written(
+        stationery,
+        mail.organization,
+        message,
+        variables=variables,
         recipient=mail.recipient,
-        subject=text.subject,
-        date=now,
+        language=mail.language,
         message_id=mail.message_id,
-        language=text.language,
-        plain=text.plain,
-        html=text.html,
-        picture=picture_for(stationery, organization, text),
+        now=now,
     )
 
 
-def picture_for(stationery: Stationery, organization: Organization, text: MessageText) -> Picture | None:
+def written(
+    stationery: Stationery,
+    organization: Organization,
+    message: str,
+    *,
+    variables: Mapping[str, str],
+    recipient: Mailbox,
+    language: str,
+    message_id: str,
+    now: datetime,
+) -> Message:
+    """Return a mail that is about no enrolment.
+
+    Raises:
+        jinja2.TemplateError: as `letter`.
+    """
+    text = stationery.write(message, organization=organization, language=language, variables=variables)
+    return Message(
+        sender_name=display_name(organization),
+        sender=organization.mail_from,
+        recipient=recipient,
+        subject=text.subject,
+        date=now,
+        message_id=message_id,
+        language=text.language,
+        plain=text.plain,
+        html=text.html,
+        picture=_picture_for(stationery, organization, text),
+    )
+
+
+def _picture_for(stationery: Stationery, organization: Organization, text: MessageText) -> Picture | None:
     """Return the organization's logo, if it has one and the page shows it."""
     logo = stationery.logo(organization)
     if logo is None or content_id(logo, organization) not in text.html:

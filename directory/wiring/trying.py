@@ -1,0 +1,82 @@
+"""How do mails look, and do they arrive? Stationery and the way out, put together for an operator's trial."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ca.address import Mailbox
+from directory.audit import AuditEvent
+from directory.delivery.dkim import DkimSigner
+from directory.delivery.mime import Message
+from directory.delivery.previewing import Wanted, specimen_message
+from directory.delivery.stationery import Stationery
+from directory.delivery.trial import Trial
+from directory.organization import Organization
+from directory.store.audit_log import SqlAuditLog
+from directory.store.suppressions import SqlSuppressions
+from directory.wiring.carrying import carriers
+from directory.wiring.installation import Installation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Register:
+    audit_log: SqlAuditLog
+    suppressions: SqlSuppressions
+
+    async def wants_no_mail(self, recipient: Mailbox) -> bool:
+        """Tell whether the address is suppressed."""
+        every = await self.suppressions.all()
+        return any(Mailbox.parse(one.address).key == recipient.key for one in every)
+
+    async def append(self, event: AuditEvent) -> None:
+        """Write an event."""
+        await self.audit_log.append(event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A mail with invented values, and what it was written from."""
+
+    organization: Organization
+    message: Message
+    files: tuple[str, ...]
+
+
+async def preview(installation: Installation, slug: str, wanted: Wanted) -> Preview:
+    """Write a mail as an organization's recipients get it.
+
+    Raises:
+        ConfigurationRefused: the operator's templates cannot be used.
+        Unknown: there is no such organization, message or specimen.
+    """
+    organization = await installation.organizations.by_slug(slug)
+    stationery = Stationery(installation.settings.delivery.templates)
+    chain = (await installation.issuers.active()).chain
+    now = installation.clock.now()
+    message = specimen_message(stationery, organization, wanted, chain=chain, now=now)
+    files = stationery.files(wanted.message, slug, message.language)
+    return Preview(organization=organization, message=message, files=files)
+
+
+@asynccontextmanager
+async def trial(installation: Installation, actor: str) -> AsyncIterator[Trial]:
+    """Return what sends test mails.
+
+    Raises:
+        ConfigurationRefused: as `carriers`.
+    """
+    ways = carriers(installation)
+    register = _Register(
+        audit_log=installation.audit_log,
+        suppressions=SqlSuppressions(installation.database, node=installation.node),
+    )
+    try:
+        yield Trial(
+            carriers=ways,
+            signer=DkimSigner(installation.sealer),
+            register=register,
+            clock=installation.clock,
+            actor=actor,
+        )
+    finally:
+        await ways.close()
