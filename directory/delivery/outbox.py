@@ -42,6 +42,7 @@ class MailKind(StrEnum):
     REMINDER = "reminder"  # to a recipient who has not proven it
     PASSWORD = "password"  # noqa: S105 - the name of a kind; the password, encrypted to the organization
     NOTICE_BOUNCED = "notice_bounced"  # to the organization: a key mail came back
+    NOTICE_PAUSED = "notice_paused"  # to the organization: too many came back, the domain is left alone
     NOTICE_EXPIRING = "notice_expiring"  # to the organization: a password that should be passed on soon
     NOTICE_EXPIRED = "notice_expired"  # to the organization: a password nobody passed on
 

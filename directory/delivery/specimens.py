@@ -80,6 +80,12 @@ _NOTICE = {
     "expires_on": "2026-12-01",
     "enrolment_id": "0123456789abcdef0123456789abcdef",
 }
+_BOUNCED = {
+    "address": ADDRESS,
+    "domain": ADDRESS.rpartition("@")[2],
+    "minted_on": "2026-11-01",
+    "enrolment_id": "0123456789abcdef0123456789abcdef",
+}
 # Nobody's: the alphabet of passwords, in its order.
 _CHARACTERS = {
     "password": "01234-56789-ABCDE-FGHJK-MNPQR",
@@ -112,6 +118,8 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         Specimen(name="characters", variables=_NOTICE | _CHARACTERS),
         Specimen(name="words", variables=_NOTICE | _WORDS),
     ),
+    "notice_bounced": (Specimen(name="usual", variables=_BOUNCED),),
+    "notice_paused": (Specimen(name="usual", variables=_BOUNCED),),
     "notice_expiring": (Specimen(name="usual", variables=_NOTICE),),
     "notice_expired": (Specimen(name="usual", variables=_NOTICE),),
 }

@@ -82,7 +82,7 @@ def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool
         case MailKind.KEY:
             withdrawn = mail_outcomes.key_mail_lost(connection, lost.enrolment_id, lost.at)
             if withdrawn:
-                _queue_notice(connection, lost)
+                _queue_notice(connection, lost, MailKind.NOTICE_BOUNCED)
         case MailKind.PASSWORD:
             mail_outcomes.password_mail_lost(connection, lost.enrolment_id)
         case _:
@@ -92,14 +92,14 @@ def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool
     return withdrawn
 
 
-def _queue_notice(connection: Connection, lost: LostMail) -> None:
+def _queue_notice(connection: Connection, lost: LostMail, kind: MailKind) -> None:
     organization = connection.execute(_NOTICES, {"organization_id": lost.organization_id}).one()
     if organization.notices_to is None:
         return
     notice = NewMail(
         enrolment_id=lost.enrolment_id,
         organization_id=lost.organization_id,
-        kind=MailKind.NOTICE_BOUNCED,
+        kind=kind,
         recipient=rows.mailbox(organization.notices_to),
         sender_domain=rows.mailbox(organization.mail_from).domain,
         at=lost.at,
@@ -126,3 +126,4 @@ def _pause_domain_if_too_many(connection: Connection, lost: LostMail, node: str)
         detail={"until": (lost.at + PAUSE).isoformat(timespec="seconds"), "bounces": str(recent)},
     )
     audit_log.append(connection, node, event)
+    _queue_notice(connection, lost, MailKind.NOTICE_PAUSED)

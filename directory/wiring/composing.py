@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
+from directory.delivery.bouncenotices import BounceNoticeComposer
 from directory.delivery.composing import Composer
 from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import MailKind
@@ -38,6 +39,8 @@ def composers(installation: Installation) -> Mapping[MailKind, Composer]:
         MailKind.PASSWORD: PasswordMailComposer(
             opened=partial(unsealed_password, sealer=installation.sealer), stationery=stationery
         ),
+        MailKind.NOTICE_BOUNCED: BounceNoticeComposer(message="notice_bounced", stationery=stationery),
+        MailKind.NOTICE_PAUSED: BounceNoticeComposer(message="notice_paused", stationery=stationery),
         MailKind.NOTICE_EXPIRING: RelayNoticeComposer(message="notice_expiring", stationery=stationery),
         MailKind.NOTICE_EXPIRED: RelayNoticeComposer(message="notice_expired", stationery=stationery),
     }

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
@@ -321,6 +321,17 @@ async def test_too_many_in_an_hour_pause_the_domain_for_the_organization(house: 
     assert not await _is_paused(house)
 
 
+async def test_the_organization_is_told_of_the_pause(house: House) -> None:
+    await house.tell_desk()
+    for number in range(MOST_HARD_BOUNCES + 1):
+        record = await house.sent(f"e-{number}", mailbox=_numbered(number))
+        await house.bounce(record.bounce_token, recipient=_numbered(number))
+
+    sent = await house.database.read(_kinds)
+    assert sent.count(MailKind.NOTICE_PAUSED) == 1
+    assert sent.count(MailKind.NOTICE_BOUNCED) == MOST_HARD_BOUNCES + 1
+
+
 async def test_failures_for_want_of_time_pause_nothing(house: House) -> None:
     for number in range(MOST_HARD_BOUNCES):
         record = await house.sent(f"e-{number}", mailbox=_numbered(number))
@@ -347,6 +358,10 @@ async def test_refusals_by_the_smart_host_count_as_well(house: House) -> None:
         )
 
     assert await _is_paused(house)
+
+
+def _kinds(connection: Connection) -> list[MailKind]:
+    return [MailKind(kind) for kind in connection.execute(select(outgoing_mail.c.kind)).scalars()]
 
 
 def _numbered(number: int) -> Mailbox:
