@@ -19,7 +19,8 @@ from directory.faults import log_failure
 logger = logging.getLogger(__name__)
 
 INTERVAL = timedelta(minutes=15)
-_BATCH = 100
+BATCH = 100
+"""How much one transaction does: few enough that nobody who waits for its locks notices."""
 _LOOK_BACK = timedelta(days=90)
 """What was left undone for longer, by a service that stood still, is left as it is: the search has an end."""
 
@@ -146,23 +147,25 @@ class ProofRequests:
     The budget may have been spent then, or the service had no public pages to confirm on.
     """
 
-    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules) -> None:
+    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules, most: int = BATCH) -> None:
         self._store = store
         self._rules = rules
+        self._most = most
 
     async def perform(self, now: datetime) -> int:
         """Ask a batch of recipients."""
         accepted = AcceptedBetween(after=now - self._rules.unproven_after, until=now)
         give_up_at = now + self._rules.mail_lifetime
-        return await self._store.ask(accepted, now=now, give_up_at=give_up_at, most=_BATCH)
+        return await self._store.ask(accepted, now=now, give_up_at=give_up_at, most=self._most)
 
 
 class Reminders:
     """The chore that reminds recipients, each once."""
 
-    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules) -> None:
+    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules, most: int = BATCH) -> None:
         self._store = store
         self._rules = rules
+        self._most = most
 
     async def perform(self, now: datetime) -> int:
         """Remind a batch of recipients."""
@@ -171,7 +174,7 @@ class Reminders:
             now=now,
             give_up_at=now + self._rules.mail_lifetime,
             event_of=_events(AuditKind.REMINDER_QUEUED, now),
-            most=_BATCH,
+            most=self._most,
         )
 
 
@@ -181,9 +184,10 @@ class GivingUp:
     The certificate stays, and so does the chance to prove it: the link of the mail works on.
     """
 
-    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules) -> None:
+    def __init__(self, *, store: FollowUpStore, rules: FollowUpRules, most: int = BATCH) -> None:
         self._store = store
         self._rules = rules
+        self._most = most
 
     async def perform(self, now: datetime) -> int:
         """Give a batch of deliveries up."""
@@ -192,7 +196,7 @@ class GivingUp:
             AcceptedBetween(after=until - _LOOK_BACK, until=until),
             now=now,
             event_of=_events(AuditKind.DELIVERY_UNPROVEN, now),
-            most=_BATCH,
+            most=self._most,
         )
 
 

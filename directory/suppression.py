@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.followup import AffectedEnrolment, EventOf
+from directory.followup import BATCH, AffectedEnrolment, EventOf
 from directory.links import PresentedLink
 from directory.proof import LinkRefused
 
@@ -155,7 +155,7 @@ class OvertakenMints:
     pressed the button has a certificate out whose key mail nobody will send; it must not stay.
     """
 
-    def __init__(self, *, store: SuppressionStore, most: int = 100) -> None:
+    def __init__(self, *, store: SuppressionStore, most: int = BATCH) -> None:
         self._store = store
         self._most = most
 
