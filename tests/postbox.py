@@ -20,11 +20,15 @@ class Postbox:
     def __init__(self) -> None:
         self.port = 0
         self.raw: list[bytes] = []
+        self.return_paths: dict[str, str] = {}
+        """By Message-ID."""
         self._arrived: queue.Queue[EmailMessage] = queue.Queue()
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - the name aiosmtpd calls
         self.raw.append(envelope.original_content)
-        self._arrived.put(message_from_bytes(envelope.original_content, policy=policy.default))
+        message = message_from_bytes(envelope.original_content, policy=policy.default)
+        self.return_paths[message["Message-ID"]] = envelope.mail_from
+        self._arrived.put(message)
         return "250 kept"
 
     def next_message(self) -> EmailMessage:
