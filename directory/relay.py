@@ -13,6 +13,7 @@ from directory.callers import Agent
 from directory.clock import Clock
 from directory.enrolment import relay_password_identity
 from directory.errors import RelayRefused
+from directory.spelling import Spelling, spell
 
 LONGEST_NOTE = 1000
 _NOT_TEXT = frozenset({"Cc", "Cs"})
@@ -56,11 +57,21 @@ class Relay:
     state: RelayState
     sealed_password: SealedSecret | None
     """None once the password has been destroyed."""
+    language: str = "en"
+    """In which the recipient is spoken to."""
     revealed_at: datetime | None = None
     revealed_by: str | None = None
     closed_at: datetime | None = None
     outcome: RelayOutcome | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevealedPassword:
+    """A password, and how it is said to the recipient."""
+
+    password: Password
+    spelling: Spelling
 
 
 class RelayStore(Protocol):
@@ -103,7 +114,7 @@ class RelayDesk:
         self._sealer = sealer
         self._clock = clock
 
-    async def reveal(self, enrolment_id: str, agent: Agent) -> Password:
+    async def reveal(self, enrolment_id: str, agent: Agent) -> RevealedPassword:
         """Return the password, once; the audit event is durable before it leaves.
 
         Raises:
@@ -116,7 +127,7 @@ class RelayDesk:
         identity = relay_password_identity(enrolment_id, relay.organization_id)
         password = Password(self._sealer.unseal(relay.sealed_password, identity).decode())
         await self._store.mark_revealed(relay, agent, self._event(AuditKind.PASSWORD_REVEALED, relay, agent))
-        return password
+        return RevealedPassword(password=password, spelling=spell(password, relay.language))
 
     async def record(self, enrolment_id: str, agent: Agent, outcome: RelayOutcome, note: str) -> RelayState:
         """Record what came of passing the password on; return the state after it.

@@ -45,10 +45,8 @@ class Spelling:
 def spell(password: Password, language: str) -> Spelling:
     """Spell a password in a language, or in English where there is no alphabet of it.
 
-    Five characters make a group; of a password of words, each word makes one.
-
-    Raises:
-        ValueError: the password has symbols that no rule of `ca.passwords` draws; they are not repeated.
+    Five characters make a group; of a password of words, each word makes one. A symbol that no rule of
+    `ca.passwords` draws is its own word: no password is withheld for want of one.
     """
     text = password.reveal()
     spoken = language if language in ALPHABETS else USUAL_LANGUAGE
@@ -73,11 +71,7 @@ def read_aloud(spelling: Spelling) -> list[str]:
 
 def _spelled(symbol: str, language: str) -> SpelledSymbol:
     alphabet = ALPHABETS[language]
-    word = (
-        alphabet.hyphen
-        if symbol == _HYPHEN
-        else alphabet.digits.get(symbol) or alphabet.letters.get(symbol.upper())
-    )
-    if word is None:
-        raise ValueError("a symbol of the password has no word")
+    if symbol == _HYPHEN:
+        return SpelledSymbol(symbol=symbol, word=alphabet.hyphen)
+    word = alphabet.digits.get(symbol) or alphabet.letters.get(symbol.upper()) or symbol
     return SpelledSymbol(symbol=symbol, word=word)

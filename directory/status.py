@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ca.address import Mailbox
 from directory.delivery.outbox import DeliveryState
-from directory.relay import RelayState
+from directory.relay import PasswordChannel, RelayState
 
 
 class KeyState(StrEnum):
@@ -17,6 +17,25 @@ class KeyState(StrEnum):
     HELD = "held"
     DESTROYED = "destroyed"
     ESCROWED = "escrowed"
+
+
+class ChannelState(StrEnum):
+    """Where a channel stands that brings the organization the password."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+    OBSOLETE = "obsolete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """One delivery of the password to the organization."""
+
+    channel: PasswordChannel
+    state: ChannelState
+    attempts: int
+    last_failure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +56,11 @@ class EnrolmentStatus:
     relay: RelayState
     revealed_at: datetime | None
     closed_at: datetime | None
+    expires_at: datetime
+    """When a password that nobody has is destroyed."""
+    released_through: PasswordChannel | None
+    channels: tuple[ChannelStatus, ...] = ()
+    """Webhook and mail, the oldest first; agents come and ask."""
 
 
 class EnrolmentReader(Protocol):

@@ -17,6 +17,7 @@ from directory.errors import Unknown
 from directory.http.authentication import AgentNeeded, GatewayNeeded, MemberNeeded
 from directory.http.models import (
     LONGEST_LIST,
+    ChannelResponse,
     EnrolmentResponse,
     LookupRequest,
     LookupResponse,
@@ -26,6 +27,7 @@ from directory.http.models import (
     ResendRequest,
     ResendResponse,
     RevealResponse,
+    SpelledSymbolResponse,
 )
 from directory.http.openapi import CREDENTIALS, GATEWAY_TOO, JSON_BODY, LOOKUP, problems
 from directory.http.problem_kinds import HttpProblem
@@ -106,8 +108,15 @@ def api_router(services: HttpServices) -> APIRouter:
         enrolment_id: str, agent: Annotated[Agent, Depends(agent_needed)]
     ) -> RevealResponse:
         """Show the password of the key package, once, to the registration agent who will pass it on."""
-        password = await services.relay_desk.reveal(_checked(enrolment_id), agent)
-        return RevealResponse(password=password.reveal())
+        revealed = await services.relay_desk.reveal(_checked(enrolment_id), agent)
+        return RevealResponse(
+            password=revealed.password.reveal(),
+            letters=revealed.spelling.letters,
+            spelling=[
+                [SpelledSymbolResponse(symbol=one.symbol, word=one.word) for one in group]
+                for group in revealed.spelling.groups
+            ],
+        )
 
     @router.post(
         "/enrolments/{enrolment_id}/relay",
@@ -191,4 +200,12 @@ def _enrolment(status: EnrolmentStatus) -> EnrolmentResponse:
         relay=status.relay,
         revealed_at=status.revealed_at,
         closed_at=status.closed_at,
+        expires_at=status.expires_at,
+        released_through=status.released_through,
+        channels=[
+            ChannelResponse(
+                channel=one.channel, state=one.state, attempts=one.attempts, last_failure=one.last_failure
+            )
+            for one in status.channels
+        ],
     )

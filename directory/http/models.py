@@ -10,8 +10,9 @@ from ca.keypackage import KeyPackageFormat
 from directory.delivery.outbox import DeliveryState
 from directory.languages import LANGUAGE_PATTERN
 from directory.lookup import Origin
-from directory.relay import LONGEST_NOTE, RelayOutcome, RelayState
-from directory.status import KeyState
+from directory.relay import LONGEST_NOTE, PasswordChannel, RelayOutcome, RelayState
+from directory.spelling import LetterCase
+from directory.status import ChannelState, KeyState
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -76,6 +77,12 @@ class LookupResponse(_Shape):
     enrolment_id: str | None = Field(description="The enrolment this question caused, if it caused one.")
 
 
+_CHANNEL_EXAMPLE: JsonDict = {
+    "channel": "webhook",
+    "state": "queued",
+    "attempts": 2,
+    "last_failure": "status.503",
+}
 _ENROLMENT_EXAMPLE: JsonDict = {
     "enrolment_id": ENROLMENT_ID,
     "address": "anna@clinic.example",
@@ -91,7 +98,21 @@ _ENROLMENT_EXAMPLE: JsonDict = {
     "relay": "waiting",
     "revealed_at": None,
     "closed_at": None,
+    "expires_at": "2026-03-31T10:00:00Z",
+    "released_through": None,
+    "channels": [_CHANNEL_EXAMPLE],
 }
+
+
+class ChannelResponse(_Shape):
+    """How a channel other than the agents stands that brings the organization the password."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CHANNEL_EXAMPLE]})
+
+    channel: PasswordChannel = Field(description="`webhook`: its own system is told; `mail`: encrypted mail.")
+    state: ChannelState
+    attempts: int
+    last_failure: str | None = Field(description="What the last unsuccessful attempt ran into.")
 
 
 class EnrolmentResponse(_Shape):
@@ -113,6 +134,9 @@ class EnrolmentResponse(_Shape):
     relay: RelayState = Field(description="Where the password stands.")
     revealed_at: Moment | None
     closed_at: Moment | None
+    expires_at: Moment = Field(description="When a password that nobody has is destroyed.")
+    released_through: PasswordChannel | None = Field(description="How the organization got the password.")
+    channels: list[ChannelResponse]
 
 
 class RelayListResponse(_Shape):
@@ -128,13 +152,40 @@ class RelayListResponse(_Shape):
     )
 
 
+class SpelledSymbolResponse(_Shape):
+    """One symbol of a password, and the word that is said for it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"symbol": "7", "word": "seven"}]})
+
+    symbol: str = Field(repr=False)
+    word: str = Field(repr=False)
+
+
 class RevealResponse(_Shape):
     """The password of a key package, shown once."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "password": "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ",
+                    "letters": "capitals",
+                    "spelling": [[{"symbol": "7", "word": "seven"}, {"symbol": "K", "word": "Kilo"}]],
+                }
+            ]
+        }
+    )
 
     password: str = Field(
         description="To be passed on by voice, exactly as shown; never by mail.", repr=False
+    )
+    letters: LetterCase = Field(description="How all its letters are written.")
+    spelling: list[list[SpelledSymbolResponse]] = Field(
+        description=(
+            "Its groups, symbol by symbol, in the recipient's language; the hyphen is the last of its group. "
+            "All symbols, one behind the other, are the password."
+        ),
+        repr=False,
     )
 
 

@@ -1,14 +1,16 @@
 """Where does an enrolment stand, for the organization that caused it?"""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, case, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, case, literal, or_, select, union_all
 
-from directory.delivery.outbox import DeliveryState, MailKind
+from directory.channels.jobs import WebhookEvent
+from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.errors import Unknown
-from directory.relay import RelayState
-from directory.status import EnrolmentStatus, KeyState
+from directory.relay import PasswordChannel, RelayState
+from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState
 from directory.store.database import Database
 from directory.store.rows import AnyRow, mailbox
 from directory.store.tables import (
@@ -19,6 +21,7 @@ from directory.store.tables import (
     held_keys,
     outgoing_mail,
     relays,
+    webhook_deliveries,
 )
 
 _LATEST_KEY_MAIL = (
@@ -45,6 +48,8 @@ _OF_ORGANIZATION = (
         relays.c.state.label("relay_state"),
         relays.c.revealed_at,
         relays.c.closed_at,
+        relays.c.expires_at,
+        relays.c.released_through,
     )
     .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
@@ -72,6 +77,34 @@ _AWAITING_RELAY = (
 )
 
 
+_ENROLMENTS: BindParameter[list[str]] = bindparam("enrolment_ids", expanding=True)
+_CHANNELS = union_all(
+    select(
+        webhook_deliveries.c.enrolment_id,
+        literal(PasswordChannel.WEBHOOK.value).label("channel"),
+        webhook_deliveries.c.state,
+        webhook_deliveries.c.attempts,
+        webhook_deliveries.c.last_failure,
+        webhook_deliveries.c.created_at,
+    ).where(
+        webhook_deliveries.c.enrolment_id.in_(_ENROLMENTS),
+        webhook_deliveries.c.event == WebhookEvent.PASSWORD_READY.value,
+    ),
+    select(
+        outgoing_mail.c.enrolment_id,
+        literal(PasswordChannel.MAIL.value),
+        outgoing_mail.c.state,
+        outgoing_mail.c.attempts,
+        outgoing_mail.c.last_failure,
+        outgoing_mail.c.created_at,
+    ).where(outgoing_mail.c.enrolment_id.in_(_ENROLMENTS), outgoing_mail.c.kind == MailKind.PASSWORD.value),
+).order_by("created_at", "channel")
+_STATE_OF_CHANNEL = {state.value: state for state in ChannelState} | {
+    MailState.ACCEPTED.value: ChannelState.DELIVERED,
+    MailState.CANCELLED.value: ChannelState.OBSOLETE,
+}
+
+
 class SqlEnrolmentReader:
     """Reads enrolments."""
 
@@ -95,15 +128,31 @@ def _status(connection: Connection, *, enrolment_id: str, organization_id: str) 
     ).one_or_none()
     if row is None:
         raise Unknown(kind="enrolment", name=enrolment_id)
-    return _of_row(row)
+    (status,) = _of_rows(connection, [row])
+    return status
 
 
 def _awaiting_relay(connection: Connection, *, organization_id: str, most: int) -> list[EnrolmentStatus]:
     found = connection.execute(_AWAITING_RELAY, {"organization_id": organization_id, "most": most})
-    return [_of_row(row) for row in found]
+    return _of_rows(connection, found.all())
 
 
-def _of_row(row: AnyRow) -> EnrolmentStatus:
+def _of_rows(connection: Connection, found: Sequence[AnyRow]) -> list[EnrolmentStatus]:
+    channels: defaultdict[str, list[ChannelStatus]] = defaultdict(list)
+    if found:
+        for row in connection.execute(_CHANNELS, {"enrolment_ids": [row.id for row in found]}):
+            channels[row.enrolment_id].append(
+                ChannelStatus(
+                    channel=PasswordChannel(row.channel),
+                    state=_STATE_OF_CHANNEL[row.state],
+                    attempts=row.attempts,
+                    last_failure=row.last_failure,
+                )
+            )
+    return [_of_row(row, tuple(channels[row.id])) for row in found]
+
+
+def _of_row(row: AnyRow, channels: tuple[ChannelStatus, ...]) -> EnrolmentStatus:
     return EnrolmentStatus(
         enrolment_id=row.id,
         mailbox=mailbox(row.address),
@@ -119,4 +168,7 @@ def _of_row(row: AnyRow) -> EnrolmentStatus:
         relay=RelayState(row.relay_state),
         revealed_at=row.revealed_at,
         closed_at=row.closed_at,
+        expires_at=row.expires_at,
+        released_through=PasswordChannel(row.released_through) if row.released_through else None,
+        channels=channels,
     )

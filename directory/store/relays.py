@@ -13,11 +13,12 @@ from directory.relay import PasswordChannel, Relay, RelayOutcome, RelayState
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import sealed
-from directory.store.tables import EnrolmentEnd, certificates, enrolments, relays
+from directory.store.tables import EnrolmentEnd, certificates, deliveries, enrolments, relays
 
 _RELAY = (
-    select(relays, enrolments.c.organization_id)
+    select(relays, enrolments.c.organization_id, deliveries.c.language)
     .join_from(relays, enrolments)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
     .where(
         relays.c.enrolment_id == bindparam("enrolment_id"),
         enrolments.c.organization_id == bindparam("organization_id"),
@@ -132,6 +133,7 @@ def _relay(connection: Connection, *, enrolment_id: str, organization_id: str) -
         enrolment_id=row.enrolment_id,
         organization_id=row.organization_id,
         state=RelayState(row.state),
+        language=row.language,
         sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
         revealed_at=row.revealed_at,
         revealed_by=row.revealed_by,

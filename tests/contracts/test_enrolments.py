@@ -6,16 +6,30 @@ import pytest
 
 from ca.address import Mailbox
 from directory.audit import AuditKind
+from directory.channels.jobs import WebhookAttempt
 from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
-from directory.relay import RelayState
-from directory.status import EnrolmentStatus, KeyState
+from directory.relay import PasswordChannel, RelayState
+from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState
 from directory.store.database import Database
 from directory.store.enrolments import SqlEnrolmentReader
+from directory.store.organizations import SqlOrganizations
 from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
-from tests.contracts.world import ANNA, NOW, YEAR, a_reservation, add_organization, an_event, mint
+from directory.store.webhooks import SqlWebhookJobs
+from tests.contracts.world import (
+    ANNA,
+    NOW,
+    YEAR,
+    a_reservation,
+    add_organization,
+    an_enrolment,
+    an_event,
+    mint,
+    record,
+)
 from tests.directory.builders import an_agent, an_organization
+from tests.directory.channels.working import with_webhook
 from tests.directory.delivery.builders import an_acceptance
 
 
@@ -39,7 +53,36 @@ async def test_a_fresh_enrolment_waits_for_everything(database: Database) -> Non
         relay=RelayState.WAITING,
         revealed_at=None,
         closed_at=None,
+        expires_at=NOW + timedelta(days=30),
+        released_through=None,
     )
+
+
+async def test_it_shows_the_channels_that_bring_the_password(database: Database) -> None:
+    await SqlOrganizations(database, node="setup").change(
+        with_webhook("https://hooks.hospital.org/"), an_event()
+    )
+    desk = Mailbox.parse("desk@hospital.org")
+    await record(database, an_enrolment(a_reservation(), tells_webhook=True, password_mail_to=desk))
+    jobs = SqlWebhookJobs(database, node="node-1")
+    (job,) = await jobs.claim_due(worker="w", now=NOW, lease_until=NOW + YEAR, most=1)
+    attempt = WebhookAttempt(at=NOW, milliseconds=5, status=503)
+    await jobs.record_retry(job, attempt, due_at=NOW + timedelta(minutes=1))
+
+    status = await SqlEnrolmentReader(database).enrolment("enrolment-1", "org-1")
+
+    assert sorted(status.channels, key=lambda one: one.channel) == [
+        ChannelStatus(channel=PasswordChannel.MAIL, state=ChannelState.QUEUED, attempts=0, last_failure=None),
+        ChannelStatus(
+            channel=PasswordChannel.WEBHOOK,
+            state=ChannelState.QUEUED,
+            attempts=1,
+            last_failure="status.503",
+        ),
+    ]
+    assert [one.channels for one in await SqlEnrolmentReader(database).awaiting_relay("org-1", most=9)] == [
+        status.channels
+    ]
 
 
 async def test_it_shows_how_far_delivery_and_relay_have_come(database: Database) -> None:

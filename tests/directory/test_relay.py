@@ -9,7 +9,8 @@ from ca.errors import SealBroken
 from ca.passwords import Password
 from directory.audit import AuditKind
 from directory.errors import RelayRefused, StoreUnavailable, Unknown
-from directory.relay import LONGEST_NOTE, RelayDesk, RelayOutcome, RelayState
+from directory.relay import LONGEST_NOTE, RelayDesk, RelayOutcome, RelayState, RevealedPassword
+from directory.spelling import spell
 from directory.store.audit_log import read_chain
 from directory.store.relays import SqlRelayStore
 from tests.contracts.test_mint import failing_inserts_into
@@ -44,9 +45,10 @@ async def refusal(desk: RelayDesk, outcome: RelayOutcome, note: str = "") -> str
 
 
 async def test_shows_the_password_and_writes_down_to_whom(store: Store, desk: RelayDesk) -> None:
-    password = await desk.reveal(ENROLMENT, AGENT)
+    revealed = await desk.reveal(ENROLMENT, AGENT)
 
-    assert password == Password(f"password of {ENROLMENT}")
+    assert revealed.spelling == spell(revealed.password, "en")
+    assert revealed.password == Password(f"password of {ENROLMENT}")
     assert await state(store) is RelayState.REVEALED
     (chained,) = [event async for event in read_chain(store.database, "desk", 10)]
     assert chained.event.kind is AuditKind.PASSWORD_REVEALED
@@ -72,7 +74,7 @@ async def test_of_many_who_ask_at_once_one_is_shown_the_password(store: Store, d
         *(desk.reveal(ENROLMENT, agent) for agent in [AGENT, colleague] * 8), return_exceptions=True
     )
 
-    assert [type(result) for result in results if not isinstance(result, RelayRefused)] == [Password]
+    assert [type(result) for result in results if not isinstance(result, RelayRefused)] == [RevealedPassword]
     assert await kinds(store) == [AuditKind.PASSWORD_REVEALED]
 
 
@@ -108,7 +110,7 @@ async def test_without_a_durable_event_no_password_leaves(store: Store, desk: Re
             await desk.reveal(ENROLMENT, AGENT)
 
     assert await state(store) is RelayState.WAITING
-    assert await desk.reveal(ENROLMENT, AGENT) == Password(f"password of {ENROLMENT}")
+    assert (await desk.reveal(ENROLMENT, AGENT)).password == Password(f"password of {ENROLMENT}")
 
 
 async def test_a_password_that_was_destroyed_is_not_shown(store: Store, desk: RelayDesk) -> None:

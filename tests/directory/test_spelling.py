@@ -99,8 +99,5 @@ def test_a_spelling_does_not_show_itself() -> None:
     assert "7" not in shown
 
 
-def test_what_has_no_word_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ValueError, match="has no word") as refused:
-        spell(Password("PASS§WORD"), "en")
-
-    assert "§" not in str(refused.value)
+def test_what_has_no_word_is_its_own() -> None:
+    assert said(spell(Password("A§-ß"), "de")) == ["Aachen § Bindestrich", "ß"]

@@ -39,9 +39,9 @@ from directory.organization import Organization
 from directory.policy import MintContext, MintPolicy
 from directory.proof import ProofAnswer, Proven
 from directory.recipient import RecipientDesk
-from directory.relay import Relay, RelayDesk, RelayOutcome, RelayState
+from directory.relay import PasswordChannel, Relay, RelayDesk, RelayOutcome, RelayState
 from directory.resending import Decision, KeyMailResender, Resend, Resendable
-from directory.status import EnrolmentStatus, KeyState
+from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState
 from directory.suppression import StopAnswer, Stopped
 from directory.tokens import TokenKind, issue_token
 from tests.builders import Authority, a_certificate
@@ -404,4 +404,14 @@ def _status(certificate: PublishedCertificate, now: datetime) -> EnrolmentStatus
         relay=RelayState.WAITING,
         revealed_at=None,
         closed_at=None,
+        expires_at=now + timedelta(days=30),
+        released_through=None,
+        channels=(
+            ChannelStatus(
+                channel=PasswordChannel.WEBHOOK,
+                state=ChannelState.QUEUED,
+                attempts=1,
+                last_failure="status.503",
+            ),
+        ),
     )

@@ -171,7 +171,9 @@ async def test_an_agent_sees_a_password_once(house: House, client: httpx.AsyncCl
     first = await client.post(REVEAL, headers=bearer(AGENT.text))
     second = await client.post(REVEAL, headers=bearer(AGENT.text))
 
-    assert (first.status_code, first.json()) == (200, {"password": PASSWORD})
+    shown = first.json()
+    assert (first.status_code, shown["password"], shown["letters"]) == (200, PASSWORD, "capitals")
+    assert "".join(one["symbol"] for group in shown["spelling"] for one in group) == PASSWORD
     assert first.headers["Cache-Control"] == "no-store"
     assert (second.status_code, second.json()["code"]) == (409, "relay.already_revealed")
     assert [event.kind for event in house.drawer.events] == [AuditKind.PASSWORD_REVEALED]
