@@ -8,8 +8,9 @@ from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditKind
 from directory.delivery.outbox import DeliveryState
 from directory.errors import ResendRefused, Unknown
+from directory.mailbudget import BUDGET_PERIOD
 from directory.relay import RelayState
-from directory.resending import BUDGET_PERIOD, KeyMailResender
+from directory.resending import KeyMailResender
 from directory.store.database import Database
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.outbox import SqlOutbox
