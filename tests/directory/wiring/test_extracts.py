@@ -69,7 +69,7 @@ def test_ldap_waits_a_little_longer_than_the_mint(tmp_path: Path) -> None:
     assert 1.5 < extracts.ldap_settings(patient).answer_within <= 2
 
 
-def test_requests_may_name_this_machine_the_public_name_and_those_allowed(tmp_path: Path) -> None:
+def test_requests_may_name_this_machine_the_public_names_and_those_allowed(tmp_path: Path) -> None:
     named = settings(
         tmp_path,
         """
@@ -78,12 +78,14 @@ def test_requests_may_name_this_machine_the_public_name_and_those_allowed(tmp_pa
         [http]
         listen = "10.0.0.1:8080"
         allowed_hosts = ["Directory.Hospital.org"]
+        [pages]
+        url = "https://keys.hospital.org:8443/x"
         """,
     )
 
     assert extracts.http_settings(named).allowed_hosts == {
         *("localhost", "127.0.0.1", "::1", "10.0.0.1"),
-        *("pki.hospital.org", "directory.hospital.org"),
+        *("pki.hospital.org", "keys.hospital.org", "directory.hospital.org"),
     }
 
 
