@@ -2,7 +2,8 @@
 # Installs the programs that tests/interop runs against the service, from Debian's packages.
 # Where that is not possible (no root, no apt-get) it says so; the tests then skip, loudly, what is absent.
 set -eu
-packages="ldap-utils libsasl2-modules openssl curl gnupg gpgsm dirmngr libnss3-tools openjdk-17-jdk-headless gnutls-bin"
+packages="ldap-utils libsasl2-modules openssl curl gnupg gpgsm dirmngr libnss3-tools openjdk-17-jdk-headless gnutls-bin \
+chromium chromium-driver postfix postfix-mta-sts-resolver"
 missing=""
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
