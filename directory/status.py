@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
+from directory.cursors import Cursor
 from directory.delivery.outbox import DeliveryState
 from directory.relay import PasswordChannel, RelayState
 
@@ -49,6 +51,8 @@ class EnrolmentStatus:
     not_after: datetime
     live: bool
     key: KeyState
+    package_format: KeyPackageFormat
+    """In which the key package was sent last, or is about to be."""
     delivery: DeliveryState
     delivery_attempts: int
     last_failure: str | None
@@ -62,6 +66,12 @@ class EnrolmentStatus:
     channels: tuple[ChannelStatus, ...] = ()
     """Webhook and mail, the oldest first; agents come and ask."""
 
+    @property
+    def cursor(self) -> Cursor:
+        """Its place in the list of those that somebody has to see to."""
+        rank = 0 if self.relay is RelayState.WAITING else 1
+        return Cursor(rank=rank, moment=self.minted_at, record_id=self.enrolment_id)
+
 
 class EnrolmentReader(Protocol):
     """Reads enrolments."""
@@ -74,8 +84,10 @@ class EnrolmentReader(Protocol):
         """
         ...
 
-    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
-        """Return the organization's enrolments that somebody has to see to.
+    async def awaiting_relay(
+        self, organization_id: str, *, after: Cursor | None, most: int
+    ) -> Sequence[EnrolmentStatus]:
+        """Return the organization's enrolments that somebody has to see to, from behind a place in that list.
 
         Those whose password nobody has seen yet, then those whose relay is open, or whose key mail was given
         up and no operator has looked; the oldest first.

@@ -15,9 +15,11 @@ from directory.callers import Agent, Gateway
 from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
 from directory.http.authentication import AgentNeeded, GatewayNeeded, MemberNeeded
+from directory.http.mails import After, Limit, cursor_of, mail_response
 from directory.http.models import (
     LONGEST_LIST,
     ChannelResponse,
+    EnrolmentDetailResponse,
     EnrolmentResponse,
     LookupRequest,
     LookupResponse,
@@ -35,6 +37,7 @@ from directory.http.problems import without_certificate
 from directory.http.services import HttpServices
 from directory.http.strict_json import StrictJsonRoute
 from directory.lookup import Found, Minted, PublishedCertificate, Question
+from directory.outbox_admin import MailFilter
 from directory.status import EnrolmentStatus
 
 _ENROLMENT_ID = re.compile(r"[0-9a-f]{32}")
@@ -68,20 +71,31 @@ def api_router(services: HttpServices) -> APIRouter:
             case refused:
                 raise without_certificate(refused)
 
-    async def list_relays(agent: Annotated[Agent, Depends(agent_needed)]) -> RelayListResponse:
+    async def list_relays(
+        agent: Annotated[Agent, Depends(agent_needed)],
+        after: After = None,
+        limit: Limit = LONGEST_LIST,
+    ) -> RelayListResponse:
         """List the enrolments of the agent's organization whose passwords are to be passed on."""
-        awaiting = await services.enrolments.awaiting_relay(agent.organization_id, most=LONGEST_LIST)
-        return RelayListResponse(enrolments=[_enrolment(status) for status in awaiting])
+        awaiting = await services.enrolments.awaiting_relay(
+            agent.organization_id, after=cursor_of(after), most=limit
+        )
+        goes_on = str(awaiting[-1].cursor) if len(awaiting) == limit else None
+        return RelayListResponse(enrolments=[_enrolment(status) for status in awaiting], next=goes_on)
 
-    listed = problems(*CREDENTIALS, HttpProblem.AGENT_REQUIRED)
+    listed = problems(*CREDENTIALS, HttpProblem.AGENT_REQUIRED, HttpProblem.FIELDS_INVALID)
     router.add_api_route("/enrolments", list_relays, methods=["GET"], responses=listed)
     router.add_api_route("/enrolments", list_relays, methods=["HEAD"], include_in_schema=False)
 
     async def read_enrolment(
         enrolment_id: str, member: Annotated[Gateway | Agent, Depends(member_needed)]
-    ) -> EnrolmentResponse:
-        """Show where an enrolment of the caller's organization stands."""
-        return _enrolment(await services.enrolments.enrolment(_checked(enrolment_id), member.organization_id))
+    ) -> EnrolmentDetailResponse:
+        """Show where an enrolment of the caller's organization stands, and every mail about it."""
+        status = await services.enrolments.enrolment(_checked(enrolment_id), member.organization_id)
+        wanted = MailFilter(enrolment_id=status.enrolment_id, organization_id=member.organization_id)
+        mails = await services.mails.mails(wanted, after=None, most=LONGEST_LIST)
+        shown = dict(_enrolment(status))
+        return EnrolmentDetailResponse(**shown, mails=[mail_response(mail) for mail in mails])
 
     router.add_api_route(
         "/enrolments/{enrolment_id}",
@@ -148,6 +162,7 @@ def api_router(services: HttpServices) -> APIRouter:
             HttpProblem.RESEND_KEY_GONE,
             HttpProblem.RESEND_UNDER_WAY,
             HttpProblem.RESEND_BUDGET_SPENT,
+            HttpProblem.RESEND_SUPPRESSED,
             HttpProblem.RESEND_REFUSED,
         ),
     )
@@ -198,6 +213,7 @@ def _enrolment(status: EnrolmentStatus) -> EnrolmentResponse:
         last_failure=status.last_failure,
         accepted_at=status.accepted_at,
         relay=status.relay,
+        package_format=status.package_format,
         revealed_at=status.revealed_at,
         closed_at=status.closed_at,
         expires_at=status.expires_at,

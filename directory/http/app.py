@@ -17,6 +17,7 @@ from directory.http.certificates import certificates_router
 from directory.http.crls import crls_router
 from directory.http.documentation import add_documentation
 from directory.http.health import health_router
+from directory.http.mails import mails_router
 from directory.http.metrics import metrics_router
 from directory.http.middleware import AccessLog, AnswerHeaders, Barrier, BodyLimit, HostAllowList
 from directory.http.openapi import complete
@@ -58,6 +59,7 @@ def create_app(services: HttpServices) -> FastAPI:
         app.add_exception_handler(kind, _answer_problem)
     app.include_router(certificates_router(services))
     app.include_router(api_router(services))
+    app.include_router(mails_router(services))
     app.include_router(authority_router(services))
     app.include_router(crls_router(services))
     app.include_router(health_router(services))

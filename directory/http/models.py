@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.config import JsonDict
 
 from ca.keypackage import KeyPackageFormat
-from directory.delivery.outbox import DeliveryState
+from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.languages import LANGUAGE_PATTERN
 from directory.lookup import Origin
 from directory.relay import LONGEST_NOTE, PasswordChannel, RelayOutcome, RelayState
@@ -31,7 +31,7 @@ _CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIE...\n-----END CERTIFICATE-----\
 
 
 LONGEST_LIST = 500
-"""How many people to call are listed at once; who has called them sees the next."""
+"""How many things are listed at once, at most; the answer says where to go on."""
 
 
 class _Shape(BaseModel):
@@ -91,6 +91,7 @@ _ENROLMENT_EXAMPLE: JsonDict = {
     "not_after": "2028-03-01T10:00:00Z",
     "live": True,
     "key": "held",
+    "package_format": "compatible",
     "delivery": "accepted",
     "delivery_attempts": 1,
     "last_failure": None,
@@ -127,6 +128,7 @@ class EnrolmentResponse(_Shape):
     not_after: Moment
     live: bool = Field(description="Whether its certificate is still the one that lookups are answered with.")
     key: KeyState = Field(description="What has become of the service's copy of the private key.")
+    package_format: KeyPackageFormat = Field(description="In which the key package was sent last.")
     delivery: DeliveryState = Field(description="Where the key mail stands.")
     delivery_attempts: int
     last_failure: str | None = Field(description="What the last unsuccessful attempt ran into.")
@@ -139,17 +141,74 @@ class EnrolmentResponse(_Shape):
     channels: list[ChannelResponse]
 
 
+_MAIL_EXAMPLE: JsonDict = {
+    "mail_id": "b1c2d3e4f5061728394a5b6c7d8e9f00",
+    "enrolment_id": ENROLMENT_ID,
+    "kind": "key",
+    "recipient": "anna@clinic.example",
+    "message_id": f"<{ENROLMENT_ID}.key@hospital.example>",
+    "state": "queued",
+    "attempts": 2,
+    "last_failure": "RCPT: 450 4.2.0 greylisted",
+    "created_at": "2026-03-01T10:00:00Z",
+    "next_attempt_at": "2026-03-01T10:04:12Z",
+    "give_up_at": "2026-03-06T10:00:00Z",
+    "ended_at": None,
+}
+
+
+class MailResponse(_Shape):
+    """Where one outgoing mail stands; not what it says."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_MAIL_EXAMPLE]})
+
+    mail_id: str
+    enrolment_id: str
+    kind: MailKind
+    recipient: str = Field(description="Whom it goes to.")
+    message_id: str = Field(description="Its Message-ID, the same in every copy.")
+    state: MailState
+    attempts: int
+    last_failure: str | None = Field(description="What the last unsuccessful attempt ran into.")
+    created_at: Moment
+    next_attempt_at: Moment | None = Field(description="While it is queued.")
+    give_up_at: Moment | None = Field(description="While it is queued: when the last attempt is made.")
+    ended_at: Moment | None
+
+
+class MailListResponse(_Shape):
+    """Outgoing mails, the newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"mails": [_MAIL_EXAMPLE], "next": None}]})
+
+    mails: list[MailResponse]
+    next: str | None = Field(description="What `after` has to be to go on; null at the end.")
+
+
+class EnrolmentDetailResponse(EnrolmentResponse):
+    """Where an enrolment stands, with every mail about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_ENROLMENT_EXAMPLE, "mails": [_MAIL_EXAMPLE]}]}
+    )
+
+    mails: list[MailResponse] = Field(description="The newest first.")
+
+
 class RelayListResponse(_Shape):
     """The list of people to call."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"enrolments": [_ENROLMENT_EXAMPLE]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"enrolments": [_ENROLMENT_EXAMPLE], "next": None}]}
+    )
 
     enrolments: list[EnrolmentResponse] = Field(
         description=(
             "Enrolments whose password is to be passed on, those not yet called first, and those whom no key "
-            f"mail reached; at most {LONGEST_LIST}."
+            "mail reached."
         )
     )
+    next: str | None = Field(description="What `after` has to be to go on; null at the end.")
 
 
 class SpelledSymbolResponse(_Shape):

@@ -13,6 +13,7 @@ from directory.clock import Clock
 from directory.http.pages.services import PageServices
 from directory.http.peers import Network
 from directory.lookup import Answer, Question
+from directory.outbox_admin import MailReader
 from directory.relay import RelayDesk
 from directory.resending import KeyMailResender
 from directory.status import EnrolmentReader
@@ -90,6 +91,7 @@ class HttpServices:
     relay_desk: RelayDesk
     resender: KeyMailResender
     enrolments: EnrolmentReader
+    mails: MailReader
     issuers: IssuerCatalogue
     crls: CrlShelf
     readiness: ReadinessProbe

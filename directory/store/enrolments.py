@@ -4,9 +4,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, literal, or_, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
+from ca.keypackage import KeyPackageFormat
 from directory.channels.jobs import WebhookEvent
+from directory.cursors import Cursor
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.errors import Unknown
 from directory.relay import PasswordChannel, RelayState
@@ -43,6 +56,7 @@ _OF_ORGANIZATION = (
         held_keys.c.state.label("key_state"),
         deliveries.c.state.label("delivery_state"),
         deliveries.c.accepted_at,
+        deliveries.c.package_format,
         outgoing_mail.c.attempts,
         outgoing_mail.c.last_failure,
         relays.c.state.label("relay_state"),
@@ -59,6 +73,8 @@ _OF_ORGANIZATION = (
     .where(enrolments.c.organization_id == bindparam("organization_id"))
 )
 _STATUS = _OF_ORGANIZATION.where(enrolments.c.id == bindparam("enrolment_id"))
+# Those whom nobody has called yet come first: calls that nobody closed must not hide them.
+_RANK = case((relays.c.state == RelayState.WAITING.value, 0), else_=1)
 # Besides the people to call, those whom no key mail reached: somebody must look, until an operator has.
 _AWAITING_RELAY = (
     _OF_ORGANIZATION.where(
@@ -67,12 +83,7 @@ _AWAITING_RELAY = (
             enrolments.c.ended_because == EnrolmentEnd.BOUNCED.value,
         )
     )
-    # Those whom nobody has called yet come first: calls that nobody closed must not hide them.
-    .order_by(
-        case((relays.c.state == RelayState.WAITING.value, 0), else_=1),
-        enrolments.c.minted_at,
-        enrolments.c.id,
-    )
+    .order_by(_RANK, enrolments.c.minted_at, enrolments.c.id)
     .limit(bindparam("most"))
 )
 
@@ -117,9 +128,13 @@ class SqlEnrolmentReader:
             partial(_status, enrolment_id=enrolment_id, organization_id=organization_id)
         )
 
-    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
+    async def awaiting_relay(
+        self, organization_id: str, *, after: Cursor | None, most: int
+    ) -> Sequence[EnrolmentStatus]:
         """Return the organization's enrolments that somebody has to see to, those not yet called first."""
-        return await self._database.read(partial(_awaiting_relay, organization_id=organization_id, most=most))
+        return await self._database.read(
+            partial(_awaiting_relay, organization_id=organization_id, after=after, most=most)
+        )
 
 
 def _status(connection: Connection, *, enrolment_id: str, organization_id: str) -> EnrolmentStatus:
@@ -132,9 +147,18 @@ def _status(connection: Connection, *, enrolment_id: str, organization_id: str) 
     return status
 
 
-def _awaiting_relay(connection: Connection, *, organization_id: str, most: int) -> list[EnrolmentStatus]:
-    found = connection.execute(_AWAITING_RELAY, {"organization_id": organization_id, "most": most})
+def _awaiting_relay(
+    connection: Connection, *, organization_id: str, after: Cursor | None, most: int
+) -> list[EnrolmentStatus]:
+    query = _AWAITING_RELAY if after is None else _AWAITING_RELAY.where(_behind(after))
+    found = connection.execute(query, {"organization_id": organization_id, "most": most})
     return _of_rows(connection, found.all())
+
+
+def _behind(place: Cursor) -> ColumnElement[bool]:
+    rank, at, enrolment_id = _RANK, enrolments.c.minted_at, enrolments.c.id
+    later = or_(at > place.moment, and_(at == place.moment, enrolment_id > place.record_id))
+    return or_(rank > place.rank, and_(rank == place.rank, later))
 
 
 def _of_rows(connection: Connection, found: Sequence[AnyRow]) -> list[EnrolmentStatus]:
@@ -161,6 +185,7 @@ def _of_row(row: AnyRow, channels: tuple[ChannelStatus, ...]) -> EnrolmentStatus
         not_after=row.not_after,
         live=row.live,
         key=KeyState(row.key_state),
+        package_format=KeyPackageFormat(row.package_format),
         delivery=DeliveryState(row.delivery_state),
         delivery_attempts=row.attempts,
         last_failure=row.last_failure,

@@ -92,6 +92,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
             ),
             resender=installation.resender(parts.on_queued),
             enrolments=SqlEnrolmentReader(database),
+            mails=installation.outbox_view,
             issuers=parts.published.board,
             crls=parts.published.board,
             readiness=_Readiness(installation, parts.published.production),

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditKind
 from directory.channels.jobs import WebhookAttempt
 from directory.delivery.outbox import DeliveryState
@@ -46,6 +47,7 @@ async def test_a_fresh_enrolment_waits_for_everything(database: Database) -> Non
         not_after=NOW + YEAR,
         live=True,
         key=KeyState.HELD,
+        package_format=KeyPackageFormat.COMPATIBLE,
         delivery=DeliveryState.QUEUED,
         delivery_attempts=0,
         last_failure=None,
@@ -80,9 +82,8 @@ async def test_it_shows_the_channels_that_bring_the_password(database: Database)
             last_failure="status.503",
         ),
     ]
-    assert [one.channels for one in await SqlEnrolmentReader(database).awaiting_relay("org-1", most=9)] == [
-        status.channels
-    ]
+    (listed,) = await SqlEnrolmentReader(database).awaiting_relay("org-1", after=None, most=9)
+    assert listed.channels == status.channels
 
 
 async def test_it_shows_how_far_delivery_and_relay_have_come(database: Database) -> None:
@@ -131,7 +132,7 @@ async def test_whom_no_key_mail_reached_stays_on_the_list(database: Database) ->
     await outbox.record_given_up(mail, at=NOW + timedelta(hours=1), failure="550 no such user", event=event)
 
     organization_id = enrolment.reservation.organization_id
-    (listed,) = await SqlEnrolmentReader(database).awaiting_relay(organization_id, most=10)
+    (listed,) = await SqlEnrolmentReader(database).awaiting_relay(organization_id, after=None, most=10)
 
     assert (listed.delivery, listed.relay, listed.live) == (DeliveryState.BOUNCED, RelayState.FAILED, False)
 
@@ -144,6 +145,31 @@ async def test_who_was_not_called_yet_comes_before_open_calls(database: Database
     event = an_event(AuditKind.PASSWORD_REVEALED, subject="enrolment-1")
     await relays.mark_revealed(await relays.relay("enrolment-1", organization_id), an_agent(), event)
 
-    listed = await SqlEnrolmentReader(database).awaiting_relay(organization_id, most=10)
+    listed = await SqlEnrolmentReader(database).awaiting_relay(organization_id, after=None, most=10)
 
     assert [one.enrolment_id for one in listed] == ["enrolment-2", "enrolment-1"]
+
+
+async def test_a_long_list_is_read_in_pieces(database: Database) -> None:
+    for number in range(5):
+        mailbox = Mailbox.parse(f"p{number}@example.org")
+        reservation = a_reservation(
+            f"enrolment-{number}", mailbox=mailbox, minted_at=NOW - timedelta(hours=number // 2)
+        )
+        await mint(database, reservation)
+    relays, reader = SqlRelayStore(database, node="node-1"), SqlEnrolmentReader(database)
+    called = await relays.relay("enrolment-4", "org-1")
+    event = an_event(AuditKind.PASSWORD_REVEALED, subject="enrolment-4")
+    await relays.mark_revealed(called, an_agent(), event)
+
+    pieces: list[EnrolmentStatus] = []
+    while piece := await reader.awaiting_relay("org-1", after=pieces[-1].cursor if pieces else None, most=2):
+        pieces += piece
+
+    assert [one.enrolment_id for one in pieces] == [
+        "enrolment-2",
+        "enrolment-3",
+        "enrolment-0",
+        "enrolment-1",
+        "enrolment-4",
+    ]

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 
 from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
 from ca.keys import PublicKey
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.audit import AuditEvent
@@ -26,7 +27,8 @@ from directory.callers import (
     GatewayCredential,
     HeldToken,
 )
-from directory.delivery.outbox import DeliveryState
+from directory.cursors import Cursor
+from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.enrolment import relay_password_identity
 from directory.errors import Unknown
 from directory.http.app import create_app
@@ -36,6 +38,7 @@ from directory.http.services import HttpServices, HttpSettings, NamedCheck, Page
 from directory.links import LinkPurpose, PresentedLink
 from directory.lookup import Answer, Lookup, Minted, Origin, PublishedCertificate
 from directory.organization import Organization
+from directory.outbox_admin import MailFilter, MailRecord
 from directory.policy import MintContext, MintPolicy
 from directory.proof import ProofAnswer, Proven
 from directory.recipient import RecipientDesk
@@ -155,10 +158,36 @@ class Ledger:
             raise Unknown(kind="enrolment", name=enrolment_id)
         return status
 
-    async def awaiting_relay(self, organization_id: str, *, most: int) -> Sequence[EnrolmentStatus]:
+    async def awaiting_relay(
+        self, organization_id: str, *, after: Cursor | None, most: int
+    ) -> Sequence[EnrolmentStatus]:
         own = [status for (_, owner), status in self.statuses.items() if owner == organization_id]
         waiting = [status for status in own if status.live and status.closed_at is None]
-        return sorted(waiting, key=lambda status: status.minted_at)[:most]
+        behind = [status for status in waiting if after is None or _place(status.cursor) > _place(after)]
+        return sorted(behind, key=lambda status: _place(status.cursor))[:most]
+
+
+@dataclass
+class Outbox:
+    """Outgoing mails by whose they are: `MailReader`."""
+
+    records: list[tuple[str, MailRecord]] = field(default_factory=list)
+
+    async def mails(self, wanted: MailFilter, *, after: Cursor | None, most: int) -> Sequence[MailRecord]:
+        meant = [
+            record
+            for owner, record in self.records
+            if wanted.organization_id in {None, owner}
+            and wanted.enrolment_id in {None, record.enrolment_id}
+            and wanted.state in {None, record.state}
+            and wanted.kind in {None, record.kind}
+            and (after is None or _place(record.cursor) < _place(after))
+        ]
+        return sorted(meant, key=lambda record: _place(record.cursor), reverse=True)[:most]
+
+
+def _place(cursor: Cursor) -> tuple[int, datetime, str]:
+    return cursor.rank, cursor.moment, cursor.record_id
 
 
 @dataclass
@@ -217,6 +246,7 @@ class House:
     shelf: Shelf
     drawer: Drawer
     catalogue: Catalogue
+    outbox: Outbox
     board: AuthorityBoard
     probe: Probe
     links: LinkBook
@@ -288,6 +318,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
     board = AuthorityBoard()
     board.show({}, [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
     probe = Probe()
+    outbox = Outbox([("org-1", a_mail(clock.now()))])
     links, confirmations, resends = LinkBook(), Confirmations(), Counter()
     resender = KeyMailResender(store=resends, clock=clock, lifetime=timedelta(days=5))
     services = HttpServices(
@@ -296,6 +327,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         relay_desk=RelayDesk(store=drawer, sealer=SEALER, clock=clock),
         resender=resender,
         enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
+        mails=outbox,
         issuers=catalogue,
         crls=board,
         readiness=probe,
@@ -314,6 +346,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         shelf=shelf,
         drawer=drawer,
         catalogue=catalogue,
+        outbox=outbox,
         board=board,
         probe=probe,
         links=links,
@@ -321,6 +354,25 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         resends=resends,
         clock=clock,
         services=services,
+    )
+
+
+def a_mail(created_at: datetime, *, mail_id: str = "a" * 32, kind: MailKind = MailKind.KEY) -> MailRecord:
+    return MailRecord(
+        mail_id=mail_id,
+        enrolment_id=ENROLMENT,
+        organization="hospital",
+        kind=kind,
+        recipient=ALICE,
+        message_id="<1.key@hospital.org>",
+        state=MailState.QUEUED,
+        created_at=created_at,
+        due_at=created_at + timedelta(minutes=4),
+        give_up_at=created_at + timedelta(days=5),
+        attempts=2,
+        in_hands_until=None,
+        last_failure="RCPT: 450 4.2.0 greylisted",
+        ended_at=None,
     )
 
 
@@ -397,6 +449,7 @@ def _status(certificate: PublishedCertificate, now: datetime) -> EnrolmentStatus
         not_after=certificate.not_after,
         live=True,
         key=KeyState.HELD,
+        package_format=KeyPackageFormat.COMPATIBLE,
         delivery=DeliveryState.ACCEPTED,
         delivery_attempts=2,
         last_failure="the smart host said 451",

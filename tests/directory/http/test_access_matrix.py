@@ -77,6 +77,7 @@ MATRIX = {
     "POST /api/v1/enrolments/{enrolment_id}/password/reveal": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/resend": AGENTS,
+    "GET /api/v1/mails": LISTERS,
     "GET /ca/chain.pem": EVERYBODY,
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,

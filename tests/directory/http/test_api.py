@@ -249,7 +249,7 @@ async def test_an_agent_sees_whom_his_organization_has_to_call(
 
     assert [one["enrolment_id"] for one in mine.json()["enrolments"]] == [ENROLMENT]
     assert mine.json()["enrolments"][0]["relay"] == "waiting"
-    assert others.json() == {"enrolments": []}
+    assert others.json() == {"enrolments": [], "next": None}
 
 
 async def test_an_agent_has_the_key_mail_sent_again_while_none_waits(

@@ -57,6 +57,7 @@ def test_every_operation_says_whose_token_it_wants(schema: dict[str, Any]) -> No
         "get /search.cgi": [{"gatewayToken": []}, {}],
         "post /api/v1/lookup": [{"gatewayToken": []}],
         "get /api/v1/enrolments": [{"agentToken": []}],
+        "get /api/v1/mails": [{"agentToken": []}],
         f"get {enrolment}": [{"agentToken": []}, {"gatewayToken": []}],
         f"post {enrolment}/password/reveal": [{"agentToken": []}],
         f"post {enrolment}/relay": [{"agentToken": []}],
