@@ -124,32 +124,6 @@ def chain(head: ChainHead, event: AuditEvent) -> ChainedEvent:
     )
 
 
-class ChainCheck:
-    """Follows one node's chain, in order of sequence, and tells what is wrong with it, event by event."""
-
-    def __init__(self, node: str) -> None:
-        self._at = ChainHead(node=node)
-
-    def follow(self, chained: ChainedEvent) -> list[str]:
-        """Return what is wrong at the next event."""
-        problems = []
-        place = f"audit chain {self._at.node} event {chained.sequence}"
-        if chained.sequence != self._at.sequence + 1:
-            problems.append(f"{place}: follows event {self._at.sequence}")
-        if chained.previous_hash != self._at.hash:
-            problems.append(f"{place}: does not continue the event before it")
-        if chained.hash != _hash(chained.node, chained.sequence, chained.previous_hash, chained.event):
-            problems.append(f"{place}: was changed")
-        self._at = ChainHead(node=self._at.node, sequence=chained.sequence, hash=chained.hash)
-        return problems
-
-    def end(self, head: ChainHead) -> list[str]:
-        """Return what is wrong with the end, given the head that is kept beside the events."""
-        if (self._at.sequence, self._at.hash) == (head.sequence, head.hash):
-            return []
-        return [f"audit chain {head.node}: ends at event {self._at.sequence}, its head says {head.sequence}"]
-
-
 def content_of(chained: ChainedEvent) -> str:
     """Return the text whose SHA-256 is the event's hash, where nobody touched it."""
     return _content(chained.node, chained.sequence, chained.previous_hash, chained.event)

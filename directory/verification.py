@@ -10,15 +10,19 @@ from cryptography import x509
 from ca.errors import KeyRefused, SealBroken
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
-from directory.audit import ChainCheck, ChainedEvent, ChainHead
+from directory.audit import ChainedEvent, ChainHead
 from directory.clock import Clock
 from directory.crl_invariants import CrlInvariants, InspectedCrl
+from directory.evidence.checking import learned
+from directory.evidence.following import ChainCheck, link_of
+from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
+from directory.evidence.trust import TrustedKeys
 from directory.invariants import Broken, EnrolmentInvariants, InspectedEnrolment, readable_certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectedSecret:
-    """A sealed secret that belongs to no enrolment: an issuer's key, a smart host's password."""
+    """A sealed secret that belongs to no enrolment: such as an issuer's key or the audit key."""
 
     identity: SecretIdentity
     sealed: SealedSecret
@@ -36,7 +40,7 @@ class StoreInspector(Protocol):
         ...
 
     async def secrets(self) -> Sequence[InspectedSecret]:
-        """Return the issuers' keys and the smart hosts' passwords."""
+        """Return the issuers' keys, the audit key, and the secrets of organizations."""
         ...
 
     async def orphaned_certificates(self) -> Sequence[str]:
@@ -55,8 +59,12 @@ class StoreInspector(Protocol):
         """Return the head of every node's chain."""
         ...
 
-    def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent]:
-        """Yield a node's events in order of sequence."""
+    async def audit_keys(self) -> Sequence[KeyStatement]:
+        """Return what is public about every audit key, in order."""
+        ...
+
+    def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent | SignedHead]:
+        """Yield a node's events in order of sequence, and each signed head behind the event it is of."""
         ...
 
 
@@ -122,6 +130,9 @@ class Verification:
     ) -> Iterator[Broken]:
         identity = secret.identity
         is_ca_key = identity.kind is SecretKind.CA_KEY
+        if identity.kind is SecretKind.AUDIT_KEY:
+            yield from self._broken_audit_key(secret)
+            return
         try:
             opened = self._sealer.unseal(secret.sealed, identity)
             key = unsafe_from_sealed_pkcs8(opened) if is_ca_key else None
@@ -132,6 +143,15 @@ class Verification:
         if key and certificate and not same_key(key.public_key(), certificate.public_key()):
             yield "issuer.key_matches", "its key is not its certificate's"
 
+    def _broken_audit_key(self, secret: InspectedSecret) -> Iterator[Broken]:
+        try:
+            signer = AuditSigner.from_secret(self._sealer.unseal(secret.sealed, secret.identity))
+        except (SealBroken, KeyRefused) as error:
+            yield "audit.key_opens", str(error)
+            return
+        if signer.key_id != secret.identity.record_id:
+            yield "audit.key_matches", "its private key is another one's"
+
     async def _broken_crls(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
         now = self._clock.now()
         invariants = CrlInvariants(issuers=issuers, now=now)
@@ -140,10 +160,17 @@ class Verification:
                 yield Violation(invariant=invariant, subject=inspected.issuer_id, reason=reason)
 
     async def _broken_chains(self) -> AsyncIterator[Violation]:
+        statements = await self._inspector.audit_keys()
+        # The first is given; that nobody has put another in its place, only who has a copy of it can tell.
+        trusted = TrustedKeys(statement.public_key for statement in statements[:1])
+        for statement in statements:
+            for finding in learned(trusted, statement):
+                yield Violation(invariant="audit.key", subject=statement.key_id, reason=str(finding))
         for head in await self._inspector.audit_heads():
-            check = ChainCheck(head.node)
-            async for event in self._inspector.audit_chain(head.node):
-                for problem in check.follow(event):
-                    yield Violation(invariant="audit.chain", subject=head.node, reason=problem)
-            for problem in check.end(head):
-                yield Violation(invariant="audit.chain", subject=head.node, reason=problem)
+            check = ChainCheck(head.node, trusted=trusted)
+            async for item in self._inspector.audit_chain(head.node):
+                found = check.head(item) if isinstance(item, SignedHead) else check.event(link_of(item))
+                for finding in found:
+                    yield Violation(invariant="audit.chain", subject=head.node, reason=str(finding))
+            for finding in check.stored_end(head):
+                yield Violation(invariant="audit.chain", subject=head.node, reason=str(finding))

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 
-from directory.audit import ChainCheck, ChainedEvent, ChainHead
+from directory.audit import ChainedEvent, ChainHead
+from directory.evidence.following import ChainCheck, link_of
+from directory.evidence.statements import SignedHead
+from directory.evidence.trust import TrustedKeys
 
 
-def broken_links(events: Iterable[ChainedEvent], head: ChainHead) -> list[str]:
-    """Follow one node's chain to its head; return what is wrong with it."""
-    check = ChainCheck(head.node)
-    problems = [problem for chained in events for problem in check.follow(chained)]
-    return problems + check.end(head)
+def broken_links(items: Iterable[ChainedEvent | SignedHead], head: ChainHead) -> list[str]:
+    """Follow one node's events to its head; return what is wrong with them. Signatures are not looked at."""
+    check = ChainCheck(head.node, trusted=TrustedKeys(()))
+    findings = [
+        finding for item in items if isinstance(item, ChainedEvent) for finding in check.event(link_of(item))
+    ]
+    return [str(finding) for finding in (*findings, *check.stored_end(head))]

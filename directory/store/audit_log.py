@@ -5,12 +5,14 @@ any transaction takes, so it is held briefly and nobody waits for anything else 
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from directory.audit import GENESIS_HASH, AuditEvent, AuditKind, ChainedEvent, ChainHead, chain
+from directory.evidence.lives import FormerLife, service_subject
 from directory.store.database import Database
 from directory.store.rows import AnyRow
 from directory.store.statements import Together, Upsert, insert_row, parameter
@@ -35,6 +37,24 @@ _PAGE_OF_EVENTS = (
     .order_by(audit_events.c.sequence)
     .limit(bindparam("page"))
 )
+
+
+def _last(kind: AuditKind) -> Select[*tuple[Any, ...]]:
+    # The subject is indexed.
+    return (
+        select(audit_events.c.sequence, audit_events.c.kind, audit_events.c.at, audit_events.c.detail)
+        .where(
+            audit_events.c.subject == bindparam("subject"),
+            audit_events.c.node == bindparam("node"),
+            audit_events.c.kind == kind.value,
+        )
+        .order_by(audit_events.c.sequence.desc())
+        .limit(1)
+    )
+
+
+_LAST_START = _last(AuditKind.SERVICE_STARTED)
+_LAST_STOP = _last(AuditKind.SERVICE_STOPPED)
 
 INSERT_EVENT = insert_row(audit_events, *audit_events.c.keys())
 """Parameters: `event_parameters`."""
@@ -86,9 +106,10 @@ def event_parameters(chained: ChainedEvent) -> dict[str, object]:
     }
 
 
-async def read_chain(database: Database, node: str, last: int) -> AsyncIterator[ChainedEvent]:
+async def read_chain(
+    database: Database, node: str, last: int, *, after: int = 0
+) -> AsyncIterator[ChainedEvent]:
     """Yield a node's events up to the last wanted, in order, a page at a time."""
-    after = 0
     while True:
         rows = await database.read(partial(_page, node=node, after=after, last=last))
         for row in rows:
@@ -137,10 +158,31 @@ class SqlAuditLog:
         self._database = database
         self._node = node
 
-    async def append(self, event: AuditEvent) -> None:
-        """Write an event.
+    async def append(self, *events: AuditEvent) -> None:
+        """Write events, all of them or none.
 
         Raises:
-            StoreUnavailable: it was not written.
+            StoreUnavailable: they were not written.
         """
-        await self._database.write(partial(append, node=self._node, event=event))
+        await self._database.write(partial(_append_all, node=self._node, events=events))
+
+    async def former_life(self) -> FormerLife | None:
+        """Return how the service of this node's name has lived before; None if it never has."""
+        return await self._database.read(partial(_former_life, node=self._node))
+
+
+def _append_all(connection: Connection, *, node: str, events: Sequence[AuditEvent]) -> None:
+    for event in events:
+        append(connection, node, event)
+
+
+def _former_life(connection: Connection, *, node: str) -> FormerLife | None:
+    of_this_node = {"node": node, "subject": service_subject(node)}
+    row = connection.execute(_LAST_START, of_this_node).one_or_none()
+    if row is None:
+        return None
+    stop = connection.execute(_LAST_STOP, of_this_node).one_or_none()
+    _, detail = _content(row)
+    return FormerLife(
+        started_at=row.at, stopped_in_order=stop is not None and stop.sequence > row.sequence, detail=detail
+    )

@@ -10,12 +10,14 @@ from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import Connection, bindparam, exists, func, select, tuple_
 
 from ca.sealing import SecretIdentity, SecretKind
-from directory.audit import GENESIS_HASH, AuditKind, ChainedEvent, ChainHead
+from directory.audit import AuditKind, ChainedEvent, ChainHead
 from directory.crl_invariants import InspectedCrl
-from directory.delivery.outbox import DeliveryState, MailState
+from directory.delivery.outbox import DeliveryState, MailKind, MailState
+from directory.evidence.keys import audit_key_identity
+from directory.evidence.statements import KeyStatement, SignedHead
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Origin
 from directory.organization import (
@@ -25,14 +27,15 @@ from directory.organization import (
 )
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import audit_log
 from directory.store.crls import SqlCrlReader
 from directory.store.database import Database
+from directory.store.evidence import SqlEvidence
 from directory.store.issuers import certificates_by_id
+from directory.store.mail_outcomes import TO_RECIPIENT
 from directory.store.rows import AnyRow, sealed
 from directory.store.tables import (
     audit_events,
-    audit_heads,
+    audit_keys,
     certificates,
     deliveries,
     enrolments,
@@ -41,6 +44,7 @@ from directory.store.tables import (
     organizations,
     outgoing_mail,
     relays,
+    suppressions,
 )
 from directory.verification import InspectedSecret
 
@@ -49,10 +53,16 @@ _State = TypeVar("_State", bound=StrEnum)
 
 _MAIL_STATES = (
     select(func.aggregate_strings(outgoing_mail.c.state, " "))
-    .where(outgoing_mail.c.enrolment_id == enrolments.c.id)
+    .where(outgoing_mail.c.enrolment_id == enrolments.c.id, outgoing_mail.c.kind == MailKind.KEY.value)
     .correlate(enrolments)
     .scalar_subquery()
 )
+_HAS_QUEUED_MAIL = exists().where(
+    outgoing_mail.c.enrolment_id == enrolments.c.id,
+    outgoing_mail.c.kind.in_([kind.value for kind in TO_RECIPIENT]),
+    outgoing_mail.c.state == MailState.QUEUED.value,
+)
+_IS_SUPPRESSED = exists().where(suppressions.c.address_key == enrolments.c.address_key)
 _MINTED_EVENTS = (
     select(func.count())
     .where(
@@ -88,6 +98,9 @@ _PAGE_OF_ENROLMENTS = (
         relays.c.password_wrapped_key,
         relays.c.password_ciphertext,
         deliveries.c.state.label("delivery_state"),
+        deliveries.c.proven_at,
+        _HAS_QUEUED_MAIL.label("has_queued_mail"),
+        _IS_SUPPRESSED.label("is_suppressed"),
         _MAIL_STATES.label("mail_states"),
         _MINTED_EVENTS.label("minted_event_count"),
     )
@@ -116,6 +129,9 @@ _PAGE_OF_CERTIFICATES = (
 _CA_KEYS = select(
     issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
 ).order_by(issuers.c.id)
+_AUDIT_KEYS = select(
+    audit_keys.c.id, audit_keys.c.key_master_key_id, audit_keys.c.key_wrapped_key, audit_keys.c.key_ciphertext
+).order_by(audit_keys.c.number)
 _IDENTITIES = (smtp_password_identity, dkim_key_identity, webhook_secret_identity)
 _SECRETS_OF_ORGANIZATIONS = select(
     organizations.c.id,
@@ -125,18 +141,6 @@ _SECRETS_OF_ORGANIZATIONS = select(
         for column in ("master_key_id", "wrapped_key", "ciphertext")
     ),
 ).order_by(organizations.c.id)
-_NODES_WITH_HEAD = select(audit_heads.c.node)
-_NEXT_NODE_WITH_EVENTS = select(func.min(audit_events.c.node)).where(audit_events.c.node > bindparam("after"))
-_THIS_HEAD = audit_heads.c.node == bindparam("node")
-# One statement, so that head and last event are of one moment.
-_END = select(
-    select(audit_heads.c.sequence).where(_THIS_HEAD).scalar_subquery().label("sequence"),
-    select(audit_heads.c.hash).where(_THIS_HEAD).scalar_subquery().label("hash"),
-    select(func.max(audit_events.c.sequence))
-    .where(audit_events.c.node == bindparam("node"))
-    .scalar_subquery()
-    .label("last"),
-)
 
 
 class SqlStoreInspector:
@@ -145,7 +149,8 @@ class SqlStoreInspector:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._crls = SqlCrlReader(database)
-        self._last_events: dict[str, int] = {}
+        self._evidence = SqlEvidence(database)
+        self._ends: dict[str, int] = {}
 
     async def enrolments(self) -> AsyncIterator[InspectedEnrolment]:
         """Yield every enrolment."""
@@ -164,7 +169,7 @@ class SqlStoreInspector:
         return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
 
     async def secrets(self) -> Sequence[InspectedSecret]:
-        """Return the issuers' keys and the smart hosts' passwords."""
+        """Return the issuers' keys, the audit key, and the secrets of organizations."""
         return await self._database.read(_secrets)
 
     async def orphaned_certificates(self) -> Sequence[str]:
@@ -202,13 +207,14 @@ class SqlStoreInspector:
 
     async def audit_heads(self) -> Sequence[ChainHead]:
         """Return the head of every node's chain; of one whose head was deleted, where it would begin."""
-        ends = await self._database.read(_ends)
+        standings = await self._evidence.standings()
         # Events that are written from now on are not in these heads, and no fault of the chain.
-        self._last_events = {node: row.last or 0 for node, row in ends.items()}
-        return [
-            ChainHead(node=node, sequence=row.sequence or 0, hash=row.hash or GENESIS_HASH)
-            for node, row in ends.items()
-        ]
+        self._ends = {standing.head.node: standing.end for standing in standings}
+        return [standing.head for standing in standings]
+
+    async def audit_keys(self) -> Sequence[KeyStatement]:
+        """Return what is public about every audit key, in order."""
+        return await self._evidence.key_statements()
 
     async def _certificates(self) -> AsyncIterator[AnyRow]:
         after: Sequence[str] = ("", "", "")
@@ -220,12 +226,12 @@ class SqlStoreInspector:
                 return
             after = page[-1].address_key, page[-1].scope, page[-1].id
 
-    async def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent]:
-        """Yield a node's events in order of sequence, as they were when the heads were read."""
-        if node not in self._last_events:
+    async def audit_chain(self, node: str) -> AsyncIterator[ChainedEvent | SignedHead]:
+        """Yield a node's events in order, and signed heads behind theirs, as when the heads were read."""
+        if node not in self._ends:
             await self.audit_heads()
-        async for event in audit_log.read_chain(self._database, node, self._last_events.get(node, 0)):
-            yield event
+        async for item in self._evidence.chain(node, after=0, last=self._ends.get(node, 0)):
+            yield item
 
 
 def _secrets(connection: Connection) -> list[InspectedSecret]:
@@ -234,6 +240,9 @@ def _secrets(connection: Connection) -> list[InspectedSecret]:
         if (secret := sealed(*columns)) is not None:
             identity = SecretIdentity(kind=SecretKind.CA_KEY, record_id=record_id, organization_id=None)
             found.append(InspectedSecret(identity=identity, sealed=secret))
+    for record_id, *columns in connection.execute(_AUDIT_KEYS):
+        if (secret := sealed(*columns)) is not None:
+            found.append(InspectedSecret(identity=audit_key_identity(record_id), sealed=secret))
     for row in connection.execute(_SECRETS_OF_ORGANIZATIONS):
         for number, identity_of in enumerate(_IDENTITIES):
             if (secret := sealed(*row[3 * number + 1 : 3 * number + 4])) is not None:
@@ -268,6 +277,9 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         relay_state=_known(RelayState, row.relay_state),
         sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
         delivery_state=_known(DeliveryState, row.delivery_state),
+        is_proven=row.proven_at is not None,
+        has_queued_mail=row.has_queued_mail,
+        is_suppressed=row.is_suppressed,
         mail_states=tuple(
             state for text in (row.mail_states or "").split() if (state := _known(MailState, text))
         ),
@@ -286,12 +298,3 @@ def _known(states: type[_State], text: str | None) -> _State | None:
 def _certificates_after(connection: Connection, *, after: Sequence[str]) -> list[AnyRow]:
     place = {f"after_{column.name}": value for column, value in zip(_PLACE, after, strict=True)}
     return list(connection.execute(_PAGE_OF_CERTIFICATES, {**place, "page": _PAGE}))
-
-
-def _ends(connection: Connection) -> dict[str, AnyRow]:
-    nodes = set(connection.execute(_NODES_WITH_HEAD).scalars())
-    node = connection.execute(_NEXT_NODE_WITH_EVENTS, {"after": ""}).scalar_one()
-    while node is not None:
-        nodes.add(node)
-        node = connection.execute(_NEXT_NODE_WITH_EVENTS, {"after": node}).scalar_one()
-    return {node: connection.execute(_END, {"node": node}).one() for node in sorted(nodes)}

@@ -19,12 +19,18 @@ from directory.authorities import AuthorityBoard
 from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm
 from directory.enrolment import Enroller, recipient_key_identity
+from directory.evidence.keys import AuditKeys, audit_key_identity
+from directory.evidence.statements import AuditSigner
 from directory.lookup import Minted
 from directory.organization import SHARED_SCOPE, smtp_password_identity
 from directory.revocation import Revocation, RevocationReason
+from directory.store import tables
 from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
+from directory.store.evidence import SqlAuditKeys
 from directory.store.revocations import SqlRevocationStore
+from directory.store.rows import sealed_columns
+from directory.store.suppressions import SqlSuppressions
 from directory.store.tables import (
     audit_heads,
     certificates,
@@ -37,12 +43,14 @@ from directory.store.tables import (
     outgoing_mail,
     relays,
 )
+from directory.suppression import SuppressionDesk
 from directory.wiring.authorities import CrlIssuers
 from directory.wiring.installation import ca_key_identity
 from tests.builders import Authority
 from tests.contracts.world import NOW, SEALER, YEAR, Store, an_event
 from tests.directory.builders import a_mint_context
 from tests.directory.clocks import StoppedClock
+from tests.directory.evidence.builders import a_notary
 from tests.directory.minting import ReadyKeys, an_enroller, found_authority, violations
 
 ANNA = Mailbox.parse("anna@example.org")
@@ -155,7 +163,8 @@ DAMAGES = [
     damage(outgoing_mail, "enrolment.has_mail"),
     damage(outgoing_mail, "enrolment.has_mail", state="given_up"),
     damage(deliveries, "enrolment.was_mailed", state="accepted"),
-    damage(deliveries, "enrolment.was_mailed", state="proven"),
+    damage(deliveries, "enrolment.was_mailed", state="proven", proven_at=NOW),
+    damage(deliveries, "delivery.proven", proven_at=NOW),
     damage(deliveries, "enrolment.was_mailed", state="unproven"),
     damage(deliveries, "certificate.withdrawn", state="bounced"),
 ]
@@ -446,6 +455,57 @@ async def test_a_master_key_that_is_not_the_stores_breaks_every_seal(
     } | {("issuer.key_opens", issuer.key_id) for issuer in (authority.root, authority.issuer)}
 
 
+@pytest.fixture
+async def audit_keys(store: Store, authority: Authority) -> AuditKeys:
+    """The first audit key is there, and has signed the heads."""
+    await found_authority(store, authority)
+    clock = StoppedClock()
+    keys = AuditKeys(
+        store=SqlAuditKeys(store.database, node="setup"), sealer=SEALER, clock=clock, actor="operator:olga"
+    )
+    await keys.ensure()
+    await a_notary(store.database, keys, clock).sign()
+    return keys
+
+
+@pytest.mark.parametrize(
+    ("values", "breaks"),
+    [
+        ({"key_ciphertext": JUNK}, "audit.key_opens"),
+        ({"own_signature": JUNK}, "audit.key"),
+        ({"public_key": b"\x01" * 32}, "audit.key"),
+    ],
+)
+async def test_an_audit_key_that_is_not_what_was_made_is_found(
+    store: Store, audit_keys: AuditKeys, values: dict[str, object], breaks: str
+) -> None:
+    assert len(await audit_keys.statements()) == 1
+    assert await found(store) == []
+
+    await change(store, update(tables.audit_keys).values(values))
+
+    assert breaks in {invariant for invariant, _ in await found(store)}
+
+
+async def test_a_private_audit_key_of_another_is_found(store: Store, audit_keys: AuditKeys) -> None:
+    (statement,) = await audit_keys.statements()
+    sealed = SEALER.seal(AuditSigner.generate().secret(), audit_key_identity(statement.key_id))
+    await change(store, update(tables.audit_keys).values(sealed_columns("key", sealed)))
+
+    assert await found(store) == [("audit.key_matches", statement.key_id)]
+
+
+@pytest.mark.usefixtures("audit_keys")
+async def test_events_rewritten_with_a_chain_that_fits_contradict_the_signed_head(store: Store) -> None:
+    """The head beside them is rewritten as well; only the signature cannot be."""
+    await change(store, delete(tables.audit_events).where(tables.audit_events.c.node == "setup"))
+    await change(store, delete(audit_heads).where(audit_heads.c.node == "setup"))
+    for number in range(20):
+        await SqlAuditLog(store.database, node="setup").append(an_event(subject=f"forged {number}"))
+
+    assert await found(store) == [("audit.chain", "setup")]
+
+
 def test_every_invariant_is_broken_by_a_test() -> None:
     # Whoever adds an invariant adds the damage that it must find.
     ours = Path(__file__).read_text(encoding="utf-8")
@@ -467,3 +527,25 @@ def of(table: Table, enrolment_id: str) -> ColumnElement[bool]:
 async def change(store: Store, statement: Insert | Update | Delete) -> None:
     """Change the store behind everybody's back."""
     await store.database.write(lambda connection: connection.execute(statement).close())
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_store_is_sound_after_somebody_wants_no_mail(store: Store) -> None:
+    desk = SuppressionDesk(
+        store=SqlSuppressions(store.database, node="desk"), clock=StoppedClock(), actor="operator:olga"
+    )
+    await desk.add(ANNA)
+
+    assert await violations(store.database) == []
+
+
+async def test_what_waits_for_a_mail_that_is_not_wanted_is_found(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    values = {"address_key": ANNA.key, "address": str(ANNA), "reason": "operator", "since": NOW}
+    await change(store, insert(tables.suppressions).values(values))
+
+    assert await found(store) == [
+        ("suppression.no_mail", enrolment_ids["anna"]),
+        ("suppression.not_served", enrolment_ids["anna"]),
+    ]
