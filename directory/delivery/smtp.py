@@ -183,7 +183,9 @@ class SmtpSession:
             async with _during(Phase.MAIL):
                 _require(Phase.MAIL, await self._command(b"MAIL FROM", envelope.sender, self._mail(envelope)))
             async with _during(Phase.RCPT):
-                _require(Phase.RCPT, await self._command(b"RCPT TO", envelope.recipient, self._rcpt()))
+                _require(
+                    Phase.RCPT, await self._command(b"RCPT TO", envelope.recipient, self._rcpt(envelope))
+                )
             async with _during(Phase.DATA):
                 timeout = self._timeouts.data.total_seconds()
                 response = await self._client.data(envelope.message, timeout=timeout)
@@ -272,8 +274,11 @@ class SmtpSession:
             options += ["RET=HDRS", f"ENVID={_xtext(envelope.envelope_id)}"]
         return options
 
-    def _rcpt(self) -> list[str]:
-        return ["NOTIFY=FAILURE,DELAY"] if self._client.supports_extension("dsn") else []
+    def _rcpt(self, envelope: Envelope) -> list[str]:
+        if not self._client.supports_extension("dsn"):
+            return []
+        # Who forwards the mail will say in a notification to whom it was written.
+        return ["NOTIFY=FAILURE,DELAY", f"ORCPT=rfc822;{_xtext(str(envelope.recipient))}"]
 
     def _name(self, configured: str) -> str:
         if "." in configured:

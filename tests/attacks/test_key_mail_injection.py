@@ -103,7 +103,11 @@ def check_one_message_for_one_recipient(sink: SmtpSink, mail: DueMail) -> Transa
     assert verbs == [b"EHLO", b"MAIL", b"RCPT", b"DATA", b"QUIT"]
     [transaction] = sink.transactions
     assert transaction.mail.startswith(b"MAIL FROM:<keys@hospital.org> SIZE=")
-    assert transaction.recipients == [b"RCPT TO:<%s> NOTIFY=FAILURE,DELAY" % str(mail.mailbox).encode()]
+    [recipient] = transaction.recipients
+    address = str(mail.mailbox).encode()
+    command, _, original = recipient.partition(b" ORCPT=rfc822;")
+    assert command == b"RCPT TO:<%s> NOTIFY=FAILURE,DELAY" % address
+    assert re.sub(rb"\+([0-9A-F]{2})", lambda octet: bytes.fromhex(octet[1].decode()), original) == address
     wire = bytes(sink.wire)
     assert wire.isascii()
     assert wire.count(b"\r\n.\r\n") == 1

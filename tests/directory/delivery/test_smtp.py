@@ -84,7 +84,9 @@ async def test_asks_for_notifications_without_the_message_where_they_are_offered
         await submit(sink.smart_host())
     [transaction] = sink.transactions
     assert transaction.mail == (b"MAIL FROM:<keys@hospital.org> SIZE=%d RET=HDRS ENVID=mail-1" % len(MESSAGE))
-    assert transaction.recipients == [b"RCPT TO:<anna@example.org> NOTIFY=FAILURE,DELAY"]
+    assert transaction.recipients == [
+        b"RCPT TO:<anna@example.org> NOTIFY=FAILURE,DELAY ORCPT=rfc822;anna@example.org"
+    ]
 
 
 async def test_an_envelope_identifier_is_written_as_xtext() -> None:
