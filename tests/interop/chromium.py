@@ -15,7 +15,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-PICTURES = "PUSHPKI_PICTURES"
+PICTURES = "PICTURES_FOLDER"
 """The variable that names the folder where pictures are kept; without it they go to pytest's own."""
 
 LEAST_CONTRAST = 4.5

@@ -1,6 +1,6 @@
 """Our mails as their readers see them: on a phone and on a large screen, in light and in dark.
 
-The pictures are kept in the folder that PUSHPKI_PICTURES names, to be looked at by people.
+The pictures are kept in the folder that PICTURES_FOLDER names, to be looked at by people.
 """
 
 from collections.abc import Callable, Iterator
