@@ -8,22 +8,14 @@ from typing import Protocol
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.delivery.carriers import Carriers
 from directory.delivery.mime import Message
 from directory.delivery.previewing import marked_as_test
 from directory.delivery.replies import Accepted, Outcome, Permanent, Transient
 from directory.delivery.returnpath import return_path
 from directory.delivery.smtp import Envelope
+from directory.delivery.worker import Carriers, Signer
 from directory.errors import MailRefused
 from directory.organization import Organization
-
-
-class Signer(Protocol):
-    """Signs mails with the organization's key."""
-
-    def sign(self, organization: Organization, message: bytes) -> bytes:
-        """Return the mail with its signature; as it is, where the organization has no key."""
-        ...
 
 
 class Register(Protocol):
