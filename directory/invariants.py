@@ -44,7 +44,14 @@ class InspectedEnrolment:
     relay_state: RelayState | None
     sealed_password: SealedSecret | None
     delivery_state: DeliveryState | None
+    is_proven: bool
+    """Whether it is on record when the recipient proved that he can decrypt."""
     mail_states: tuple[MailState, ...]
+    """Of its key mails."""
+    has_queued_mail: bool
+    """Whether any mail to its recipient waits."""
+    is_suppressed: bool
+    """Whether its recipient wants no mail."""
     minted_event_count: int
     """How many audit events say that it was minted."""
 
@@ -76,6 +83,7 @@ class EnrolmentInvariants:
         yield from self._broken_key(enrolment, certificate)
         yield from self._broken_relay(enrolment)
         yield from _broken_delivery(enrolment)
+        yield from _broken_suppression(enrolment)
         if enrolment.minted_event_count != 1:
             yield "audit.minted_event", f"{enrolment.minted_event_count} audit events say it was minted"
 
@@ -176,7 +184,19 @@ def _addresses(certificate: x509.Certificate) -> set[str]:
     return set(names.get_values_for_type(x509.RFC822Name))
 
 
+def _broken_suppression(enrolment: InspectedEnrolment) -> Iterator[Broken]:
+    """Find what a mint left that was under way while its recipient stopped all mail; it ends by itself."""
+    if not enrolment.is_suppressed:
+        return
+    if enrolment.has_queued_mail:
+        yield "suppression.no_mail", "its recipient wants no mail, but a mail to him is queued"
+    if enrolment.live and not enrolment.is_proven:
+        yield "suppression.not_served", "its key cannot be mailed any more, but its certificate is served"
+
+
 def _broken_delivery(enrolment: InspectedEnrolment) -> Iterator[Broken]:
+    if enrolment.is_proven != (enrolment.delivery_state is DeliveryState.PROVEN):
+        yield "delivery.proven", "it counts as proven but nobody has proven it, or the other way round"
     match enrolment.delivery_state:
         case None:
             yield "enrolment.has_delivery", "its delivery is missing"

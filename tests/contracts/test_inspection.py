@@ -69,7 +69,10 @@ async def test_a_sound_enrolment_is_shown_whole(database: Database, inspector: S
         relay_state=RelayState.WAITING,
         sealed_password=minted.sealed_password,
         delivery_state=DeliveryState.QUEUED,
+        is_proven=False,
         mail_states=(MailState.QUEUED,),
+        has_queued_mail=True,
+        is_suppressed=False,
         minted_event_count=1,
     )
 
