@@ -18,6 +18,7 @@ from dns.rdatatype import RdataType
 from directory.delivery.exchanges.settings import NameServer
 
 _LARGEST_DATAGRAM = 512
+_LARGEST_MESSAGE = 65535
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,11 +74,11 @@ class _Datagrams(DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         response = self._served.answer(data)
-        wire = response.to_wire()
+        wire = response.to_wire(max_size=_LARGEST_MESSAGE)
         if len(wire) > _LARGEST_DATAGRAM:
             response.answer.clear()
             response.flags |= dns.flags.TC
-            wire = response.to_wire()
+            wire = response.to_wire(max_size=_LARGEST_MESSAGE)
         assert self._transport is not None
         self._transport.sendto(wire, addr)
 
@@ -91,7 +92,7 @@ async def name_server(served: FakeDns | None = None) -> AsyncIterator[FakeDns]:
         served.over_tcp += 1
         try:
             (length,) = struct.unpack("!H", await reader.readexactly(2))
-            wire = served.answer(await reader.readexactly(length)).to_wire()
+            wire = served.answer(await reader.readexactly(length)).to_wire(max_size=_LARGEST_MESSAGE)
             writer.write(struct.pack("!H", len(wire)) + wire)
             await writer.drain()
         finally:
