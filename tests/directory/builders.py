@@ -57,10 +57,12 @@ def a_mint_context(
     domains: frozenset[str] = frozenset({"hospital.org"}),
     revoked: bool = False,
     bounced: bool = False,
+    suppressed: bool = False,
 ) -> MintContext:
     return MintContext(
         gateway=gateway or a_gateway(),
         organization=organization or an_organization(domains=domains),
         revoked=revoked,
         bounced=bounced,
+        suppressed=suppressed,
     )

@@ -47,6 +47,12 @@ def test_a_bounced_address_is_not_minted_again() -> None:
     )
 
 
+def test_an_address_that_wants_no_mail_is_not_minted_whatever_else_there_is_to_say() -> None:
+    context = a_mint_context(suppressed=True, bounced=True, revoked=True)
+
+    assert MintPolicy().refusal(Mailbox.parse("a@example.com"), context) is Refusal.SUPPRESSED
+
+
 def test_the_names_of_rfc_3183_stay_reserved_whatever_the_operator_lists() -> None:
     policy = MintPolicy(reserved_local_parts=frozenset(), reserved_domains=frozenset())
     mailbox = Mailbox.parse("domain-confidentiality-authority@example.com")
