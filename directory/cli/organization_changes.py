@@ -15,6 +15,7 @@ from directory.cli.opening import Config, installation, operator, run
 from directory.cli.organizations import as_document, sealed_smtp_password, smtp_password
 from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
+from directory.delivery.returnpath import LONGEST_LOCAL_PART, has_room_for_a_token
 from directory.errors import ConfigurationRefused
 from directory.organization import KeyDelivery, Organization
 from directory.settings import parse_language, parse_mailbox
@@ -69,7 +70,7 @@ def change(
         package_chain=package_chain,
         relay_lifetime=None if relay_days is None else timedelta(days=relay_days),
     )
-    letters |= _mailbox_or_nobody("bounce_address", bounce_address)
+    letters |= _bounce_address(bounce_address)
     letters |= _mailbox_or_nobody("notices_to", notices_to)
     named = sorted({*fields, *letters} | ({"smart_host"} if smtp is not None else set()))
     if smtp is None and smtp_password_file is not None:
@@ -106,6 +107,18 @@ def _mailbox_or_nobody(name: str, text: str | None) -> dict[str, Mailbox | None]
     if text is None:
         return {}
     return {name: None if text == NOBODY else parse_mailbox(f"--{name.replace('_', '-')}", text)}
+
+
+def _bounce_address(text: str | None) -> dict[str, Mailbox | None]:
+    letters = _mailbox_or_nobody("bounce_address", text)
+    address = letters.get("bounce_address")
+    if address is not None and not has_room_for_a_token(address):
+        raise ConfigurationRefused(
+            key="--bounce-address",
+            reason="leaves no room for the token that tells bounces apart",
+            remedy=f"give one of at most {LONGEST_LOCAL_PART} characters before the @",
+        )
+    return letters
 
 
 def _refuse_links_to_nowhere(opened: Installation, key_delivery: KeyDelivery | None) -> None:

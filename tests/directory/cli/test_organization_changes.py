@@ -14,6 +14,14 @@ def firm(workplace: Workplace) -> Workplace:
     return workplace
 
 
+def test_a_bounce_address_has_room_for_the_token(workplace: Workplace) -> None:
+    longest = "b" * 31 + "@hospital.org"
+    workplace.document("org", "set", "hospital", "--bounce-address", longest)
+    line = workplace.refusal("org", "set", "hospital", "--bounce-address", f"b{longest}", code=78)
+
+    assert "at most 31 characters" in line
+
+
 def test_what_is_named_changes_and_the_rest_stays(firm: Workplace) -> None:
     before = firm.document("org", "list")["organizations"][0]
 
