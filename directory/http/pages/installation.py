@@ -147,6 +147,8 @@ def _installation(visit: Visit, notice: str | None) -> Response:
         speaking,
         query=visit.query(lang=""),
         notice=notice,
+        by_telephone=recipient.organization.correspondence.webhook is None,
+        holds_chain=recipient.organization.correspondence.package_chain,
         platform=platform.value,
         devices=[_device(visit, one, platform) for one in Platform],
         steps=steps_for(platform, speaking, folder),

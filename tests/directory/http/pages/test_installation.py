@@ -15,11 +15,11 @@ from directory.errors import StoreUnavailable
 from directory.http.pages.rendering import Sender
 from directory.http.pages.steps import COMMANDS
 from directory.http.pages.words import LANGUAGES
-from directory.organization import Correspondence, KeyDelivery
+from directory.organization import Correspondence, KeyDelivery, Webhook, webhook_secret_identity
 from directory.platforms import Platform
 from directory.recipient import MOST_DOWNLOADS
 from tests.directory.builders import an_organization
-from tests.directory.http.house import sender_of
+from tests.directory.http.house import SEALER, sender_of
 from tests.directory.http.pages.conftest import Stay
 from tests.directory.recipients import PASSWORD
 from tests.directory.test_platforms import ANDROID, IPHONE, LINUX, MAC, THUNDERBIRD, WINDOWS
@@ -301,6 +301,29 @@ async def test_a_page_declares_its_language_everywhere(
 
         assert f'<html lang="{language}"' in page.text
         assert page.headers["Content-Language"] == language
+
+
+async def test_who_has_a_system_of_its_own_for_passwords_promises_no_call(
+    stay: Stay, browser: httpx.AsyncClient
+) -> None:
+    secret = SEALER.seal(b"secret", webhook_secret_identity("org-1"))
+    webhook = Webhook(url="https://desk.hospital.org/", sealed_secret=secret)
+    stay.change(organization=replace(an_organization(), correspondence=Correspondence(webhook=webhook)))
+    page = text_of(await browser.get(f"/install/{stay.install}"))
+
+    assert "tell you the password by another way" in page
+    assert "will call you" not in page
+
+
+async def test_where_the_key_package_lacks_the_chain_the_page_does_not_say_it_has_it(
+    stay: Stay, browser: httpx.AsyncClient
+) -> None:
+    bare = replace(an_organization(), correspondence=Correspondence(package_chain=False))
+    stay.change(organization=bare)
+    page = text_of(await browser.get(f"/install/{stay.install}"))
+
+    assert "Download its certificate if your program says" in page
+    assert "holds its certificate already" not in page
 
 
 async def test_a_logo_stands_in_the_page_itself(stay: Stay) -> None:
