@@ -23,8 +23,8 @@ Account = TypeVar("Account", bound=Hashable)
 
 Opened: TypeAlias = SmtpSession | Transient | Permanent
 
-_MOST_FORGOTTEN = 1024
-"""After how many destinations those are forgotten of which there is nothing left to know."""
+_MOST_RESTING = 1024
+"""From how many on those are looked for that have rested enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class SessionPool(Generic[Account]):
 
     def _let_rest(self, account: Account, failure: Failure) -> None:
         now = self._clock.now()
-        if len(self._resting) >= _MOST_FORGOTTEN:
+        if len(self._resting) >= _MOST_RESTING:
             self._resting = {whose: rest for whose, rest in self._resting.items() if now < rest.until}
         self._resting[account] = _Rest(until=now + self._settings.host_rest, failure=failure)
 
