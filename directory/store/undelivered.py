@@ -14,8 +14,9 @@ from sqlalchemy import Connection, bindparam, func, not_, select
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
 from directory.bounces.pausing import MOST_HARD_BOUNCES, PAUSE, WITHIN
+from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import MailKind, NewMail
-from directory.store import audit_log, mail_outcomes, rows
+from directory.store import audit_log, mail_outcomes, rows, webhooks
 from directory.store.mail_queue import queue
 from directory.store.statements import Upsert
 from directory.store.tables import bounces, organizations, paused_domains
@@ -83,6 +84,14 @@ def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool
             withdrawn = mail_outcomes.key_mail_lost(connection, lost.enrolment_id, lost.at)
             if withdrawn:
                 _queue_notice(connection, lost, MailKind.NOTICE_BOUNCED)
+                webhooks.queue(
+                    connection,
+                    organization_id=lost.organization_id,
+                    enrolment_id=lost.enrolment_id,
+                    event=WebhookEvent.KEY_MAIL_BOUNCED,
+                    at=lost.at,
+                    give_up_at=lost.at + NOTICE_LIFETIME,
+                )
         case MailKind.PASSWORD:
             mail_outcomes.password_mail_lost(connection, lost.enrolment_id)
         case _:
