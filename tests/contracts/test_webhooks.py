@@ -16,10 +16,12 @@ from directory.channels.jobs import (
     WebhookState,
 )
 from directory.channels.overview import Redeliveries, WebhookDelivery
+from directory.delivery.outbox import GivenUp
 from directory.errors import RedeliveryRefused, Unknown
 from directory.relay import PasswordChannel, RelayState
 from directory.store.database import Database
 from directory.store.organizations import SqlOrganizations
+from directory.store.outbox import SqlOutbox
 from directory.store.relays import SqlRelayStore
 from directory.store.webhook_overview import SqlWebhookOverview
 from directory.store.webhooks import SqlWebhookJobs
@@ -265,3 +267,18 @@ async def test_what_makes_no_sense_is_not_told_again(
 async def test_an_unknown_delivery_is_unknown(overview: SqlWebhookOverview) -> None:
     with pytest.raises(Unknown):
         await overview.history("f" * 32)
+
+
+async def test_a_key_mail_that_is_refused_is_told_to_the_webhook(
+    database: Database, jobs: SqlWebhookJobs
+) -> None:
+    await enrolled(database)
+    outbox = SqlOutbox(database, node="node-1")
+    (mail,) = await outbox.claim_due(worker="w", now=NOW, lease_until=NOW + LEASE, most=1)
+    given_up = an_event(AuditKind.KEY_MAIL_GIVEN_UP)
+    await outbox.record_given_up(mail, at=NOW, failure="550", event=given_up, because=GivenUp.REFUSED)
+
+    told = await claim(jobs)
+
+    # The password of an enrolment that failed is not told any more.
+    assert [job.event for job in told] == [WebhookEvent.KEY_MAIL_BOUNCED]

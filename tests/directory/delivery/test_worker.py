@@ -2,7 +2,7 @@ import asyncio
 import email
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import policy
 from itertools import pairwise
 
@@ -10,9 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from directory.audit import AuditKind
+from directory.delivery.composing import Composed
 from directory.delivery.outbox import DueMail, MailState
 from directory.delivery.settings import SmtpTimeouts
 from directory.delivery.worker import wait_until_set
+from directory.errors import MailRefused
 from directory.mint_ports import MailClaim
 from directory.organization import SmartHost, SmtpSecurity
 from directory.steps import Step
@@ -509,3 +511,20 @@ async def test_waiting_ends_with_the_event_or_the_period() -> None:
     event.set()
     await wait_until_set(event, timedelta(hours=1))
     assert event.is_set()
+
+
+async def test_what_must_not_be_written_is_given_up_at_once() -> None:
+    class Refusing:
+        def compose(self, mail: DueMail, *, now: datetime) -> Composed:
+            del mail, now
+            raise MailRefused(code="mail.not_wanted", reason="nobody wants it")
+
+    outbox = MemoryOutbox()
+    async with smtp_sink() as sink:
+        [mail] = mails_for(an_organization_at(sink.smart_host()))
+        row = outbox.put(mail)
+        async with at_work(outbox, composer=Refusing()) as work:
+            await work.steps.reached(Step.MAIL_RECORDED)
+
+    assert (row.state, sink.accepted) == (MailState.GIVEN_UP, [])
+    assert "mail.not_wanted" in str(row.failure)

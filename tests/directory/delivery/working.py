@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from directory.delivery.composing import Composer
 from directory.delivery.outbox import DueMail, MailKind, Outbox
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
@@ -99,6 +100,7 @@ async def at_work(
     *,
     name: str = "node-1",
     settings: DeliverySettings = SETTINGS,
+    composer: Composer | None = None,
     clock: StoppedClock | None = None,
     on_step: Callable[[Step], None] = lambda _step: None,
 ) -> AsyncIterator[Work]:
@@ -109,7 +111,7 @@ async def at_work(
         name=name,
         outbox=outbox,
         sealer=a_sealer(),
-        composers={MailKind.KEY: a_key_mail_composer()},
+        composers={MailKind.KEY: composer or a_key_mail_composer()},
         signer=Unsigned(),
         carriers=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,
