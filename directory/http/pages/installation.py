@@ -22,9 +22,9 @@ KEY_PACKAGE_TYPE = "application/x-pkcs12"
 AUTHORITY_TYPE = "application/pkix-cert"
 """RFC 2585 section 4.1."""
 
-_NOTICES = {"resend.under_way": "under_way"}
+_NOTICES = {"resend.under_way": "under_way", "resend.budget_spent": "budget"}
 """What is said where the key mail was not sent again; of everything else, that it cannot be now."""
-_SAID = frozenset({"sent", "under_way", "refused"})
+_SAID = frozenset({"sent", "refused", *_NOTICES.values()})
 
 _FILE_NAMES = {
     File.KEY: KEY_FILE_NAME,

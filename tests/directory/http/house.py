@@ -400,6 +400,8 @@ class Counter:
     queued: list[Resend] = field(default_factory=list)
     has_room: bool = True
     """Whether the budget of mails has room for one more."""
+    suppressed: bool = False
+    """Whether the recipient wants no mail."""
 
     async def resend(self, enrolment_id: str, _since: datetime, decide: Decision) -> None:
         if enrolment_id != ENROLMENT:
@@ -414,7 +416,7 @@ class Counter:
                 key_is_held=True,
                 is_queued=bool(self.queued),
                 has_room=self.has_room,
-                suppressed=False,
+                suppressed=self.suppressed,
             )
         )
         self.queued.append(resend)

@@ -263,10 +263,21 @@ async def test_where_the_budget_is_spent_the_page_says_to_call(
 ) -> None:
     stay.house.resends.has_room = False
     sent = await browser.post(f"/install/{stay.install}/send", data={"token": stay.install})
+    page = await browser.get(f"/install/{stay.install}?notice=budget")
+
+    assert sent.headers["Location"].endswith("?notice=budget")
+    assert "several mails have been sent to you in the last days" in text_of(page)
+
+
+async def test_where_it_is_refused_for_another_reason_the_page_does_not_make_one_up(
+    stay: Stay, browser: httpx.AsyncClient
+) -> None:
+    stay.house.resends.suppressed = True
+    sent = await browser.post(f"/install/{stay.install}/send", data={"token": stay.install})
     page = await browser.get(f"/install/{stay.install}?notice=refused")
 
     assert sent.headers["Location"].endswith("?notice=refused")
-    assert "Please call City Hospital." in text_of(page)
+    assert "The key cannot be sent to you by mail now. Please call City Hospital." in text_of(page)
 
 
 @pytest.mark.parametrize("notice", ["", "x", "title", "../en", "<script>"])
