@@ -7,6 +7,7 @@ wire shows must be one message, for one recipient, with the headers of every key
 
 import email
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from email import policy
 from email.header import decode_header, make_header
@@ -22,6 +23,8 @@ from directory.delivery.packing import pack
 from directory.delivery.replies import Accepted
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smtp import Envelope, SmtpSession, tls_context
+from directory.organization import Correspondence, KeyDelivery
+from directory.pages import Pages
 from tests.directory.builders import an_organization
 from tests.directory.delivery.builders import NOW, PASSWORD, a_due_mail, a_key_mail_composer, a_sealer
 from tests.directory.delivery.sink import SmtpSink, Transaction, smtp_sink
@@ -78,8 +81,9 @@ def a_mail(*, name: str = "City Hospital", contact: str = "", address: str = "an
     return a_due_mail(organization=organization, address=address)
 
 
-async def send(mail: DueMail, *, key_package: bytes = b"key package") -> SmtpSink:
-    message = a_key_mail_composer(packed=lambda _mail: key_package).compose(mail, now=NOW).message
+async def send(mail: DueMail, *, key_package: bytes = b"key package", pages: Pages | None = None) -> SmtpSink:
+    composer = a_key_mail_composer(packed=lambda _mail: key_package, pages=pages)
+    message = composer.compose(mail, now=NOW).message
     async with smtp_sink(SmtpSink(extensions=(b"DSN", b"SIZE"))) as sink:
         session = await SmtpSession.open(
             sink.smart_host(), password=None, tls=TLS, settings=DeliverySettings()
@@ -98,7 +102,9 @@ async def send(mail: DueMail, *, key_package: bytes = b"key package") -> SmtpSin
     return sink
 
 
-def check_one_message_for_one_recipient(sink: SmtpSink, mail: DueMail) -> Transaction:
+def check_one_message_for_one_recipient(
+    sink: SmtpSink, mail: DueMail, headers: Sequence[bytes] = HEADERS
+) -> Transaction:
     verbs = [command.split(b" ")[0] for command in sink.commands]
     assert verbs == [b"EHLO", b"MAIL", b"RCPT", b"DATA", b"QUIT"]
     [transaction] = sink.transactions
@@ -116,7 +122,7 @@ def check_one_message_for_one_recipient(sink: SmtpSink, mail: DueMail) -> Transa
     assert b"\n" not in lines
     assert b"\x00" not in lines
     head, _, _ = transaction.message.partition(b"\r\n\r\n")
-    assert re.findall(rb"(?m)^([^\s:]+):", head) == HEADERS
+    assert re.findall(rb"(?m)^([^\s:]+):", head) == list(headers)
     return transaction
 
 
@@ -152,6 +158,25 @@ async def test_a_contact_stays_a_line_of_text(contact: str) -> None:
     mail = a_mail(contact=contact)
     transaction = check_one_message_for_one_recipient(await send(mail), mail)
     check_who_it_is_from_and_to(transaction, mail)
+
+
+@pytest.mark.parametrize("language", ["de", "en", "es", "fr"])
+@pytest.mark.parametrize("key_delivery", KeyDelivery)
+async def test_a_name_stays_a_name_in_every_language_and_way(
+    language: str, key_delivery: KeyDelivery
+) -> None:
+    headers = [*HEADERS]
+    headers.insert(headers.index(b"MIME-Version"), b"List-Unsubscribe")
+    for hostile in HOSTILE_NAMES:
+        usual = a_mail(name=hostile, contact=hostile)
+        correspondence = Correspondence(sender_name=hostile, key_delivery=key_delivery)
+        organization = replace(usual.organization, correspondence=correspondence)
+        mail = replace(usual, organization=organization, language=language)
+        sink = await send(mail, pages=Pages(url="https://keys.hospital.org"))
+        transaction = check_one_message_for_one_recipient(sink, mail, headers)
+        read = email.message_from_bytes(transaction.message, policy=policy.default)
+        assert read["Content-Language"] == language
+        assert read["List-Unsubscribe"].startswith("<https://keys.hospital.org/install/stop/")
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

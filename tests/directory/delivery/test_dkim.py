@@ -94,6 +94,7 @@ def test_the_signing_domain_is_that_of_from_and_the_body_has_no_length() -> None
         b"Reply-To: thief@else.example",
         b"Cc: thief@else.example",
         b"Content-Type: text/html",
+        b"List-Unsubscribe: <https://thief.else.example/>",
     ],
 )
 def test_a_field_that_is_added_breaks_the_signature(added: bytes) -> None:
