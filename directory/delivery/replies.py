@@ -16,6 +16,7 @@ from typing import TypeAlias
 from aiosmtplib import SMTPException, SMTPResponseException
 
 from directory.delivery.text import one_line
+from directory.delivery.tls_faults import TlsFault, tls_fault_of
 
 LONGEST_FAILURE = 500
 """Characters; what the store keeps of a failure."""
@@ -35,21 +36,6 @@ class Phase(StrEnum):
     DATA = "data"  # up to and including the reply to the final dot
     ATTEMPT = "attempt"  # as a whole
     SERVICE = "service"  # our own part in it, such as composing the mail
-
-
-class TlsFault(StrEnum):
-    """What was wrong with TLS, in the words of reports about it (RFC 8460 section 4.3)."""
-
-    NOT_OFFERED = "starttls-not-supported"
-    HOST_MISMATCH = "certificate-host-mismatch"
-    EXPIRED = "certificate-expired"
-    NOT_TRUSTED = "certificate-not-trusted"
-    INVALID = "validation-failure"
-    TLSA_INVALID = "tlsa-invalid"
-    DNSSEC_INVALID = "dnssec-invalid"
-    STS_FETCH = "sts-policy-fetch-error"
-    STS_POLICY_INVALID = "sts-policy-invalid"
-    STS_WEBPKI_INVALID = "sts-webpki-invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,22 +163,6 @@ def judge_error(phase: Phase, error: Exception) -> Transient | Permanent:
     if isinstance(cause, ssl.SSLError):
         return Transient(failure=Failure(phase=Phase.TLS, reason=_reason_of(cause), tls=tls_fault_of(cause)))
     return Transient(failure=Failure(phase=phase, reason=_reason_of(cause)))
-
-
-# OpenSSL's X509_V_ERR_*: of the certificate or of the time at which it holds; of the chain; of the name.
-_EXPIRED = frozenset({9, 10})
-_NOT_TRUSTED = frozenset({2, 18, 19, 20, 21, 24, 27})
-_HOST_MISMATCH = frozenset({62, 64})
-
-
-def tls_fault_of(error: ssl.SSLError) -> TlsFault:
-    """Say in the words of a TLS report what an error of a handshake was."""
-    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
-    if code in _EXPIRED:
-        return TlsFault.EXPIRED
-    if code in _NOT_TRUSTED:
-        return TlsFault.NOT_TRUSTED
-    return TlsFault.HOST_MISMATCH if code in _HOST_MISMATCH else TlsFault.INVALID
 
 
 def is_reply(code: int) -> bool:

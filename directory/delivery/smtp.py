@@ -25,7 +25,6 @@ from directory.delivery.replies import (
     Outcome,
     Permanent,
     Phase,
-    TlsFault,
     Transient,
     is_reply,
     judge_error,
@@ -33,6 +32,7 @@ from directory.delivery.replies import (
 )
 from directory.delivery.settings import DeliverySettings, SmtpTimeouts
 from directory.delivery.text import one_line
+from directory.delivery.tls_faults import TlsFault
 from directory.errors import ConfigurationRefused
 from directory.organization import SmartHost, SmtpSecurity
 

@@ -6,9 +6,8 @@ from functools import partial
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from directory.delivery.exchanges.protecting import Policy, PolicyKind
-from directory.delivery.exchanges.tls_reports import TlsCount, TlsSession
-from directory.delivery.replies import TlsFault
+from directory.delivery.exchanges.tls_reports import Policy, PolicyKind, TlsCount, TlsSession
+from directory.delivery.tls_faults import TlsFault
 from directory.store.database import Database
 from directory.store.statements import Upsert
 from directory.store.tables import tls_reports

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.delivery.replies import Accepted, TlsFault, Transient
+from directory.delivery.replies import Accepted, Transient
+from directory.delivery.tls_faults import TlsFault
 from tests.directory.delivery.exchanges.servers import PolicyHost, a_server, an_exchanger
 from tests.directory.delivery.exchanges.world import DOMAIN, a_world
 from tests.directory.delivery.sink import SmtpSink, Stage

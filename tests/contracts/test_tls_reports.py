@@ -3,9 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from directory.delivery.exchanges.protecting import Policy, PolicyKind
-from directory.delivery.exchanges.tls_reports import TlsCount, TlsSession
-from directory.delivery.replies import TlsFault
+from directory.delivery.exchanges.tls_reports import Policy, PolicyKind, TlsCount, TlsSession
+from directory.delivery.tls_faults import TlsFault
 from directory.store.database import Database
 from directory.store.tls_reports import KEPT, SqlTlsTally
 from tests.contracts.world import NOW

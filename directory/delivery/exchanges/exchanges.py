@@ -12,15 +12,16 @@ from functools import partial
 
 from directory.clock import Clock
 from directory.delivery.exchanges.mta_sts import Discovery, MtaSts
-from directory.delivery.exchanges.protecting import Exchanger, Policy, Protection, Protections, Refused
+from directory.delivery.exchanges.protecting import Exchanger, Protection, Protections, Refused
 from directory.delivery.exchanges.resolving import IpAddress, Resolver, ResolvingFailed
 from directory.delivery.exchanges.routing import Route, find_addresses, find_route
 from directory.delivery.exchanges.settings import DirectSettings
-from directory.delivery.exchanges.tls_reports import TlsSession, TlsTally
-from directory.delivery.replies import Failure, Permanent, Phase, TlsFault, Transient
+from directory.delivery.exchanges.tls_reports import Policy, TlsSession, TlsTally
+from directory.delivery.replies import Failure, Permanent, Phase, Transient
 from directory.delivery.sessions import SessionPool
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smtp import Door, SmtpSession
+from directory.delivery.tls_faults import TlsFault
 from directory.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from directory.delivery.exchanges.mta_sts import StsFailed
 from directory.delivery.exchanges.resolving import IpAddress, Resolver, ResolvingFailed
 from directory.delivery.exchanges.routing import find_addresses
 from directory.delivery.exchanges.settings import DirectSettings
-from directory.delivery.replies import TlsFault
+from directory.delivery.tls_faults import TlsFault
 
 _LARGEST = 64 * 1024
 """Octets of a policy (RFC 8461 section 3.2 suggests this bound)."""

@@ -19,7 +19,7 @@ from checkdmarc.mta_sts import (
 )
 
 from directory.delivery.exchanges.resolving import Resolver, ResolvingFailed
-from directory.delivery.replies import TlsFault
+from directory.delivery.tls_faults import TlsFault
 from directory.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)

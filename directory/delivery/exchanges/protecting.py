@@ -7,33 +7,18 @@ the domain published: what we carry is somebody's private key.
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from directory.clock import Clock
 from directory.delivery.exchanges.dane import authenticates, presented_chain, usable
 from directory.delivery.exchanges.mta_sts import Discovery, StsMode, StsPolicy
 from directory.delivery.exchanges.resolving import Resolver, ResolvingFailed, TlsaRecord
 from directory.delivery.exchanges.settings import DirectSettings, LeastProtection
-from directory.delivery.replies import Failure, Phase, TlsFault, Transient
+from directory.delivery.exchanges.tls_reports import Policy, PolicyKind
+from directory.delivery.replies import Failure, Phase, Transient
+from directory.delivery.tls_faults import TlsFault
 
 Check = Callable[[ssl.SSLObject], TlsFault | None]
 """Looks at what the server showed; says what is wrong with it."""
-
-
-class PolicyKind(StrEnum):
-    """Whose policy applied, in the words of a report (RFC 8460 section 4.2)."""
-
-    TLSA = "tlsa"
-    STS = "sts"
-    NONE = "no-policy-found"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """The policy that a session was opened under."""
-
-    kind: PolicyKind
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

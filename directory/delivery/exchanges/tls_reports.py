@@ -6,12 +6,28 @@ Reports are kept and shown, not sent: whether and where a domain wants them, `_s
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
 
-from directory.delivery.exchanges.protecting import Policy, PolicyKind
-from directory.delivery.replies import TlsFault
+from directory.delivery.tls_faults import TlsFault
+
+
+class PolicyKind(StrEnum):
+    """Whose policy applied, in the words of a report (RFC 8460 section 4.2)."""
+
+    TLSA = "tlsa"
+    STS = "sts"
+    NONE = "no-policy-found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The policy that a session was opened under."""
+
+    kind: PolicyKind
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from directory.delivery.exchanges.settings import LeastProtection
-from directory.delivery.replies import Accepted, Permanent, Phase, TlsFault, Transient
+from directory.delivery.replies import Accepted, Permanent, Phase, Transient
+from directory.delivery.tls_faults import TlsFault
 from tests.directory.delivery.exchanges.servers import Credential, PolicyHost, a_server, an_exchanger
 from tests.directory.delivery.exchanges.world import DOMAIN, World, a_world
 from tests.directory.delivery.sink import Fate, SmtpSink, Stage

@@ -9,8 +9,8 @@ from directory.delivery.exchanges.fetching import HttpsPolicyFetcher
 from directory.delivery.exchanges.mta_sts import StsFailed
 from directory.delivery.exchanges.resolving import DnsResolver
 from directory.delivery.exchanges.settings import DirectSettings
-from directory.delivery.replies import TlsFault
 from directory.delivery.smtp import tls_context
+from directory.delivery.tls_faults import TlsFault
 from tests.directory.delivery.exchanges.nameserver import name_server
 from tests.directory.delivery.exchanges.servers import (
     Credential,

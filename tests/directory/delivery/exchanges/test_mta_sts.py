@@ -12,7 +12,7 @@ from directory.delivery.exchanges.mta_sts import (
 )
 from directory.delivery.exchanges.resolving import DnsResolver
 from directory.delivery.exchanges.settings import DirectSettings
-from directory.delivery.replies import TlsFault
+from directory.delivery.tls_faults import TlsFault
 from tests.directory.delivery.builders import NOW
 from tests.directory.delivery.exchanges.nameserver import FakeDns, name_server
 from tests.directory.delivery.exchanges.world import DOMAIN, KeptPolicies

@@ -1,8 +1,7 @@
 from datetime import date
 
-from directory.delivery.exchanges.protecting import Policy, PolicyKind
-from directory.delivery.exchanges.tls_reports import TlsCount, report
-from directory.delivery.replies import TlsFault
+from directory.delivery.exchanges.tls_reports import Policy, PolicyKind, TlsCount, report
+from directory.delivery.tls_faults import TlsFault
 
 DAY = date(2026, 11, 22)
 STS = Policy(
