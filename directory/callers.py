@@ -95,14 +95,39 @@ class CallerStore(Protocol):
         ...
 
 
+class CallerWatch(Protocol):
+    """Wants to know who gets in, and who does not."""
+
+    def entered(self, caller: str, organization_id: str) -> None:
+        """Take notice of a caller, such as `gateway:NAME`."""
+        ...
+
+    def failed(self, peer: str | None, front_end: str) -> None:
+        """Take notice of credentials that are nobody's; `peer` is the address they came from, if known."""
+        ...
+
+
+class _NobodyWatches:
+    def entered(self, caller: str, organization_id: str) -> None:
+        """Do nothing."""
+
+    def failed(self, peer: str | None, front_end: str) -> None:
+        """Do nothing."""
+
+
 _NOBODY = b"\x00" * 32
 
 
 class Authentication:
     """Turns a presented token into the caller it belongs to, or into nobody; never says why."""
 
-    def __init__(self, store: CallerStore) -> None:
+    def __init__(self, store: CallerStore, watch: CallerWatch | None = None) -> None:
         self._store = store
+        self._watch = watch or _NobodyWatches()
+
+    def refused(self, peer: str | None, *, front_end: str) -> None:
+        """Tell that credentials were nobody's; only a front end knows where they came from."""
+        self._watch.failed(peer, front_end)
 
     async def gateway(self, token: str) -> Gateway | None:
         """Return the gateway that holds the token."""
@@ -112,7 +137,7 @@ class Authentication:
         credential = await self._store.gateway_by_token(presented.token_id)
         # The comparison runs whether or not there is a record, so that the time taken does not tell.
         genuine = presented.matches(credential.token_digest if credential else _NOBODY)
-        return credential.gateway if credential and genuine else None
+        return self._entered(credential.gateway) if credential and genuine else None
 
     async def named_gateway(self, name: str, token: str) -> Gateway | None:
         """Return the gateway that holds the token, if that is its name (an LDAP bind says both)."""
@@ -122,7 +147,8 @@ class Authentication:
     async def certified_gateway(self, sha256: bytes) -> Gateway | None:
         """Return the gateway of the certificate with this digest; the caller has shown to hold its key."""
         credential = HeldCertificate(sha256=sha256)
-        return (await self.still_good((credential,))).get(credential)
+        gateway = (await self.still_good((credential,))).get(credential)
+        return self._entered(gateway) if gateway else None
 
     async def still_good(self, credentials: Collection[Credential]) -> Mapping[Credential, Gateway]:
         """Return what the gateway of each credential is now; those that are good no more are not in it."""
@@ -135,7 +161,16 @@ class Authentication:
             return None
         credential = await self._store.agent_by_token(presented.token_id)
         genuine = presented.matches(credential.token_digest if credential else _NOBODY)
-        return credential.agent if credential and genuine else None
+        if credential is None or not genuine:
+            return None
+        agent = credential.agent
+        # By identifier: an agent's name is an address.
+        self._watch.entered(f"agent:{agent.agent_id}", agent.organization_id)
+        return agent
+
+    def _entered(self, gateway: Gateway) -> Gateway:
+        self._watch.entered(f"gateway:{gateway.name}", gateway.organization_id)
+        return gateway
 
 
 def _of_kind(token: str, kind: TokenKind) -> PresentedToken | None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ca.errors import ProfileRefused
 from ca.hierarchy import AuthorityName, create_issuing, create_root, create_tls_server
 from ca.issuance import Issuer
-from ca.keys import PrivateKey, generate
+from ca.keys import PrivateKey, algorithm_of, generate
 from ca.linting import Linter
 from ca.masterkey import create_master_key_file
 from ca.profiles import Profile, ProfileConfig, Purpose
@@ -28,6 +28,7 @@ from ca.signers import SoftwareSigner
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
 from directory.errors import AlreadyExists, ConfigurationRefused
+from directory.evidence.keys import first_audit_key
 from directory.ldap.settings import StartTls
 from directory.ldap.tree import Tree
 from directory.settings import load_settings
@@ -169,7 +170,7 @@ class _Hierarchy:
         return cls(root=root, root_key=root_key, issuing=issuing, issuing_key=issuing_key)
 
     async def record(self, installation: Installation, actor: str) -> None:
-        """Store both, sealed, and the master key's name, as one durable transaction."""
+        """Store both and an audit key, sealed, and the master key's name, as one durable transaction."""
         now = installation.clock.now()
         made: tuple[tuple[Issuer, PrivateKey, Purpose, str | None], ...] = (
             (self.root, self.root_key, Purpose.ROOT_CA, None),
@@ -178,19 +179,29 @@ class _Hierarchy:
         created = [
             (
                 installation.sealed_issuer(issuer, key, purpose=purpose, parent_id=parent_id),
-                AuditEvent(
-                    kind=AuditKind.ISSUER_CREATED,
-                    at=now,
-                    actor=actor,
-                    subject=issuer.key_id,
-                    detail={"name": issuer.name.rfc4514_string()},
+                (
+                    AuditEvent(
+                        kind=AuditKind.ISSUER_KEY_MADE,
+                        at=now,
+                        actor=actor,
+                        subject=issuer.key_id,
+                        detail={"algorithm": algorithm_of(key.public_key()).value, "kept": "sealed"},
+                    ),
+                    AuditEvent(
+                        kind=AuditKind.ISSUER_CREATED,
+                        at=now,
+                        actor=actor,
+                        subject=issuer.key_id,
+                        detail={"name": issuer.name.rfc4514_string()},
+                    ),
                 ),
             )
             for issuer, key, purpose, parent_id in made
         ]
         key_id = installation.sealer.active_key_id
         event = AuditEvent(kind=AuditKind.SERVICE_INITIALIZED, at=now, actor=actor, subject=key_id)
-        await installation.founding.found(key_id, created, event)
+        audit_key = first_audit_key(installation.sealer, at=now, actor=actor)
+        await installation.founding.found(key_id, created, audit_key, event)
 
 
 def _profile(purpose: Purpose) -> Profile:

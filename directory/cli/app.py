@@ -6,6 +6,7 @@ import typer
 
 from directory import __version__
 from directory.cli import (
+    audit,
     authority,
     bounce,
     callers,
@@ -82,5 +83,6 @@ mail.app.command("test-send")(templates.send_test)
 mail.app.add_typer(templates.app, name="templates", help="The words of the mails.")
 app.add_typer(mail.app, name="mail", help="The outbox: what waits, what failed, holding it up.")
 app.add_typer(channel.app, name="channel", help="What organizations' webhooks were told.")
+app.add_typer(audit.app, name="audit", help="The audit log: its key, its export, its check.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

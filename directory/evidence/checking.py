@@ -6,6 +6,7 @@ hundred octets each, of which a node signs one in half a minute while it is busy
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from typing import BinaryIO
@@ -15,6 +16,8 @@ from directory.evidence.following import ChainCheck, Finding, Flaw, Link
 from directory.evidence.lines import LONGEST_LINE, ExportStart, LineUnreadable, read_line
 from directory.evidence.statements import ExportEnd, KeyStatement, SignedHead
 from directory.evidence.trust import Standing, TrustedKeys
+
+_KEY_START = b'{"type":"key",'
 
 
 class Origin(Enum):
@@ -30,6 +33,16 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a file, none longer than any of ours."""
     while line := file.readline(LONGEST_LINE + 1):
         yield line
+
+
+def announced_keys(lines: Iterable[bytes]) -> Iterator[KeyStatement]:
+    """Yield the keys that lines speak of, so that they can be known before the first signature."""
+    for line in lines:
+        if line.startswith(_KEY_START):
+            with suppress(LineUnreadable):
+                value = read_line(line)
+                if isinstance(value, KeyStatement):
+                    yield value
 
 
 class KeptHeads:

@@ -78,8 +78,6 @@ class Notary:
             await self.sign(self._is_ours)
         except (DirectoryError, CaError) as error:
             logger.error("audit heads are not signed just now: %s", error)  # noqa: TRY400 - its text is all
-        except OSError as error:
-            logger.error("an audit head could not be written down: %s", error.strerror)  # noqa: TRY400 - likewise
 
     async def sign(self, which: Callable[[ChainStanding], bool] = lambda _: True) -> Mapping[str, int]:
         """Sign the heads that have moved; return how far each of these chains is signed now.
@@ -89,7 +87,7 @@ class Notary:
         Raises:
             Unknown, SealBroken, KeyRefused: there is no key, or it does not open.
             StoreUnavailable: the database does not answer.
-            OSError: a signed head could not be taken away from the database.
+            ConfigurationRefused: a signed head could not be taken away from the database; it is kept there.
         """
         signer = await self._keys.signer()
         statements = await self._keys.statements()

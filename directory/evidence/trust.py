@@ -5,10 +5,20 @@ key names its predecessor, whose heads are then compared like others; but they p
 whoever got hold of a key that has been replaced cannot cut the log back to where it was in force.
 """
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
 from directory.evidence.statements import KeyStatement, key_id_of, verifies
+
+_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
 
 class Standing(Enum):
@@ -70,6 +80,25 @@ class TrustedKeys:
             self._trusted.add(statement.key_id)
         elif statement.key_id in self._trusted | self._former and predecessor_id not in self._trusted:
             self._former.add(predecessor_id)
+
+
+def pem_of(public_key: bytes) -> str:
+    """Write a public key as PEM (RFC 8410)."""
+    key = Ed25519PublicKey.from_public_bytes(public_key)
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def public_keys_in(pem: bytes) -> list[bytes]:
+    """Read the public keys of a PEM file.
+
+    Raises:
+        ValueError: there is none, or one that is not Ed25519.
+    """
+    keys = [load_pem_public_key(block) for block in _PEM.findall(pem)]
+    found = [key.public_bytes_raw() for key in keys if isinstance(key, Ed25519PublicKey)]
+    if not found or len(found) < len(keys):
+        raise ValueError
+    return found
 
 
 def _endorses(public_key: bytes, statement: KeyStatement) -> bool:

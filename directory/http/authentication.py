@@ -85,6 +85,7 @@ class _CallerNeeded(SecurityBase):
             # By identifier: an agent's name is an address.
             request.state.caller = f"agent:{agent.agent_id}"
             return agent
+        self._authentication.refused(self._peer(request).address, front_end="http")
         raise refuse(HttpProblem.TOKEN_INVALID, _challenge("invalid_token"))
 
     async def _gateway(self, request: Request, token: str) -> Gateway:

@@ -267,6 +267,7 @@ class Connection(asyncio.Protocol):
         else:
             if gateway is None:
                 _LOG.warning("wrong credentials from %s", self._peer_address)
+                self._service.wrong_credentials(self._peer_address)
             self._drive(self._session.authenticated, gateway)
 
     async def _gateway(self, action: Authenticate | AuthenticateCertificate) -> Gateway | None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 from directory import sockets
 from directory.authorities import NO_AUTHORITIES, Authorities
@@ -19,7 +20,7 @@ class LdapServer:
     """The LDAP front end: any number of listeners, one set of limits.
 
     Without a TLS context StartTLS is not offered, and there can be no LDAPS listener. With `answers`,
-    what was answered is remembered there.
+    what was answered is remembered there. `on_wrong_credentials` is told where such came from.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class LdapServer:
         tls: ssl.SSLContext | None = None,
         authorities: Authorities = NO_AUTHORITIES,
         answers: AnswerCache | None = None,
+        on_wrong_credentials: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._service = Service(
             answer=answer,
@@ -43,6 +45,7 @@ class LdapServer:
             tls=tls,
             authorities=authorities,
             answers=answers,
+            on_wrong_credentials=on_wrong_credentials,
         )
         self._has_tls = tls is not None
         self._listening: list[ListeningSocket] = []

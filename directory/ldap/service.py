@@ -62,6 +62,7 @@ class Service:
         tls: ssl.SSLContext | None,
         authorities: Authorities = NO_AUTHORITIES,
         answers: AnswerCache | None = None,
+        on_wrong_credentials: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.tls = tls
@@ -70,6 +71,7 @@ class Service:
         self._named_gateway = named_gateway
         self._certified_gateway = certified_gateway
         self._still_good = still_good
+        self.wrong_credentials = on_wrong_credentials
         self._start_tls = StartTls.OFFERED if tls else StartTls.UNAVAILABLE
         self._tree = Tree(
             settings.suffix, self._start_tls, presentation=settings.presentation, authorities=authorities

@@ -116,6 +116,7 @@ _PATHS = (
     ("pages", "signing_certificate"),
     ("pages", "signing_key"),
     ("delivery", "templates"),
+    ("audit", "heads_file"),
     ("webhook", "ca_file"),
 )
 

@@ -325,6 +325,14 @@ class PagesSection(_Section):
     """PEM, unencrypted, mode 0600: its key."""
 
 
+class AuditSection(_Section):
+    """How the audit log is made provable."""
+
+    heads_file: Path | None = None
+    """File to which the signed heads of the audit log are appended; take it to another machine as it grows.
+    What it holds can be neither cut off nor rewritten in the database without being noticed."""
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -353,6 +361,7 @@ class Settings(BaseSettings):
     bounces: BouncesSection = BouncesSection()
     pages: PagesSection = PagesSection()
     webhook: WebhookSection = WebhookSection()
+    audit: AuditSection = AuditSection()
 
     @classmethod
     def settings_customise_sources(

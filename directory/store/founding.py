@@ -7,7 +7,8 @@ from sqlalchemy import Connection, select
 
 from directory.audit import AuditEvent
 from directory.errors import AlreadyExists
-from directory.store import issuers, master_keys
+from directory.evidence.keys import AuditKey
+from directory.store import audit_log, evidence, issuers, master_keys
 from directory.store.database import Database
 from directory.store.issuers import StoredIssuer
 from directory.store.tables import issuers as issuers_table
@@ -31,15 +32,28 @@ class SqlFounding:
         await self._database.read(_refuse_founded)
 
     async def found(
-        self, master_key_id: str, created: Sequence[tuple[StoredIssuer, AuditEvent]], event: AuditEvent
+        self,
+        master_key_id: str,
+        created: Sequence[tuple[StoredIssuer, Sequence[AuditEvent]]],
+        audit_key: tuple[AuditKey, AuditEvent],
+        event: AuditEvent,
     ) -> None:
-        """Register the master key and add the issuers, parents first, as one durable transaction.
+        """Register the master key, add the audit key and the issuers, parents first: one durable transaction.
+
+        Of an issuer's events the last tells that it was created, the others how that came about.
 
         Raises:
             AlreadyExists: there is an installation in the database, perhaps since this moment.
         """
         await self._database.write(
-            partial(_found, node=self._node, master_key_id=master_key_id, created=created, event=event)
+            partial(
+                _found,
+                node=self._node,
+                master_key_id=master_key_id,
+                created=created,
+                audit_key=audit_key,
+                event=event,
+            )
         )
 
 
@@ -53,11 +67,16 @@ def _found(
     *,
     node: str,
     master_key_id: str,
-    created: Sequence[tuple[StoredIssuer, AuditEvent]],
+    created: Sequence[tuple[StoredIssuer, Sequence[AuditEvent]]],
+    audit_key: tuple[AuditKey, AuditEvent],
     event: AuditEvent,
 ) -> None:
     # The event comes first: the audit head that it locks makes a second founder wait, and then look.
     master_keys.register(connection, node=node, key_id=master_key_id, event=event)
     _refuse_founded(connection)
-    for issuer, issuer_created in created:
+    key, key_created = audit_key
+    evidence.add_key(connection, node=node, key=key, event=key_created)
+    for issuer, (*before, issuer_created) in created:
+        for told in before:
+            audit_log.append(connection, node, told)
         issuers.add(connection, node=node, issuer=issuer, event=issuer_created)

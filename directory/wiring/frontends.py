@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ca.errors import MasterKeyUnusable
@@ -13,18 +14,19 @@ from directory.bounces.listener import BounceListener, ListenerProtocol
 from directory.callers import Authentication
 from directory.crl_production import CrlProduction
 from directory.errors import StoreUnavailable
+from directory.evidence.tallies import AccessWatch
 from directory.http.app import create_app
 from directory.http.server import HttpServer
 from directory.http.services import HttpServices, NamedCheck
 from directory.ldap.connection import Listener
 from directory.ldap.server import LdapServer
-from directory.lookup import Lookup
 from directory.relay import RelayDesk
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.relays import SqlRelayStore
 from directory.wiring import extracts
 from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import Published
+from directory.wiring.counting import AnswerQuestion
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
 from directory.wiring.recipients import page_services
@@ -40,7 +42,9 @@ class FrontEndParts:
     """What both front ends stand on."""
 
     installation: Installation
-    lookup: Lookup
+    answer: AnswerQuestion
+    """Answers one question."""
+    access: AccessWatch
     published: Published
     remembered: Remembered
     measuring: Measuring
@@ -53,12 +57,13 @@ async def serving_ldap(
     parts: FrontEndParts, tls: ssl.SSLContext | None, taken: Mapping[FrontEnd, socket.socket]
 ) -> AsyncIterator[None]:
     """Answer over LDAP until the context ends."""
-    authentication = Authentication(parts.installation.callers)
+    authentication = Authentication(parts.installation.callers, parts.access)
     server = LdapServer(
-        answer=parts.measuring.answering(FrontEnd.LDAP, parts.lookup.answer),
+        answer=parts.measuring.answering(FrontEnd.LDAP, parts.answer),
         named_gateway=authentication.named_gateway,
         certified_gateway=authentication.certified_gateway,
         still_good=authentication.still_good,
+        on_wrong_credentials=partial(authentication.refused, front_end=FrontEnd.LDAP.value),
         settings=extracts.ldap_settings(parts.installation.settings),
         tls=tls,
         authorities=parts.published.board,
@@ -83,8 +88,8 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
     settings, database = installation.settings, installation.database
     app = create_app(
         HttpServices(
-            answer=parts.measuring.answering(FrontEnd.HTTP, parts.lookup.answer),
-            authentication=Authentication(installation.callers),
+            answer=parts.measuring.answering(FrontEnd.HTTP, parts.answer),
+            authentication=Authentication(installation.callers, parts.access),
             relay_desk=RelayDesk(
                 store=SqlRelayStore(database, node=installation.node),
                 sealer=installation.sealer,

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Self
 
-from directory.audit import AuditEvent, AuditKind
 from directory.delivery.dkim import DkimSigner
 from directory.delivery.worker import DeliveryWorker
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -25,6 +24,7 @@ from directory.wiring.authorities import publishing
 from directory.wiring.carrying import carriers
 from directory.wiring.channels import TellingPostman, Webhooks
 from directory.wiring.composing import composers
+from directory.wiring.evidence import life_on_record, notarized, watching
 from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
@@ -54,6 +54,9 @@ async def serving(
         # 1. The name under which mails are claimed: what bears it already must not be robbed of its claims.
         await _hold_name(installation, stack)
 
+        #    What signs the audit log: the last to stop, so that the stop itself is signed.
+        await stack.enter_async_context(notarized(installation))
+
         # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
         measuring.keys(keys)
@@ -78,12 +81,13 @@ async def serving(
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
         #    recorded only when nothing can keep it from it: the addresses are taken.
         taken = stack.enter_context(addresses.taken(settings, partial(take, sharing=sharing)))
-        await _record(installation, AuditKind.SERVICE_STARTED)
-        stack.push_async_callback(_record, installation, AuditKind.SERVICE_STOPPED)
+        await stack.enter_async_context(life_on_record(installation))
+        watch = await stack.enter_async_context(watching(installation))
         remembered = await stack.enter_async_context(remembering(installation, published.board))
         parts = FrontEndParts(
             installation=installation,
-            lookup=lookup,
+            answer=watch.answering(lookup.answer),
+            access=watch.access,
             published=published,
             remembered=remembered,
             measuring=measuring,
@@ -159,10 +163,3 @@ async def _tidied(installation: Installation) -> AsyncIterator[None]:
     finally:
         stopped.set()
         await task
-
-
-async def _record(installation: Installation, kind: AuditKind) -> None:
-    event = AuditEvent(
-        kind=kind, at=installation.clock.now(), actor="service", subject=f"node:{installation.node}"
-    )
-    await installation.audit_log.append(event)

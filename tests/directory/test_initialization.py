@@ -136,8 +136,8 @@ async def test_the_audit_log_begins_with_it(made: Created) -> None:
 
     assert [(event.kind, event.actor) for event in events] == [
         (AuditKind.SERVICE_INITIALIZED, OPERATOR),
-        (AuditKind.ISSUER_CREATED, OPERATOR),
-        (AuditKind.ISSUER_CREATED, OPERATOR),
+        (AuditKind.AUDIT_KEY_CREATED, OPERATOR),
+        *(2 * [(AuditKind.ISSUER_KEY_MADE, OPERATOR), (AuditKind.ISSUER_CREATED, OPERATOR)]),
     ]
 
 
