@@ -19,6 +19,7 @@ QUICK = {
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
     "PUSHPKI_BOUNCES__LISTEN": "127.0.0.1:0",
     "PUSHPKI_LIMITS__RECIPIENT_PER_DAY": "10",
+    "PUSHPKI_SERVICE__LOG_LEVEL": "debug",
 }
 FORGOTTEN_WITHIN_SECONDS = 5
 DESK = "desk@hospital.org"
@@ -76,4 +77,7 @@ def test_the_certificate_goes_the_desk_is_told_and_a_cleared_address_gets_a_new_
         (second,) = look_up(running, address)
         assert second != first
         assert mail.message_to(address)["Message-ID"] != key_mail["Message-ID"]
+    log = (installed.folder / "serve.log").read_text(encoding="utf-8")
+    assert address not in log
+    assert path not in log
     assert succeed("verify", "--config", str(installed.config)) == {"violations": []}
