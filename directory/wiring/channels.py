@@ -13,6 +13,7 @@ from directory.channels.calling import Caller
 from directory.channels.client import WebhookClient, WebhookRules
 from directory.channels.worker import WebhookSettings, WebhookWorker
 from directory.delivery.worker import wait_until_set
+from directory.deskwatch import DeskCertificates
 from directory.expiry import RelayExpiry, RelayWarnings
 from directory.followup import Chore
 from directory.mint_ports import FreshEnrolment, MailClaim, Postman
@@ -33,9 +34,13 @@ def webhook_rules(installation: Installation) -> WebhookRules:
 
 
 def relay_chores(installation: Installation) -> tuple[Chore, ...]:
-    """Return what becomes due for passwords that wait: a warning, and their end."""
+    """Return what becomes due for passwords that wait, and for the certificates that some are sent to."""
     store = SqlExpiries(installation.database, node=installation.node)
-    return RelayWarnings(store=store), RelayExpiry(store=store)
+    return (
+        RelayWarnings(store=store),
+        RelayExpiry(store=store),
+        DeskCertificates(organizations=installation.organizations),
+    )
 
 
 class Webhooks:
