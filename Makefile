@@ -49,7 +49,7 @@ faults: $(VENV)/.faults ## The long runs: crashes, races, attacks, parsers with 
 	$(BIN)/python -m tests.faults.fuzz_ldap 60
 	$(BIN)/pytest -q --long tests/faults tests/attacks tests/contracts/test_races.py tests/ca/test_address.py tests/directory/ldap
 
-interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, NSS, GnuPG, GnuTLS, Java
+interop: $(VENV)/.development ## The real programs: ldapsearch, openssl, curl, NSS, GnuPG, GnuTLS, Java, Chromium
 	sh deploy/install-interop-tools.sh
 	$(BIN)/pytest -q tests/interop -rs
 

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from ca.address import Mailbox
 from ca.errors import KeyRefused
-from ca.keypackage import KeyPackageFormat, PackageContents, build_key_package, friendly_name_for
+from ca.keypackage import (
+    KeyPackageFormat,
+    PackageContents,
+    build_key_package,
+    build_keyless_package,
+    friendly_name_for,
+)
 from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key, to_pkcs8
 from ca.linting import Linter
 from ca.passwords import Password, PasswordRule, PasswordStyle
@@ -164,3 +170,21 @@ def test_the_friendly_name_tells_address_and_month(authority: Authority, recipie
 def to_pkcs8_of(key: object) -> bytes:
     assert isinstance(key, PrivateKey)
     return to_pkcs8(key)
+
+
+@pytest.mark.parametrize("package_format", KeyPackageFormat)
+def test_one_to_try_things_out_holds_the_chain_and_no_key(
+    good: Ingredients, package_format: KeyPackageFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ca.keypackage.secrets.token_hex", lambda _octets: "known-for-once")
+    opened = pkcs12.load_pkcs12(build_keyless_package(good.chain, package_format), b"known-for-once")
+    assert (opened.key, opened.cert) == (None, None)
+    assert [each.certificate for each in opened.additional_certs] == list(good.chain)
+
+
+def test_one_to_try_things_out_has_a_password_of_its_own(good: Ingredients) -> None:
+    one, other = (build_keyless_package(good.chain, KeyPackageFormat.MODERN) for _ in range(2))
+    assert one != other
+    for password in (None, b"", PASSWORD.reveal().encode()):
+        with pytest.raises(ValueError, match="password"):
+            pkcs12.load_pkcs12(one, password)
