@@ -60,8 +60,29 @@ def write_configuration(folder: Path, *, moved: dict[str, str], submission: int,
 
 
 @contextmanager
+def mta_sts_daemon(find: Callable[[str], str], folder: Path) -> Iterator[int]:
+    """Run the daemon that main.cf asks for policies, on a port of loopback."""
+    program, port = find("mta-sts-daemon"), a_free_port()
+    file = folder / "mta-sts-daemon.yml"
+    file.write_text(
+        f"host: 127.0.0.1\nport: {port}\ncache: {{type: internal, options: {{cache_size: 10}}}}\n",
+        encoding="ascii",
+    )
+    with subprocess.Popen(  # noqa: S603 - the programs of this suite
+        [program, "-c", str(file)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("Server started" in line for line in process.stderr)
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.stderr.read()
+
+
+@contextmanager
 def postfix_relaying(
-    find: Callable[[str], str], *, onward: int, bounces: int, tls: str = "may"
+    find: Callable[[str], str], *, onward: int, bounces: int, policies: int | None = None
 ) -> Iterator[Postfix]:
     """Run Postfix as a smart host that carries mail on to a port of loopback, and bounces to another."""
     program = find("postfix")
@@ -83,8 +104,8 @@ def postfix_relaying(
             # There is no DNS here: everything goes to one address.
             "relayhost": f"[127.0.0.1]:{onward}",
             "smtp_dns_support_level": "enabled",
-            "smtp_tls_security_level": tls,
-            "smtp_tls_policy_maps": "",
+            "smtp_tls_security_level": "may",
+            "smtp_tls_policy_maps": f"socketmap:inet:127.0.0.1:{policies}:postfix" if policies else "",
             "transport_maps": f"inline:{{ {BOUNCES}=lmtp:inet:127.0.0.1:{bounces} }}",
         }
         write_configuration(folder / "config", moved=moved, submission=submission, public=public)

@@ -18,6 +18,7 @@ from tests.interop.postfix import (
     SAMPLES,
     Postfix,
     a_free_port,
+    mta_sts_daemon,
     postconf,
     postfix_relaying,
     write_configuration,
@@ -87,7 +88,10 @@ def test_the_sample_is_accepted_without_a_warning(program: Callable[[str], str],
 def test_a_key_mail_comes_through_with_its_signature_whole(
     program: Callable[[str], str], tmp_path: Path, mail: Postbox
 ) -> None:
-    with postfix_relaying(program, onward=mail.port, bounces=a_free_port()) as postfix:
+    with (
+        mta_sts_daemon(program, tmp_path) as policies,
+        postfix_relaying(program, onward=mail.port, bounces=a_free_port(), policies=policies) as postfix,
+    ):
         installed = installed_behind(tmp_path, postfix)
         key = succeed(
             *("org", "dkim", "hospital", "--selector", "keys2026", "--config", str(installed.config))
@@ -97,7 +101,6 @@ def test_a_key_mail_comes_through_with_its_signature_whole(
             message = mail.message_to("anna@example.com")
     raw = mail.raw[-1]
     assert "by mail.hospital.org (Postfix)" in str(message["Received"])
-    assert str(message["Return-Path"] or "b+").count("+") == 1
 
     def record(name: bytes | str, timeout: int = 5) -> bytes:
         del timeout
