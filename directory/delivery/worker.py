@@ -54,7 +54,11 @@ _RECORD_AGAIN = timedelta(seconds=2)
 _CUT_OFF_AGAIN_SECONDS = 0.1
 _GATEWAY_FIRST_SECONDS = 0.02
 
-_ACCEPTED = {True: AuditKind.KEY_MAIL_ACCEPTED, False: AuditKind.MAIL_ACCEPTED}
+_ACCEPTED = {
+    MailKind.KEY: AuditKind.KEY_MAIL_ACCEPTED,
+    # The password left for the organization, as it does through a webhook.
+    MailKind.PASSWORD: AuditKind.PASSWORD_RELEASED,
+}
 _GIVEN_UP = {True: AuditKind.KEY_MAIL_GIVEN_UP, False: AuditKind.MAIL_GIVEN_UP}
 
 
@@ -318,7 +322,11 @@ class DeliveryWorker:
         match outcome:
             case Accepted(response=response, host=host):
                 event = _event(
-                    _ACCEPTED[mail.kind is MailKind.KEY], mail, now, smart_host=host, response=response
+                    _ACCEPTED.get(mail.kind, AuditKind.MAIL_ACCEPTED),
+                    mail,
+                    now,
+                    smart_host=host,
+                    response=response,
                 )
                 await self._outbox.record_accepted(mail, self._acceptance(mail, now), event)
             case Permanent(failure=failure):
