@@ -158,7 +158,7 @@ def judge_error(phase: Phase, error: Exception) -> Transient | Permanent:
         if is_reply(error.code):
             return judge_reply(phase, error.code, error.message)
         # aiosmtplib's stand-in for something that is not SMTP; its message repeats the whole line.
-        return Transient(failure=Failure(phase=phase, reason="the smart host does not speak SMTP"))
+        return Transient(failure=Failure(phase=phase, reason="the server does not speak SMTP"))
     cause = _first_cause(error)
     if isinstance(cause, ssl.SSLError):
         return Transient(failure=Failure(phase=Phase.TLS, reason=_reason_of(cause), tls=tls_fault_of(cause)))

@@ -300,7 +300,7 @@ def _require(phase: Phase, response: SMTPResponse) -> None:
     if _is_positive(response):
         return
     if not is_reply(response.code):
-        raise _failed(phase, "the smart host does not speak SMTP")
+        raise _failed(phase, "the server does not speak SMTP")
     raise _Failed(judge_reply(phase, response.code, response.message))
 
 

@@ -13,7 +13,6 @@ from directory.delivery.proofmail import ProofMailComposer
 from directory.delivery.relaynotices import RelayNoticeComposer
 from directory.delivery.remindermail import ReminderComposer
 from directory.delivery.stationery import Stationery
-from directory.organization import Organization
 from directory.pages import Pages
 from directory.wiring.extracts import delivery_settings
 from directory.wiring.following import asks_for_proofs
@@ -56,12 +55,3 @@ def pages(installation: Installation) -> Pages | None:
     """Return where recipients are sent; None where there is no such place."""
     url = installation.settings.pages.url
     return Pages(url=url) if url is not None else None
-
-
-class Unsigned:
-    """Signs nothing."""
-
-    def sign(self, organization: Organization, message: bytes) -> bytes:
-        """Return the message as it is."""
-        del organization
-        return message

@@ -193,7 +193,7 @@ async def test_what_is_not_smtp_is_transient(stage: Stage) -> None:
     async with smtp_sink(SmtpSink(always={stage: b"<html>welcome to the hotel network"})) as sink:
         outcome = await submit(sink.smart_host())
     assert isinstance(outcome, Transient)
-    assert outcome.failure.reason == "the smart host does not speak SMTP"
+    assert outcome.failure.reason == "the server does not speak SMTP"
     assert outcome.failure.reply is None
 
 

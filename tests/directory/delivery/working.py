@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from directory.delivery.composing import Composer
+from directory.delivery.dkim import DkimSigner
 from directory.delivery.outbox import DueMail, MailKind, Outbox
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
 from directory.delivery.worker import DeliveryWorker
 from directory.organization import Organization, SmartHost
 from directory.steps import Step
-from directory.wiring.composing import Unsigned
 from tests.directory.builders import an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import a_due_mail, a_key_mail_composer, a_sealer
@@ -112,7 +112,7 @@ async def at_work(
         outbox=outbox,
         sealer=a_sealer(),
         composers={MailKind.KEY: composer or a_key_mail_composer()},
-        signer=Unsigned(),
+        signer=DkimSigner(a_sealer()),
         carriers=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,
         clock=clock,
