@@ -43,6 +43,7 @@ def _key_package(name: str, **deviations: str) -> Specimen:
 
 
 _ENROLMENT = "5f0c8c2a4d1e4b7f9a3d6e8b7c1a2f30"
+# Made for this, and never given to anybody.
 _CHARACTERS = "7K3QX-9M2TD-VB4NR-0HWZ8-5CEGJ"
 _WORDS = "abacus-quiz"
 
@@ -61,14 +62,6 @@ def _password(name: str, password: str, language: str) -> Specimen:
     )
 
 
-_RELAY = {
-    "address": ADDRESS,
-    "minted_on": "2026-11-22",
-    "expires_on": "2026-12-22",
-    "enrolment_id": _ENROLMENT,
-}
-
-
 def _reminder(name: str, **deviations: str) -> Specimen:
     usual = {"address": ADDRESS, "file_name": "", "install_url": INSTALL_URL, "stop_url": STOP_URL}
     return Specimen(name=name, variables=usual | deviations)
@@ -76,26 +69,10 @@ def _reminder(name: str, **deviations: str) -> Specimen:
 
 _NOTICE = {
     "address": ADDRESS,
-    "minted_on": "2026-11-01",
-    "expires_on": "2026-12-01",
-    "enrolment_id": "0123456789abcdef0123456789abcdef",
-}
-_BOUNCED = {
-    "address": ADDRESS,
     "domain": ADDRESS.rpartition("@")[2],
-    "minted_on": "2026-11-01",
-    "enrolment_id": "0123456789abcdef0123456789abcdef",
-}
-# Nobody's: the alphabet of passwords, in its order.
-_CHARACTERS = {
-    "password": "01234-56789-ABCDE-FGHJK-MNPQR",
-    "spelling": "01234: Zero, One, Two, Three, Four\n56789: Five, Six, Seven, Eight, Nine",
-    "capitals": "yes",
-}
-_WORDS = {
-    "password": "apple-basket-candle",
-    "spelling": "apple: apple\nbasket: basket\ncandle: candle",
-    "capitals": "",
+    "minted_on": "2026-11-22",
+    "expires_on": "2026-12-22",
+    "enrolment_id": _ENROLMENT,
 }
 
 SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
@@ -115,11 +92,11 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         _reminder("key-gone", install_url=""),
     ),
     "password": (
-        Specimen(name="characters", variables=_NOTICE | _CHARACTERS),
-        Specimen(name="words", variables=_NOTICE | _WORDS),
+        _password("characters", _CHARACTERS, "en"),
+        _password("words", _WORDS, "en"),
     ),
-    "notice_bounced": (Specimen(name="usual", variables=_BOUNCED),),
-    "notice_paused": (Specimen(name="usual", variables=_BOUNCED),),
+    "notice_bounced": (Specimen(name="usual", variables=_NOTICE),),
+    "notice_paused": (Specimen(name="usual", variables=_NOTICE),),
     "notice_expiring": (Specimen(name="usual", variables=_NOTICE),),
     "notice_expired": (Specimen(name="usual", variables=_NOTICE),),
 }
