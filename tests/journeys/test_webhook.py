@@ -1,17 +1,13 @@
 """A password reaches an organization's own system: the real service, a real receiver, secrets looked for."""
 
 import json
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
 
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.gateways import call, look_up, metrics_page
+from tests.hook import hook
 from tests.postbox import postbox
 from tests.service import install, serving, succeed
 
@@ -21,47 +17,6 @@ TALKATIVE = {
     "PUSHPKI_SERVICE__LOG_LEVEL": "debug",
 }
 PATIENCE_SECONDS = 30
-
-
-class Hook(ThreadingHTTPServer):
-    """Takes every call."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.calls: Queue[tuple[dict[str, str], bytes]] = Queue()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/pushpki"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One call."""
-
-    server: Hook
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
-        self.end_headers()
-        self.server.calls.put((dict(self.headers), body))
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        """Say nothing."""
-
-
-@contextmanager
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
