@@ -97,6 +97,7 @@ class ChainCheck:
         self._hash = GENESIS_HASH if after == 0 else hash_there
         self._kept = kept or {}
         self._covered = after
+        self._heads_here: set[tuple[int, str]] = set()
 
     @property
     def sequence(self) -> int:
@@ -122,6 +123,7 @@ class ChainCheck:
             reason = "is not the one of which a signed head is kept elsewhere"
             findings.append(self._wrong(Flaw.HEAD_DIFFERS, link.sequence, reason))
         self._sequence, self._hash = link.sequence, link.hash
+        self._heads_here.clear()
         return findings
 
     def head(self, head: SignedHead) -> list[Finding]:
@@ -139,11 +141,15 @@ class ChainCheck:
         elif head.sequence < self._sequence:
             reason = f"its head comes after event {self._sequence}"
             findings.append(self._wrong(Flaw.HEAD_OUT_OF_PLACE, head.sequence, reason))
+        elif (head.sequence, head.key_id) in self._heads_here:
+            findings.append(self._wrong(Flaw.HEAD_OUT_OF_PLACE, head.sequence, "its head is there twice"))
         elif head.hash != self._hash:
             reason = "is not the one that was signed"
             findings.append(self._wrong(Flaw.HEAD_DIFFERS, head.sequence, reason))
         elif not findings and standing is Standing.TRUSTED:
             self._covered = head.sequence
+        if head.sequence == self._sequence:
+            self._heads_here.add((head.sequence, head.key_id))
         return findings
 
     def end(self) -> list[Finding]:
