@@ -1,9 +1,10 @@
 """How does a recipient set his key up? The page of his steps, and the files it offers."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from ca.keypackage import KeyPackageFormat
@@ -34,6 +35,15 @@ _FILE_NAMES = {
 _TYPES = {File.KEY: KEY_PACKAGE_TYPE, File.PROFILE: PROFILE_TYPE, File.AUTHORITY: AUTHORITY_TYPE}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """The way to the steps for a device."""
+
+    link: str
+    name: Markup
+    is_shown: bool
+
+
 def add_installation_pages(router: APIRouter, services: PageServices, door: Door) -> None:
     """Add the routes of the installation page."""
 
@@ -48,8 +58,7 @@ def add_installation_pages(router: APIRouter, services: PageServices, door: Door
 
         return await door.admit(token, LinkPurpose.INSTALL, request, room)
 
-    router.add_api_route("/{token}", show, methods=["GET"])
-    router.add_api_route("/{token}", show, methods=["HEAD"])
+    router.add_api_route("/{token}", show, methods=["GET", "HEAD"])
     router.add_api_route("/{token}/send", send_again, methods=["POST"])
     for file in File:
         _add_file(router, services, door, file)
@@ -168,9 +177,9 @@ def _platform(visit: Visit) -> Platform:
     return chosen(visit.request.query_params.get("device")) or recognized or UNKNOWN_DEVICE
 
 
-def _device(visit: Visit, platform: Platform, shown: Platform) -> dict[str, Any]:
-    return {
-        "link": f"?{visit.query(device=platform.value)}",
-        "name": visit.speaking.say(f"devices.{platform.value}"),
-        "is_shown": platform is shown,
-    }
+def _device(visit: Visit, platform: Platform, shown: Platform) -> Device:
+    return Device(
+        link=f"?{visit.query(device=platform.value)}",
+        name=visit.speaking.say(f"devices.{platform.value}"),
+        is_shown=platform is shown,
+    )

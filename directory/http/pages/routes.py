@@ -22,6 +22,5 @@ def pages_router(services: PageServices, settings: HttpSettings, clock: Clock) -
     add_confirming_pages(router, services, door)
     add_installation_pages(router, services, door)
     # A link that a mail program has torn apart still ends at words, not at a document for programs.
-    router.add_api_route("/{rest:path}", show_nothing, methods=["GET"])
-    router.add_api_route("/{rest:path}", show_nothing, methods=["HEAD"])
+    router.add_api_route("/{rest:path}", show_nothing, methods=["GET", "HEAD"])
     return router
