@@ -188,6 +188,20 @@ async def test_what_policy_refuses_is_not_minted_and_a_minting_gateway_is_told_w
     assert mint.minted == []
 
 
+@pytest.mark.parametrize(("ends_in", "minted"), [(timedelta(seconds=1), []), (timedelta(0), [ALICE])])
+async def test_nothing_is_minted_for_a_domain_while_it_is_paused(
+    ends_in: timedelta, minted: list[Mailbox]
+) -> None:
+    mint = Mint()
+    until = CLOCK.now() + ends_in
+    shelf = Shelf(context=replace(a_mint_context(), domain_paused_until=until))
+
+    answer = await a_lookup(shelf, mint).answer(Question(mailbox=ALICE, asker=a_gateway()))
+
+    assert mint.minted == minted
+    assert minted or answer == Absent(refusal=Refusal.DOMAIN_PAUSED)
+
+
 async def test_what_the_mint_defers_is_deferred() -> None:
     busy = Deferred(refusal=Refusal.LIMIT_REACHED, retry_after=timedelta(seconds=9))
 
