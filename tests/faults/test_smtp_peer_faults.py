@@ -70,7 +70,7 @@ FAULTS: dict[str, Fault] = {
     **{f"says 421 at {stage}": _at(stage, b"421 4.3.2 going down", "421 ") for stage in REPLYING},
     **{f"says 451 at {stage}": _at(stage, b"451 4.3.0 later", "451 ") for stage in REPLYING},
     **{f"says 554 of us at {stage}": _at(stage, b"554 5.7.1 not you", "554 ") for stage in REPLYING},
-    **{f"babbles at {stage}": _at(stage, b"<html>", "the smart host does not") for stage in REPLYING},
+    **{f"babbles at {stage}": _at(stage, b"<html>", "the server does not speak SMTP") for stage in REPLYING},
     "greylists": Fault(
         script={Stage.RCPT: [b"450 4.2.0 greylisted"] * 3}, failure="RCPT: 450 4.2.0 greylisted"
     ),
