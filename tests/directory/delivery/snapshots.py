@@ -1,6 +1,6 @@
 """What do our mails say, word by word? Each as a file, so that a change of the words is seen as one.
 
-To renew them: PUSHPKI_RENEW_SNAPSHOTS=1 .venv/bin/pytest -q tests/directory/delivery/test_snapshots.py
+To renew them: RENEW_SNAPSHOTS=1 .venv/bin/pytest -q tests/directory/delivery/test_snapshots.py
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.directory.delivery.builders import a_stationery
 
 FOLDER = Path(__file__).parent / "snapshots"
 LANGUAGES = ("en", "de", "fr", "es")
-RENEW = "PUSHPKI_RENEW_SNAPSHOTS"
+RENEW = "RENEW_SNAPSHOTS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
