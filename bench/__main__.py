@@ -9,7 +9,9 @@ from pathlib import Path
 
 from bench import (
     against_slapd,
+    backlog,
     crowds,
+    delivery,
     first_lookup,
     found_lookup,
     large_store,
@@ -29,6 +31,8 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "against_slapd": against_slapd.run,
     "large_store": large_store.run,
     "crowds": crowds.run,
+    "delivery": lambda options: delivery.run(options.seconds),
+    "backlog": lambda _options: backlog.run(),
 }
 
 

@@ -3,19 +3,22 @@
 A process of its own, and as light as SMTP allows, because its processor time is taken from what is measured:
 the commands of RFC 5321 in lock-step, no pipelining, no parsing of what is inside a mail.
 
-    python -m bench.smtp_sink
+    python -m bench.smtp_sink [IDENTITY]
 
 prints the ports it listens on: one for SMTP, and one where whoever connects is sent the list of mails so far.
+With a file of its private key and certificate, it speaks SMTP under TLS from the first octet on (RFC 8314).
 """
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from socket import create_connection
 from typing import cast
 
@@ -48,11 +51,11 @@ class KeptMail:
 class SinkProcess:
     """The sink, seen from the benchmark."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], scheme: str) -> None:
         assert process.stdout is not None
         ports = json.loads(process.stdout.readline())
         self.pid = process.pid
-        self.url = f"smtp://127.0.0.1:{ports['smtp']}"
+        self.url = f"{scheme}://127.0.0.1:{ports['smtp']}"
         self._report_port: int = ports["report"]
 
     def mails(self) -> list[KeptMail]:
@@ -83,12 +86,12 @@ class SinkProcess:
 
 
 @contextmanager
-def smtp_sink() -> Iterator[SinkProcess]:
-    """Run a sink."""
-    command = [sys.executable, "-m", "bench.smtp_sink"]
+def smtp_sink(identity: Path | None = None) -> Iterator[SinkProcess]:
+    """Run a sink, under TLS if it has an identity."""
+    command = [sys.executable, "-m", "bench.smtp_sink", *([str(identity)] if identity else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
         try:
-            yield SinkProcess(process)
+            yield SinkProcess(process, "smtps" if identity else "smtp")
         finally:
             process.terminate()
 
@@ -139,6 +142,14 @@ class _Conversation(asyncio.Protocol):
         self._in_data = False
 
 
+def _tls() -> ssl.SSLContext | None:
+    if len(sys.argv) == 1:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    return context
+
+
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
     kept: list[dict[str, object]] = []
@@ -148,7 +159,7 @@ async def _serve() -> None:
         await writer.drain()
         writer.close()
 
-    mail = await loop.create_server(lambda: _Conversation(kept), "127.0.0.1", 0)
+    mail = await loop.create_server(lambda: _Conversation(kept), "127.0.0.1", 0, ssl=_tls())
     reports = await asyncio.start_server(report, "127.0.0.1", 0)
     ports = {"smtp": mail.sockets[0].getsockname()[1], "report": reports.sockets[0].getsockname()[1]}
     print(json.dumps(ports), flush=True)

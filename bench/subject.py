@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,8 @@ from bench.smtp_sink import SinkProcess, smtp_sink
 from bench.stock import Stock
 from directory.settings import load_settings
 from tests.databases import PostgresqlServer
-from tests.service import Running, install, serving, succeed
+from tests.directory.delivery.tls import write_ca_file, write_identity
+from tests.service import Installed, Running, install, serving, succeed
 
 UNLIMITED = {
     f"PUSHPKI_LIMITS__{limit}": "0"
@@ -75,24 +76,44 @@ class Subject:
         require(all(mail.has_key_package for mail in mails), "every key mail carries a key package")
 
 
+class SmartHost(StrEnum):
+    """How mail is handed over."""
+
+    CLEAR = "in clear"
+    TLS = "under TLS"
+
+
 @contextmanager
 def subject(
-    kind: DatabaseKind, variables: Mapping[str, str], *, stock: Stock | None = None, workers: int = 1
+    kind: DatabaseKind,
+    variables: Mapping[str, str],
+    *,
+    stock: Stock | None = None,
+    workers: int = 1,
+    smart_host: SmartHost = SmartHost.CLEAR,
+    prepare: Callable[[Installed], None] = lambda _installed: None,
 ) -> Iterator[Subject]:
-    """Install, load the stock and serve on free loopback ports; afterwards no invariant may be broken.
+    """Install, load the stock, prepare what else is wanted, and serve on free loopback ports.
+
+    Afterwards no invariant may be broken.
 
     Raises:
         PremiseBroken: `pushpki verify` found a violation.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushpki-bench-"))) / "pushpki"
-        sink = stack.enter_context(smtp_sink())
+        outer = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushpki-bench-")))
+        folder = outer / "pushpki"
+        identity = write_identity(outer) if smart_host is SmartHost.TLS else None
+        trusted = {"PUSHPKI_DELIVERY__CA_FILE": str(write_ca_file(outer))} if identity else {}
+        sink = stack.enter_context(smtp_sink(identity))
         database = stack.enter_context(_postgresql()) if kind is DatabaseKind.POSTGRESQL else None
         installed = install(folder, smtp=sink.url, database=database)
         if stock is not None:
             asyncio.run(load(load_settings(installed.config).database.url, stock))
+        prepare(installed)
         several = ("-m", "directory", "serve", "--workers", str(workers)) if workers > 1 else ()
-        with serving(installed, variables={**UNLIMITED, **variables}, command=several) as running:
+        wanted = {**UNLIMITED, **trusted, **variables}
+        with serving(installed, variables=wanted, command=several) as running:
             yield Subject(running=running, sink=sink)
         violations = succeed("verify", "--config", str(installed.config))["violations"]
         require(not violations, "no invariant is broken afterwards")

@@ -39,6 +39,19 @@ def server_context(host: str = "127.0.0.1", *, valid_for: timedelta = timedelta(
 
     It became valid an hour ago, and is so for a time that may be over.
     """
+    return _context(*_certified(host, valid_for))
+
+
+def write_identity(folder: Path, host: str = "127.0.0.1") -> Path:
+    """Write the private key of a server and its certificate for `host`."""
+    certificate, key = _certified(host, timedelta(days=1))
+    file = folder / "server.pem"
+    file.touch(mode=0o600)
+    file.write_bytes(_pem(certificate, key))
+    return file
+
+
+def _certified(host: str, valid_for: timedelta) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     authority, authority_key = _authority()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -47,7 +60,7 @@ def server_context(host: str = "127.0.0.1", *, valid_for: timedelta = timedelta(
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    return _context(certificate, key)
+    return certificate, key
 
 
 @cache
@@ -63,11 +76,15 @@ def self_signed_context(host: str = "127.0.0.1") -> ssl.SSLContext:
 def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile() as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        file.write(certificate.public_bytes(Encoding.PEM))
+        file.write(_pem(certificate, key))
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bytes:
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + certificate.public_bytes(Encoding.PEM)
 
 
 def _builder(
