@@ -130,7 +130,7 @@ class EvidenceCheck:
     def end(self, stored: Iterable[ChainHead] = ()) -> list[Finding]:
         """Return what is wrong at the end; `stored` are the heads that are kept beside the events."""
         findings = []
-        if self._origin is Origin.EXPORT and (self._is_open or self._line == 0):
+        if self._origin is Origin.EXPORT and (self._is_open or self._start is None):
             findings.append(Finding(flaw=Flaw.EXPORT_UNFINISHED, reason="the export has no signed end"))
         for node in self._missing():
             self._chain(node)
