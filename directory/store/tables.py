@@ -312,7 +312,7 @@ outgoing_mail = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
-    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False),
     Column("kind", String(32), nullable=False),  # MailKind
     Column("recipient", String(254), nullable=False),
     Column("recipient_key", String(254), nullable=False, index=True),
@@ -332,6 +332,8 @@ outgoing_mail = Table(
     Column("last_failure", String(500)),
     Column("ended_at", UtcDateTime),
     Index("ix_outgoing_mail_recipient_base_created_at", "recipient_base", "created_at"),
+    # An organization's mails in the order they are listed in.
+    Index("ix_outgoing_mail_organization_id_created_at_id", "organization_id", "created_at", "id"),
     Index(
         "ix_outgoing_mail_due",
         "due_at",

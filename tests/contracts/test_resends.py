@@ -66,6 +66,23 @@ async def test_it_is_sent_again_in_the_other_format_under_another_message_id(
     assert second.endswith(".key@hospital.org>")
 
 
+async def test_it_is_the_same_key_under_the_same_password_and_shown_in_its_format(
+    database: Database, clock: StoppedClock
+) -> None:
+    minted = await mint(database)
+    await accept_all(database, clock)
+
+    await a_resender(database, clock).resend(ENROLMENT, KeyPackageFormat.MODERN, "operator:test")
+
+    status = await SqlEnrolmentReader(database).enrolment(ENROLMENT, minted.reservation.organization_id)
+    assert status.package_format is KeyPackageFormat.MODERN
+    (mail,) = await SqlOutbox(database, node="node-1").claim_due(
+        worker="w", now=clock.now(), lease_until=clock.now() + timedelta(hours=1), most=10
+    )
+    assert (mail.sealed_key, mail.sealed_password) == (minted.sealed_key, minted.sealed_password)
+    assert mail.sealed_message is None
+
+
 async def test_without_a_format_it_stays_as_it_was(database: Database, clock: StoppedClock) -> None:
     await mint(database)
     await accept_all(database, clock)

@@ -228,7 +228,7 @@ def _create_deliveries() -> None:
         "outgoing_mail",
         _key("id"),
         _reference("enrolments", "enrolment_id", index=True),
-        _reference("organizations", "organization_id", index=True),
+        _reference("organizations", "organization_id"),
         _text("kind", 32),
         _text("recipient", 254),
         _text("recipient_key", 254, index=True),
@@ -246,6 +246,7 @@ def _create_deliveries() -> None:
         _text("last_failure", 500, nullable=True),
         _moment("ended_at", nullable=True),
         Index("ix_outgoing_mail_recipient_base_created_at", "recipient_base", "created_at"),
+        Index("ix_outgoing_mail_organization_id_created_at_id", "organization_id", "created_at", "id"),
         Index(
             "ix_outgoing_mail_due",
             "due_at",
