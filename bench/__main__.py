@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import (
     against_slapd,
+    audit_verify,
     backlog,
     crowds,
     delivery,
@@ -31,6 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "against_slapd": against_slapd.run,
     "large_store": large_store.run,
     "crowds": crowds.run,
+    "audit_verify": audit_verify.run,
     "delivery": lambda options: delivery.run(options.seconds),
     "backlog": lambda _options: backlog.run(),
 }

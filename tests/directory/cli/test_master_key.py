@@ -31,7 +31,7 @@ def test_replaces_the_key_of_every_secret(workplace: Workplace) -> None:
     rotated = workplace.document("master-key", "rotate", "--yes")
 
     # The root's and the issuing CA's key, Anna's key and her password.
-    assert rotated == {"active": rotated["active"], "rewrapped": 4}
+    assert rotated == {"active": rotated["active"], "rewrapped": 5}
     assert rotated["active"] != before
     assert workplace.document("master-key", "show")["known"] == [rotated["active"]]
     assert workplace.document("verify") == {"violations": []}
@@ -41,7 +41,7 @@ def test_replaces_the_key_of_every_secret(workplace: Workplace) -> None:
 def test_reminds_people_of_their_backup(workplace: Workplace) -> None:
     done, reminder = workplace.lines("master-key", "rotate", "--yes")
 
-    assert "2 secrets" in done
+    assert "3 secrets" in done
     assert "Back the key file up" in reminder
 
 
