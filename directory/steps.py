@@ -1,4 +1,4 @@
-"""Which moments matter if the process dies there? The named steps between a question and what follows from it.
+"""Which moments matter if the process dies there? The named steps between a question and what comes of it.
 
 Wiring hands a function that is told of each step; in service it does nothing. The fault tests hand one that
 kills the process, at every step in turn, and then check that no invariant is broken.
