@@ -47,9 +47,10 @@ class ProfileRefused(CaError):
 
 @dataclass(eq=False)
 class KeyRefused(CaError):
-    """A key is too weak, of an unsupported kind, or does not belong to its certificate."""
+    """A key is too weak, of an unsupported kind, or does not belong to its certificate; `code` is stable."""
 
     reason: str
+    code: str = "key.refused"
 
     def __str__(self) -> str:
         return self.reason

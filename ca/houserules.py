@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ca.errors import KeyRefused
+from ca.keyquality import check_quality
 from ca.keys import algorithm_of
 from ca.profiles import (
     LONGEST_VALIDITY,
@@ -28,7 +29,7 @@ def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
     """Name the rules that the certificate, taken by itself, breaks for its purpose."""
     extensions = certificate.extensions
     try:
-        algorithm = algorithm_of(certificate.public_key())
+        algorithm = algorithm_of(check_quality(certificate.public_key()))
     except KeyRefused:
         yield "pushpki.key_not_accepted"
     else:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ca.errors import KeyRefused
+from ca.keyquality import check_quality
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 """An RSA or P-256 private key: in memory, or an object of the same interface that forwards to a token."""
@@ -52,10 +53,16 @@ _ALGORITHM_BY_BITS = {bits: algorithm for algorithm, bits in _MODULUS_BITS.items
 
 
 def generate(algorithm: KeyAlgorithm) -> PrivateKey:
-    """Make a fresh key pair. RSA takes 50 ms to a second of CPU, without holding the interpreter lock."""
+    """Make a fresh key pair. RSA takes 50 ms to a second of CPU, without holding the interpreter lock.
+
+    Raises:
+        KeyRefused: the generator has made a key that can be taken apart, so it is broken.
+    """
     if algorithm is KeyAlgorithm.P_256:
         return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(_RSA_PUBLIC_EXPONENT, _MODULUS_BITS[algorithm])
+    key = rsa.generate_private_key(_RSA_PUBLIC_EXPONENT, _MODULUS_BITS[algorithm])
+    check_quality(key.public_key())
+    return key
 
 
 def algorithm_of(public_key: object) -> KeyAlgorithm:

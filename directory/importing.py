@@ -12,12 +12,12 @@ from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ca.address import Addressee, Mailbox, MailDomain
-from ca.errors import AddressRefused
+from ca.errors import AddressRefused, KeyRefused
+from ca.keyquality import check_quality
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import ConfigurationRefused
@@ -25,8 +25,6 @@ from directory.organization import SHARED_SCOPE, Organization
 
 _LONGEST_FILE: Final = 64 * 1024
 _LONGEST_SERIAL_BITS: Final = 160  # RFC 5280 section 4.1.2.2
-_SHORTEST_RSA_BITS: Final = 2048
-_SHORTEST_EC_BITS: Final = 256
 _MOST_NAMES: Final = 64
 _MAIL_PURPOSES: Final = frozenset(
     {ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
@@ -182,15 +180,10 @@ def _check_key(certificate: x509.Certificate) -> None:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _refused("its key is of no known kind") from error
-    match key:
-        case rsa.RSAPublicKey(key_size=bits) if bits >= _SHORTEST_RSA_BITS:
-            return
-        case ec.EllipticCurvePublicKey(key_size=bits) if bits >= _SHORTEST_EC_BITS:
-            return
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey():
-            raise _refused(f"its key of {key.key_size} bits is too weak")
-        case _:
-            raise _refused("mail cannot be encrypted with a key of its kind")
+    try:
+        check_quality(key)
+    except KeyRefused as error:
+        raise _refused(f"its key is refused: {error}") from error
 
 
 def _check_purpose(extensions: x509.Extensions) -> None:
