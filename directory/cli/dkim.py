@@ -7,7 +7,7 @@ import typer
 
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
-from directory.delivery.dkim import (
+from directory.delivery.dkim_keys import (
     DkimAlgorithm,
     check_selector,
     generate_key,

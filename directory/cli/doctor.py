@@ -8,11 +8,9 @@ import typer
 from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, show
 from directory.delivery.exchanges.tls_reports import report
-from directory.doctor.findings import Finding, Verdict
-from directory.doctor.mail import Diagnosis
+from directory.doctor.findings import Diagnosis, Finding, Verdict
 from directory.errors import ConfigurationRefused
 from directory.store.tls_reports import SqlTlsTally
-from directory.wiring.carrying import mail_doctor
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,6 +28,8 @@ def mail(
 
     Ends with exit code 1 if mail cannot leave or would fail DMARC.
     """
+    # Libraries of the DNS and of mail that few other commands need: a third of a second of imports.
+    from directory.wiring.carrying import mail_doctor  # noqa: PLC0415 - see above
 
     async def work() -> Diagnosis:
         async with installation(config) as opened:

@@ -17,8 +17,8 @@ from directory.delivery.templates import read_shipped
 from directory.delivery.trial import described
 from directory.errors import ConfigurationRefused
 from directory.settings import parse_mailbox
-from directory.wiring.trying import Preview, trial
-from directory.wiring.trying import preview as written
+from directory.wiring.previewing import Preview
+from directory.wiring.previewing import preview as written
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -47,6 +47,7 @@ def preview(
     view: Annotated[View, typer.Option("--as", help="The text, the page, or the whole mail.")] = View.TEXT,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Show a mail as an organization's recipients get it, with invented values and no key."""
     wanted = Wanted(message=message, specimen=specimen, language=language)
@@ -58,6 +59,9 @@ def preview(
     found = run(work())
     for file in found.files:
         progress.print(f"from {file}", highlight=False, soft_wrap=True)
+    if as_json:
+        show(_document(found), as_json=True, lines=[])
+        return
     content = _shown(found.message, view)
     if out is not None:
         out.write_bytes(content)
@@ -80,6 +84,9 @@ def send_test(
 
     Ends with exit code 1 if it was not accepted.
     """
+    # What sends mail brings libraries of the DNS and of mail that few other commands need.
+    from directory.wiring.trying import trial  # noqa: PLC0415 - see above
+
     recipient = parse_mailbox("--to", to)
     wanted = Wanted(message=message, specimen=specimen, language=language, recipient=recipient)
 
@@ -102,6 +109,7 @@ def export(
     *,
     message: Annotated[str | None, typer.Option(help="Only this message.")] = None,
     language: Annotated[str | None, typer.Option(help="Only in this language.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Copy the shipped templates to begin one's own from; take away what is to stay as it ships."""
     if folder.exists() and any(folder.iterdir()):
@@ -116,7 +124,7 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source.text, encoding="utf-8")
     document = {"folder": str(folder), "templates": sorted(chosen)}
-    show(document, as_json=False, lines=[f"{len(chosen)} templates in {folder}; see delivery.templates."])
+    show(document, as_json=as_json, lines=[f"{len(chosen)} templates in {folder}; see delivery.templates."])
 
 
 def _is_chosen(name: str, message: str | None, language: str | None) -> bool:
@@ -124,6 +132,18 @@ def _is_chosen(name: str, message: str | None, language: str | None) -> bool:
         return True  # the frame around all of them
     its_message, its_language, _ = name.split("/")
     return message in {None, its_message} and language in {None, its_language}
+
+
+def _document(found: Preview) -> dict[str, object]:
+    message = found.message
+    return {
+        "organization": found.organization.slug,
+        "language": message.language,
+        "subject": message.subject,
+        "text": message.plain,
+        "html": message.html,
+        "written_from": list(found.files),
+    }
 
 
 def _shown(message: Message, view: View) -> bytes:

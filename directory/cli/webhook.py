@@ -12,7 +12,6 @@ from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.organization import Organization, Webhook, webhook_secret_identity
-from directory.wiring.channels import webhook_rules
 from directory.wiring.installation import Installation
 
 
@@ -65,6 +64,6 @@ def _webhook(opened: Installation, organization: Organization, url: str | None, 
         raise ConfigurationRefused(
             key="--rotate", reason="there is no webhook", remedy="set one up with --url https://…"
         )
-    parse_target(where, allow_private=webhook_rules(opened).allow_private)
+    parse_target(where, allow_private=opened.settings.webhook.allow_private)
     identity = webhook_secret_identity(organization.organization_id)
     return Webhook(url=where, sealed_secret=opened.sealer.seal(secret.encode(), identity))

@@ -16,7 +16,7 @@ import dns.resolver
 from checkdmarc.dmarc import check_dmarc
 from checkdmarc.spf import check_spf
 
-from directory.delivery.dkim import record_name, record_of, zone_line
+from directory.delivery.dkim_keys import record_name, record_of, zone_line
 from directory.delivery.exchanges.resolving import Resolver, ResolvingFailed
 from directory.delivery.text import one_line
 from directory.doctor.findings import Finding, Verdict

@@ -1,6 +1,6 @@
 """What did a check find, and what is to be done about it?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,4 +32,27 @@ class Finding:
             "verdict": self.verdict.value,
             "says": self.says,
             "publish": self.publish,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What was found about an organization."""
+
+    organization: str
+    domain: str
+    findings: Sequence[Finding]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing was found that keeps mail from arriving."""
+        return all(finding.verdict is not Verdict.BAD for finding in self.findings)
+
+    def as_document(self) -> Mapping[str, object]:
+        """Describe it to a machine."""
+        return {
+            "organization": self.organization,
+            "domain": self.domain,
+            "healthy": self.is_healthy,
+            "findings": [finding.as_document() for finding in self.findings],
         }

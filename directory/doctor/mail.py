@@ -1,8 +1,6 @@
 """Will this organization's mail leave, arrive and be believed? Every check, in the order mail goes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import dns.resolver
 from checkdmarc.utils import DNS_CACHE
@@ -21,31 +19,8 @@ from directory.doctor.authentication import (
     check_sender_policy,
     read_dmarc,
 )
-from directory.doctor.findings import Finding, Verdict
+from directory.doctor.findings import Diagnosis, Finding, Verdict
 from directory.organization import Organization, SmtpSecurity, dkim_key_identity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """What was found about an organization."""
-
-    organization: str
-    domain: str
-    findings: Sequence[Finding]
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether nothing was found that keeps mail from arriving."""
-        return all(finding.verdict is not Verdict.BAD for finding in self.findings)
-
-    def as_document(self) -> Mapping[str, object]:
-        """Describe it to a machine."""
-        return {
-            "organization": self.organization,
-            "domain": self.domain,
-            "healthy": self.is_healthy,
-            "findings": [finding.as_document() for finding in self.findings],
-        }
 
 
 class MailDoctor:

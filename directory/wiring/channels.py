@@ -23,7 +23,7 @@ from directory.store.webhooks import SqlWebhookJobs
 from directory.wiring.installation import Installation
 
 
-def webhook_rules(installation: Installation) -> WebhookRules:
+def _webhook_rules(installation: Installation) -> WebhookRules:
     """Return the operator's rules for webhook calls."""
     section = installation.settings.webhook
     return WebhookRules(
@@ -57,7 +57,7 @@ class Webhooks:
         Raises:
             ConfigurationRefused: the file of additional CA certificates cannot be used.
         """
-        rules = webhook_rules(installation)
+        rules = _webhook_rules(installation)
         caller = Caller(
             client=WebhookClient(rules),
             sealer=installation.sealer,

@@ -1,4 +1,4 @@
-"""How do mails look, and do they arrive? Stationery and the way out, put together for an operator's trial."""
+"""Do mails arrive? The way out, put together for an operator's trial."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from ca.address import Mailbox
 from directory.audit import AuditEvent
 from directory.delivery.dkim import DkimSigner
-from directory.delivery.mime import Message
-from directory.delivery.previewing import Wanted, specimen_message
-from directory.delivery.stationery import Stationery
 from directory.delivery.trial import Trial
-from directory.organization import Organization
 from directory.store.audit_log import SqlAuditLog
 from directory.store.suppressions import SqlSuppressions
 from directory.wiring.carrying import carriers
@@ -31,31 +27,6 @@ class _Register:
     async def append(self, event: AuditEvent) -> None:
         """Write an event."""
         await self.audit_log.append(event)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """A mail with invented values, and what it was written from."""
-
-    organization: Organization
-    message: Message
-    files: tuple[str, ...]
-
-
-async def preview(installation: Installation, slug: str, wanted: Wanted) -> Preview:
-    """Write a mail as an organization's recipients get it.
-
-    Raises:
-        ConfigurationRefused: the operator's templates cannot be used.
-        Unknown: there is no such organization, message or specimen.
-    """
-    organization = await installation.organizations.by_slug(slug)
-    stationery = Stationery(installation.settings.delivery.templates)
-    chain = (await installation.issuers.active()).chain
-    now = installation.clock.now()
-    message = specimen_message(stationery, organization, wanted, chain=chain, now=now)
-    files = stationery.files(wanted.message, slug, message.language)
-    return Preview(organization=organization, message=message, files=files)
 
 
 @asynccontextmanager

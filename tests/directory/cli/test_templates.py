@@ -43,6 +43,14 @@ def test_shows_the_page(template: Workplace) -> None:
     assert done.out.startswith('<!DOCTYPE html>\n<html lang="en"')
 
 
+def test_a_program_gets_everything_at_once(template: Workplace) -> None:
+    shown = template.document("mail", "preview", "--org", "hospital", "--language", "es")
+    assert (shown["organization"], shown["language"]) == ("hospital", "es")
+    assert str(shown["subject"]).startswith("Su clave")
+    assert str(shown["text"]).startswith("Buenos días")
+    assert str(shown["html"]).startswith("<!DOCTYPE html>")
+
+
 def test_writes_the_whole_mail_to_a_file(template: Workplace, tmp_path: Path) -> None:
     out = tmp_path / "mail.eml"
     done = template.pushpki("mail", "preview", "--org", "hospital", "--as", "eml", "--out", str(out))

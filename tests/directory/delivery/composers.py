@@ -11,7 +11,7 @@ from ca.address import Mailbox
 from ca.sealing import SealedSecret
 from directory.delivery.bouncenotices import BounceNoticeComposer
 from directory.delivery.composing import Composer
-from directory.delivery.dkim import DkimAlgorithm, generate_key
+from directory.delivery.dkim_keys import DkimAlgorithm, generate_key
 from directory.delivery.outbox import DueMail, MailKind
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
 from directory.delivery.proofmail import ProofMailComposer

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ca.address import Mailbox
-from directory.delivery.dkim import DkimAlgorithm, record_name, record_of, zone_line
+from directory.delivery.dkim_keys import DkimAlgorithm, record_name, record_of, zone_line
 from directory.delivery.exchanges.resolving import DnsResolver
 from directory.delivery.exchanges.settings import DirectSettings
 from directory.delivery.settings import DeliverySettings
 from directory.delivery.smarthosts import SmartHosts
-from directory.doctor.findings import Verdict
-from directory.doctor.mail import Diagnosis, MailDoctor
+from directory.doctor.findings import Diagnosis, Verdict
+from directory.doctor.mail import MailDoctor
 from directory.organization import Organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import a_sealer
