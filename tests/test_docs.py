@@ -23,13 +23,12 @@ def test_every_setting_is_described(section: str) -> None:
 
 
 def named_tests() -> list[str]:
-    return re.findall(
-        r"`(tests/[\w/]+\.py(?:::\w+)?)`", (DOCS / "threat-model.md").read_text(encoding="utf-8")
-    )
+    texts = [(DOCS / name).read_text(encoding="utf-8") for name in ("threat-model.md", "operations.md")]
+    return re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", "\n".join(texts))
 
 
 @pytest.mark.parametrize("named", named_tests())
-def test_every_test_that_the_threat_model_names_exists(named: str) -> None:
+def test_every_test_that_a_document_names_exists(named: str) -> None:
     file, _, function = named.partition("::")
     source = (DOCS.parent / file).read_text(encoding="utf-8")
 

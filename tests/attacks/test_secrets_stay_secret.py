@@ -26,7 +26,9 @@ from sqlalchemy import Connection, select
 from directory.settings import load_settings
 from directory.store.opening import open_database
 from directory.store.tables import metadata
+from directory.wiring.evidence import audit_keys
 from directory.wiring.installation import ca_key_identity, open_installation
+from tests.command import pushpki
 from tests.databases import Databases
 from tests.gateways import call, look_up, metrics_page
 from tests.postbox import postbox
@@ -86,6 +88,9 @@ def evidence(
             found.written["metrics"] = metrics_page(running).encode()
         succeed("master-key", "rotate", "--yes", "--config", str(installed.config))
         assert succeed("verify", "--config", str(installed.config)) == {"violations": []}
+        export = pushpki("audit", "export", "--config", str(installed.config))
+        assert '"kind":"password.revealed"' in export.out
+        found.written["audit export"] = export.out.encode()
         found.written |= {f"mail {number}": raw for number, raw in enumerate(mail.raw)}
 
     (attachment,) = message.iter_attachments()
@@ -101,6 +106,7 @@ def evidence(
         "password": [password.encode(), password.replace("-", "").encode()],
         "recipient key": parts_of(key_in(package, password)),
         "CA key": parts_of(asyncio.run(ca_key_of(installed))),
+        "audit key": [asyncio.run(audit_key_of(installed))],
         "TLS key": parts_of_pem(installed.folder / "tls.key"),
     }
     del found.written["tls.key"]  # the one file in which a key stands in clear, mode 0600
@@ -145,6 +151,12 @@ async def ca_key_of(installed: Installed) -> bytes:
         return opened.sealer.unseal(issuer.sealed_key, ca_key_identity(issuer.issuer_id))
 
 
+async def audit_key_of(installed: Installed) -> bytes:
+    settings = load_settings(installed.config)
+    async with open_installation(settings, PASSPHRASE.encode()) as opened:
+        return (await audit_keys(opened, "operator:test").signer()).secret()
+
+
 def key_in(package: bytes, password: str) -> bytes:
     key, _, _ = pkcs12.load_key_and_certificates(package, password.encode())
     assert isinstance(key, rsa.RSAPrivateKey)
@@ -184,6 +196,7 @@ def readable_forms(secret: bytes) -> Iterator[bytes]:
         "password",
         "recipient key",
         "CA key",
+        "audit key",
         "TLS key",
     ],
 )
