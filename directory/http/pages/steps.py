@@ -30,6 +30,8 @@ class Offer:
 
     link: str
     text: Markup
+    is_main: bool = False
+    """Whether it is what most should fetch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +49,19 @@ _PICTURES: Mapping[Platform, Sequence[str]] = MappingProxyType(
         Platform.MAC: ("file", "wizard", "password", "mail"),
         Platform.IPHONE: ("file", "settings", "password", "switch", "mail"),
         Platform.ANDROID: ("app", "file", "settings", "password"),
-        Platform.THUNDERBIRD: ("file", "program", "trust", "password", "mail"),
+        Platform.THUNDERBIRD: ("file", "program", "password", "trust"),
         Platform.LINUX: ("file", "program", "password", "mail"),
     }
 )
-_OFFERS: Mapping[Platform, tuple[int, Sequence[tuple[File, str]]]] = MappingProxyType(
+_OFFERS: Mapping[Platform, Sequence[tuple[int, File, str]]] = MappingProxyType(
     {
-        Platform.WINDOWS: (0, ((File.KEY, "download"),)),
-        Platform.MAC: (0, ((File.PROFILE, "download_profile"), (File.KEY, "download_file"))),
-        Platform.IPHONE: (0, ((File.PROFILE, "download_profile"), (File.KEY, "download_file"))),
-        Platform.ANDROID: (1, ((File.KEY, "download"),)),
-        Platform.THUNDERBIRD: (0, ((File.KEY, "download"), (File.AUTHORITY, "authority"))),
-        Platform.LINUX: (0, ((File.KEY, "download"),)),
+        Platform.WINDOWS: ((0, File.KEY, "download"),),
+        Platform.MAC: ((0, File.PROFILE, "download_profile"), (0, File.KEY, "download_file")),
+        Platform.IPHONE: ((0, File.PROFILE, "download_profile"), (0, File.KEY, "download_file")),
+        Platform.ANDROID: ((1, File.KEY, "download"),),
+        # Nothing has to be trusted to read mail, but the authority to write any.
+        Platform.THUNDERBIRD: ((0, File.KEY, "download"), (3, File.AUTHORITY, "authority")),
+        Platform.LINUX: ((0, File.KEY, "download"),),
     }
 )
 """At which step what is fetched, the best first."""
@@ -90,24 +93,27 @@ COMMANDS: Mapping[Platform, Sequence[tuple[str, str]]] = MappingProxyType(
 def steps_for(platform: Platform, speaking: Voice, folder: str) -> list[Step]:
     """Return the steps for a device; `folder` is where the files are, relative to the page."""
     texts = speaking.words.steps(platform.value, speaking.variables)
-    at, offered = _OFFERS[platform]
-    offers = [
-        Offer(link=f"{folder}/{file.value}", text=speaking.say(f"install.{name}")) for file, name in offered
-    ]
     return [
-        Step(picture=picture, text=text, offers=offers if place == at else ())
+        Step(picture=picture, text=text, offers=_offers_at(place, platform, speaking, folder))
         for place, (picture, text) in enumerate(zip(_PICTURES[platform], texts, strict=True))
     ]
 
 
 def other_format_for(platform: Platform, speaking: Voice, folder: str, package_format: str) -> list[Offer]:
     """Return what a device that calls the password wrong is offered."""
-    _, offered = _OFFERS[platform]
     return [
         Offer(
             link=f"{folder}/{file.value}?format={package_format}",
             text=speaking.say(f"install.{_IN_OTHER_FORMAT[file]}"),
         )
-        for file, _ in offered
+        for _, file, _ in _OFFERS[platform]
         if file in _IN_OTHER_FORMAT
+    ]
+
+
+def _offers_at(step: int, platform: Platform, speaking: Voice, folder: str) -> Sequence[Offer]:
+    return [
+        Offer(link=f"{folder}/{file.value}", text=speaking.say(f"install.{name}"), is_main=rank == 0)
+        for rank, (place, file, name) in enumerate(_OFFERS[platform])
+        if place == step
     ]

@@ -20,11 +20,23 @@ def test_every_step_has_its_picture_in_every_language(language: str, platform: P
 
 
 @pytest.mark.parametrize("platform", Platform)
-def test_exactly_one_step_is_where_one_fetches(platform: Platform) -> None:
-    fetching = [step for step in steps_for(platform, a_voice(), "token") if step.offers]
+def test_the_key_is_fetched_at_one_step_and_one_button_stands_out(platform: Platform) -> None:
+    offers = {
+        number: step.offers
+        for number, step in enumerate(steps_for(platform, a_voice(), "token"))
+        if any(offer.link != f"token/{File.AUTHORITY.value}" for offer in step.offers)
+    }
 
-    assert len(fetching) == 1
-    assert all(offer.link.startswith("token/") for offer in fetching[0].offers)
+    assert len(offers) == 1
+    [fetching] = offers.values()
+    assert [offer.is_main for offer in fetching] == [True, *[False] * (len(fetching) - 1)]
+    assert all(offer.link.startswith("token/") for offer in fetching)
+
+
+def test_thunderbird_is_told_of_the_authority_where_it_needs_it() -> None:
+    *_, last = steps_for(Platform.THUNDERBIRD, a_voice(), "token")
+
+    assert [(offer.link, offer.is_main) for offer in last.offers] == [("token/authority.crt", False)]
 
 
 @pytest.mark.parametrize("platform", Platform)
