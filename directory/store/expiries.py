@@ -11,11 +11,10 @@ from directory.expiry import ExpiredRelay, ExpiryEvent
 from directory.relay import RelayOutcome, RelayState
 from directory.store import audit_log, rows, webhooks
 from directory.store.database import Database
-from directory.store.mail_outcomes import TO_RECIPIENT, cancel_mails
+from directory.store.mail_outcomes import withdraw
 from directory.store.mail_queue import queue
 from directory.store.tables import (
     EnrolmentEnd,
-    certificates,
     enrolments,
     organizations,
     outgoing_mail,
@@ -75,16 +74,6 @@ _DESTROY = (
         password_ciphertext=None,
     )
 )
-_WITHDRAW = (
-    update(certificates)
-    .where(certificates.c.enrolment_id == bindparam("of_enrolment"), certificates.c.withdrawn_at.is_(None))
-    .values(withdrawn_at=bindparam("moment"))
-)
-_END = (
-    update(enrolments)
-    .where(enrolments.c.id == bindparam("of_enrolment"), enrolments.c.live)
-    .values(live=False, ended_because=EnrolmentEnd.UNRELAYED.value)
-)
 
 
 class SqlExpiries:
@@ -137,11 +126,8 @@ class SqlExpiries:
 
 
 def _expire(connection: Connection, enrolment_id: str, at: datetime) -> None:
-    where: dict[str, object] = {"of_enrolment": enrolment_id}
-    connection.execute(_DESTROY, where | {"moment": at})
-    connection.execute(_WITHDRAW, where | {"moment": at})
-    connection.execute(_END, where)
-    cancel_mails(connection, enrolment_id, (*TO_RECIPIENT, MailKind.PASSWORD, MailKind.NOTICE_EXPIRING), at)
+    connection.execute(_DESTROY, {"of_enrolment": enrolment_id, "moment": at})
+    withdraw(connection, enrolment_id, EnrolmentEnd.UNRELAYED, at)
 
 
 def _tell(

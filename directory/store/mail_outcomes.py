@@ -122,6 +122,8 @@ _CANCEL_MAILS = (
 
 TO_RECIPIENT = (MailKind.KEY, MailKind.PROOF, MailKind.REMINDER)
 """Mails that an enrolment's recipient gets."""
+_FOR_ENROLMENT = (*TO_RECIPIENT, MailKind.PASSWORD, MailKind.NOTICE_EXPIRING)
+"""Mails that are of use only while the key may still be."""
 
 
 def key_mail_accepted(connection: Connection, enrolment_id: str, acceptance: Acceptance) -> bool:
@@ -161,9 +163,15 @@ def end_undelivered(connection: Connection, enrolment_id: str, because: Enrolmen
     where = {"of_enrolment": enrolment_id}
     connection.execute(_BOUNCE_DELIVERY, where | {"moment": at})
     connection.execute(_FAIL_RELAY, where | {"moment": at})
+    withdraw(connection, enrolment_id, because, at)
+
+
+def withdraw(connection: Connection, enrolment_id: str, because: EnrolmentEnd, at: datetime) -> None:
+    """Take a certificate that nobody can use out of the directory, and send nothing more for it."""
+    where = {"of_enrolment": enrolment_id}
     connection.execute(_WITHDRAW_CERTIFICATE, where | {"moment": at})
     connection.execute(_END_ENROLMENT, where | {"because": because.value})
-    cancel_mails(connection, enrolment_id, (*TO_RECIPIENT, MailKind.PASSWORD), at)
+    cancel_mails(connection, enrolment_id, _FOR_ENROLMENT, at)
 
 
 def end_hold(connection: Connection, enrolment_id: str, at: datetime) -> None:

@@ -12,8 +12,9 @@ from directory.errors import RelayRefused, Unknown
 from directory.relay import PasswordChannel, Relay, RelayOutcome, RelayState
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.mail_outcomes import withdraw
 from directory.store.rows import sealed
-from directory.store.tables import EnrolmentEnd, certificates, deliveries, enrolments, relays
+from directory.store.tables import EnrolmentEnd, deliveries, enrolments, relays
 
 _RELAY = (
     select(relays, enrolments.c.organization_id, deliveries.c.language)
@@ -39,17 +40,6 @@ _RECORD = _STEP.values(
     outcome=bindparam("new_outcome"),
     note=bindparam("new_note"),
     closed_at=bindparam("new_closed_at"),
-)
-# A password that will never be passed on makes a certificate nobody can read with: it is served no more.
-_WITHDRAW = (
-    update(certificates)
-    .where(certificates.c.enrolment_id == bindparam("of_enrolment"), certificates.c.withdrawn_at.is_(None))
-    .values(withdrawn_at=bindparam("moment"))
-)
-_END = (
-    update(enrolments)
-    .where(enrolments.c.id == bindparam("of_enrolment"), enrolments.c.live)
-    .values(live=False, ended_because=EnrolmentEnd.UNRELAYED.value)
 )
 _CLOSED = frozenset({RelayState.RELAYED, RelayState.FAILED})
 
@@ -101,8 +91,8 @@ class SqlRelayStore:
             if connection.execute(_RECORD, step).rowcount == 0:
                 _refuse(connection, relay)
             if state is RelayState.FAILED:
-                connection.execute(_WITHDRAW, {"of_enrolment": relay.enrolment_id, "moment": event.at})
-                connection.execute(_END, {"of_enrolment": relay.enrolment_id})
+                # Without its password nobody can use the key.
+                withdraw(connection, relay.enrolment_id, EnrolmentEnd.UNRELAYED, event.at)
             audit_log.append(connection, self._node, event)
 
         await self._database.write(record)

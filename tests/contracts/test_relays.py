@@ -191,6 +191,14 @@ async def test_a_failed_relay_takes_the_certificate_out_of_the_directory(
     assert context.bounced
 
 
+async def test_nothing_more_is_sent_for_a_relay_that_failed(store: Store, relays: SqlRelayStore) -> None:
+    assert await store.rows("SELECT kind FROM outgoing_mail WHERE state = 'queued'") == [("key",)]
+
+    await record(relays, await the_relay(relays), state=RelayState.FAILED, outcome=RelayOutcome.FAILED)
+
+    assert await store.rows("SELECT kind, state FROM outgoing_mail") == [("key", "cancelled")]
+
+
 async def test_a_call_that_nobody_took_leaves_the_certificate(
     database: Database, relays: SqlRelayStore
 ) -> None:
