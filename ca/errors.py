@@ -7,6 +7,7 @@
     ├── PasswordRuleRefused   a password rule below the strength the key package needs
     ├── LintFailed            a prepared certificate or CRL breaks a rule; nothing was signed
     ├── SigningRefused        not linted by this issuer, signed before, or the signature is not what was asked
+    ├── OcspRequestRefused    the bytes are not an OCSP request that is answered
     ├── KeyPoolClosed         no key will come any more
     ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
     │   └── MasterKeyUnknown  the keyring lacks the master key that wrapped the secret
@@ -88,6 +89,16 @@ class SigningRefused(CaError):
 
     def __str__(self) -> str:
         return f"the {self.what} {self.reason}"
+
+
+@dataclass(eq=False)
+class OcspRequestRefused(CaError):
+    """The bytes are not an OCSP request that is answered; never repeats them."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the OCSP request {self.reason}"
 
 
 class KeyPoolClosed(CaError):

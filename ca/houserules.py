@@ -41,11 +41,17 @@ def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
         yield "pushpki.basic_constraints_not_of_the_purpose"
     if certificate.not_valid_after_utc - certificate.not_valid_before_utc >= LONGEST_VALIDITY[purpose]:
         yield "pushpki.validity_too_long"
+    if (_value(extensions, x509.OCSPNoCheck) is not None) is not (purpose is Purpose.OCSP_RESPONDER):
+        yield "pushpki.ocsp_no_check_not_of_the_purpose"
     if purpose.is_recipient:
-        if not _has_one_private_policy(extensions):
-            yield "pushpki.policy_not_one_private"
-        if not _names_one_mailbox(certificate):
-            yield "pushpki.subject_not_the_mailbox"
+        yield from _broken_by_recipient(certificate)
+
+
+def _broken_by_recipient(certificate: x509.Certificate) -> Iterator[str]:
+    if not _has_one_private_policy(certificate.extensions):
+        yield "pushpki.policy_not_one_private"
+    if not _names_one_mailbox(certificate):
+        yield "pushpki.subject_not_the_mailbox"
 
 
 def broken_between(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:

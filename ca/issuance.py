@@ -24,6 +24,7 @@ __all__ = ["Issuer", "LintedCertificate", "PreparedCertificate", "Publication"]
 
 _LONGEST_COMMON_NAME = 64
 """ub-common-name (RFC 5280 appendix A.1); an address may be longer."""
+_RESPONDER_SUFFIX = " OCSP"
 
 
 class Issuer:
@@ -101,6 +102,21 @@ class Issuer:
             raise ProfileRefused("purpose", f"{profile.purpose} is not the purpose of an issuing CA")
         return self._prepare(profile, name, public_key, now)
 
+    def prepare_ocsp_responder(
+        self, profile: Profile, public_key: PublicKey, now: datetime
+    ) -> PreparedCertificate:
+        """Write down the certificate of an OCSP responder for this issuing CA (RFC 6960 section 4.2.2.2).
+
+        It points to its issuer by key alone: it is never asked about, so it names no place of status.
+
+        Raises:
+            KeyRefused: the key is not of the profile's algorithm.
+            ProfileRefused: not a responder's profile, or not an issuing CA, or not a valid one.
+        """
+        if profile.purpose is not Purpose.OCSP_RESPONDER:
+            raise ProfileRefused("purpose", f"{profile.purpose} is not the purpose of an OCSP responder")
+        return self._prepare(profile, self._responder_name(), public_key, now)
+
     def lint(self, prepared: PreparedCertificate) -> LintedCertificate:
         """Judge it before the CA's key sees it.
 
@@ -149,7 +165,7 @@ class Issuer:
                 *profile.extensions(),
                 *(
                     x509.Extension(value.oid, critical=False, value=value)
-                    for value in (*identity, *self._pointers(public_key))
+                    for value in (*identity, *self._keys_named(public_key), *self._places(profile))
                 ),
             ),
         )
@@ -160,16 +176,33 @@ class Issuer:
         if now < begin:
             raise ProfileRefused("validity", "the issuer's own certificate is not yet valid")
         not_before, not_after = profile.validity_from(now)
+        if profile.purpose is Purpose.OCSP_RESPONDER and now < end:
+            return max(not_before, begin), min(not_after, end)  # there is nothing to answer for afterwards
         if not_after > end:
             # Shortening it instead would end as certificates of a day, and nobody would know why.
             raise ProfileRefused("validity", f"would outlive the issuer, which ends on {end:%Y-%m-%d}")
         return max(not_before, begin), not_after
 
-    def _pointers(self, public_key: PublicKey) -> tuple[x509.ExtensionType, ...]:
-        """From the certificate to its issuer, to its status, and by key from the certificates below to it."""
+    def _responder_name(self) -> x509.Name:
+        """The issuer's own name but for its CN, so that nobody takes the responder for somebody else's."""
+        others = [one for one in self.name if one.oid != NameOID.COMMON_NAME]
+        own = [str(one.value) for one in self.name if one.oid == NameOID.COMMON_NAME]
+        room = _LONGEST_COMMON_NAME - len(_RESPONDER_SUFFIX)
+        common_name = f"{''.join(own[:1])[:room].rstrip()}{_RESPONDER_SUFFIX}".strip()
+        return x509.Name([*others, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+    def _keys_named(self, public_key: PublicKey) -> tuple[x509.ExtensionType, ...]:
+        """By key from the certificate to its issuer, and from the certificates below to it."""
         return (
             x509.SubjectKeyIdentifier.from_public_key(public_key),
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_identifier),
+        )
+
+    def _places(self, profile: Profile) -> tuple[x509.ExtensionType, ...]:
+        """Where the certificate's issuer and its status are."""
+        if profile.purpose is Purpose.OCSP_RESPONDER:
+            return ()
+        return (
             x509.CRLDistributionPoints(
                 [x509.DistributionPoint([_uri(self._publication.crl_url(self.key_id))], None, None, None)]
             ),
@@ -206,7 +239,7 @@ def _issuer_of(purpose: Purpose) -> Purpose | None:
     match purpose:
         case Purpose.ISSUING_CA:
             return Purpose.ROOT_CA
-        case Purpose.RECIPIENT_ENCRYPTION | Purpose.RECIPIENT_DUAL:
+        case Purpose.RECIPIENT_ENCRYPTION | Purpose.RECIPIENT_DUAL | Purpose.OCSP_RESPONDER:
             return Purpose.ISSUING_CA
         case _:
             return None

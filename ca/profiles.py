@@ -48,6 +48,7 @@ class Purpose(StrEnum):
     RECIPIENT_ENCRYPTION = "recipient-encryption"
     RECIPIENT_DUAL = "recipient-dual"
     TLS_SERVER = "tls-server"
+    OCSP_RESPONDER = "ocsp-responder"
 
     @property
     def is_recipient(self) -> bool:
@@ -61,6 +62,7 @@ LONGEST_VALIDITY = {
     Purpose.RECIPIENT_ENCRYPTION: timedelta(days=825),  # CA/B S/MIME BR 6.3.2, generation Strict
     Purpose.RECIPIENT_DUAL: timedelta(days=825),
     Purpose.TLS_SERVER: timedelta(days=825),  # what Apple's clients accept even from a private issuer
+    Purpose.OCSP_RESPONDER: timedelta(days=90),  # nobody asks whether it was revoked: it must end soon
 }
 
 _STANDARD = {
@@ -69,6 +71,7 @@ _STANDARD = {
     Purpose.RECIPIENT_ENCRYPTION: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
     Purpose.RECIPIENT_DUAL: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
     Purpose.TLS_SERVER: (KeyAlgorithm.P_256, timedelta(days=825)),
+    Purpose.OCSP_RESPONDER: (KeyAlgorithm.RSA_2048, timedelta(days=30)),
 }
 
 
@@ -148,6 +151,10 @@ class Profile:
             )
         if self.purpose.is_recipient:
             extensions.append(_extension(_SMIME_CAPABILITIES, critical=False))
+        if self.purpose is Purpose.OCSP_RESPONDER:
+            # Else whoever checks an answer would ask for the status of whoever signed it, and so on for ever
+            # (RFC 6960 section 4.2.2.2.1).
+            extensions.append(_extension(x509.OCSPNoCheck(), critical=False))
         return tuple(extensions)
 
     def _asserted_policy(self) -> x509.ObjectIdentifier | None:
@@ -171,7 +178,8 @@ def key_usage(purpose: Purpose, algorithm: KeyAlgorithm) -> x509.KeyUsage:
     """What the key may do (RFC 5280 section 4.2.1.3; for EC keys RFC 8813 section 3)."""
     signs_status = purpose is Purpose.ISSUING_CA  # its own OCSP responses, for which digitalSignature is due
     return x509.KeyUsage(
-        digital_signature=signs_status or purpose in {Purpose.RECIPIENT_DUAL, Purpose.TLS_SERVER},
+        digital_signature=signs_status
+        or purpose in {Purpose.RECIPIENT_DUAL, Purpose.TLS_SERVER, Purpose.OCSP_RESPONDER},
         content_commitment=False,
         key_encipherment=purpose.is_recipient and algorithm.is_rsa,
         data_encipherment=False,
@@ -187,13 +195,17 @@ def extended_key_usage(purpose: Purpose) -> x509.ExtendedKeyUsage | None:
     """What the key may be used for (RFC 5280 section 4.2.1.12).
 
     The issuing CA is held to mail as well: recipients install its root, and a key that is on line must
-    not be able to make TLS or code-signing certificates which they would trust.
+    not be able to make TLS or code-signing certificates which they would trust. It must not have OCSPSigning
+    either, although it certifies responders: that would make it a responder of the root's (RFC 6960 section
+    4.2.2.2), whose certificates it could then call good.
     """
     match purpose:
         case Purpose.ROOT_CA:
             return None
         case Purpose.TLS_SERVER:
             return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        case Purpose.OCSP_RESPONDER:
+            return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
         case _:
             return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
 

@@ -187,6 +187,7 @@ def test_one_ca_follows_the_root_and_none_the_issuing_ca() -> None:
         Purpose.RECIPIENT_ENCRYPTION: no_ca,
         Purpose.RECIPIENT_DUAL: no_ca,
         Purpose.TLS_SERVER: no_ca,
+        Purpose.OCSP_RESPONDER: no_ca,
     }
 
 
