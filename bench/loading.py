@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 
+from cryptography import x509
 from sqlalchemy import Connection, insert
 
 from bench.stock import Stock, Stocked
 from ca.address import Mailbox
+from ca.keys import key_hash
 from directory.lookup import Origin
 from directory.organization import SHARED_SCOPE
 from directory.store.database import Database
@@ -39,10 +41,12 @@ async def _insert_all(database: Database, stock: Stock) -> None:
 
 
 def _insert(connection: Connection, *, stock: Stock, batch: Sequence[Stocked]) -> None:
-    connection.execute(insert(certificates), [_row(stock, one) for one in batch])
+    # All of a stock share one key.
+    key_sha256 = key_hash(x509.load_der_x509_certificate(batch[0].der).public_key())
+    connection.execute(insert(certificates), [_row(stock, one, key_sha256) for one in batch])
 
 
-def _row(stock: Stock, one: Stocked) -> dict[str, object]:
+def _row(stock: Stock, one: Stocked, key_sha256: bytes) -> dict[str, object]:
     mailbox = Mailbox.parse(one.address)
     return {
         "id": f"{one.number:032x}",
@@ -52,6 +56,7 @@ def _row(stock: Stock, one: Stocked) -> dict[str, object]:
         "address_key": mailbox.key,
         "origin": Origin.FOUND.value,
         "der": one.der,
+        "key_sha256": key_sha256,
         "not_before": stock.not_before,
         "not_after": stock.not_after,
         "published_at": stock.not_before,

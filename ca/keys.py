@@ -3,6 +3,7 @@
 Knows nothing of who owns a key, where it is kept, or what a certificate says about it.
 """
 
+import hashlib
 from enum import StrEnum, unique
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_der_private_key,
 )
 
@@ -90,6 +92,11 @@ def algorithm_of(public_key: object) -> KeyAlgorithm:
 def same_key(public_a: CertificatePublicKeyTypes, public_b: CertificatePublicKeyTypes) -> bool:
     """Whether both are the same public key, of whatever kind a certificate may hold."""
     return public_a == public_b
+
+
+def key_hash(public_key: CertificatePublicKeyTypes) -> bytes:
+    """Return the SHA-256 of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the name of a key."""
+    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
 def to_pkcs8(key: PrivateKey) -> bytes:

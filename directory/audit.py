@@ -42,6 +42,8 @@ class AuditKind(StrEnum):
     MINT_REFUSED = "mint.refused"
     CERTIFICATE_IMPORTED = "certificate.imported"
     CERTIFICATE_REVOKED = "certificate.revoked"
+    KEY_BLOCKED = "key.blocked"
+    KEY_UNBLOCKED = "key.unblocked"
     CERTIFICATE_PROVEN = "certificate.proven"
     KEY_MAIL_ACCEPTED = "key_mail.accepted"
     KEY_MAIL_GIVEN_UP = "key_mail.given_up"

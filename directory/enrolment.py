@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.address import Mailbox
 from ca.errors import LintFailed
 from ca.issuance import Issuer, LintedCertificate
-from ca.keys import PrivateKey, to_pkcs8
+from ca.keys import PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
 from ca.profiles import Profile
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
@@ -79,6 +79,8 @@ class _Sealed:
     """The secrets of one mint."""
 
     key: SealedSecret
+    key_sha256: bytes
+    """Of its public half."""
     password: SealedSecret
 
 
@@ -237,6 +239,7 @@ class Enroller:
         return EnrolmentRecord(
             reservation=reservation,
             certificate=certificate,
+            key_sha256=sealed.key_sha256,
             issuer_id=self._maker.issuer_id,
             sealed_key=sealed.key,
             sealed_password=sealed.password,
@@ -308,6 +311,7 @@ class Enroller:
         password_identity = relay_password_identity(enrolment_id, organization.organization_id)
         return _Sealed(
             key=self._sealer.seal(to_pkcs8(key), key_identity),
+            key_sha256=key_hash(key.public_key()),
             password=self._sealer.seal(password.reveal().encode(), password_identity),
         )
 

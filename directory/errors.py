@@ -9,6 +9,7 @@
     ├── Unknown                there is no such thing (or it is another organization's: same answer)
     ├── SlotTaken              another enrolment holds the address; read it instead
     ├── LimitReached           a rate limit is used up; when to come back
+    ├── KeyBlocked             a key is known to be in wrong hands
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
     ├── RedeliveryRefused      a webhook must not be told again
@@ -108,6 +109,17 @@ class LimitReached(DirectoryError):
 
     def __str__(self) -> str:
         return f"the limit {self.limit} is used up"
+
+
+@dataclass(eq=False)
+class KeyBlocked(DirectoryError):
+    """A key is known to be in wrong hands, or may be: nothing is certified or published with it."""
+
+    key_sha256: str
+    """Of its SubjectPublicKeyInfo, in hex."""
+
+    def __str__(self) -> str:
+        return f"the key {self.key_sha256} is blocked"
 
 
 @dataclass(eq=False)

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ca.address import Addressee, Mailbox, MailDomain
 from ca.errors import AddressRefused, KeyRefused
 from ca.keyquality import check_quality
+from ca.keys import key_hash
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import ConfigurationRefused
@@ -36,6 +37,8 @@ class ForeignCertificate:
     """A certificate from elsewhere that mail can be encrypted with now."""
 
     der: bytes
+    key_sha256: bytes
+    """Of its SubjectPublicKeyInfo."""
     serial: int
     not_before: datetime
     not_after: datetime
@@ -63,6 +66,7 @@ class ImportStore(Protocol):
 
         Raises:
             AlreadyExists: one of them is there already, even if it was revoked since.
+            KeyBlocked: the key is known to be in wrong hands.
         """
         ...
 
@@ -96,6 +100,7 @@ class CertificateImport:
                 not isolated, has nothing of its own.
             Unknown: there is no such organization.
             AlreadyExists: the certificate was imported before.
+            KeyBlocked: its key is known to be in wrong hands.
         """
         now = self._clock.now()
         certificate = read_certificate(file, now)
@@ -154,6 +159,7 @@ def read_certificate(file: bytes, now: datetime) -> ForeignCertificate:
         )
     return ForeignCertificate(
         der=certificate.public_bytes(Encoding.DER),
+        key_sha256=key_hash(certificate.public_key()),
         serial=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,

@@ -50,6 +50,8 @@ class EnrolmentRecord:
 
     reservation: Reservation
     certificate: PublishedCertificate
+    key_sha256: bytes
+    """Of the certificate's SubjectPublicKeyInfo."""
     issuer_id: str
     sealed_key: SealedSecret
     sealed_password: SealedSecret
@@ -96,7 +98,12 @@ class MintTransaction(Protocol):
         ...
 
     def record(self, enrolment: EnrolmentRecord) -> None:
-        """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
+        """Write certificate, held key, password relay, delivery, outgoing mail and audit event.
+
+        Raises:
+            KeyBlocked: the key is known to be in wrong hands.
+            StoreUnavailable: among others, where another minted certificate has the same key.
+        """
         ...
 
 

@@ -45,6 +45,18 @@ class RevocationStore(Protocol):
         """Return the address' certificates, in every scope."""
         ...
 
+    async def by_key(self, key_sha256: bytes, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return the certificates of this key, whoever issued them."""
+        ...
+
+    async def by_issuer(self, issuer_id: str, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return what this issuer of ours has issued to recipients."""
+        ...
+
+    async def by_organization(self, organization_id: str, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return what was minted for this organization."""
+        ...
+
     async def revoke(
         self,
         certificate: RevocableCertificate,
@@ -53,7 +65,10 @@ class RevocationStore(Protocol):
         at: datetime,
         event: AuditEvent,
     ) -> None:
-        """Revoke: out of the directory at once, its enrolment no longer live; other certificates stay."""
+        """Revoke: out of the directory at once, its enrolment no longer live; other certificates stay.
+
+        After a compromise the key is blocked as well: nothing is published with it any more.
+        """
         ...
 
 
@@ -85,6 +100,39 @@ class Revocation:
         """
         found = await self._store.by_address(mailbox, self._clock.now())
         return await self._revoke(found, reason, actor, sought=str(mailbox))
+
+    async def revoke_key(
+        self, key_sha256: bytes, reason: RevocationReason, actor: str
+    ) -> Sequence[RevocableCertificate]:
+        """Revoke every certificate of the key with this SHA-256 of its SubjectPublicKeyInfo.
+
+        Raises:
+            Unknown: there is none that could still be revoked.
+        """
+        found = await self._store.by_key(key_sha256, self._clock.now())
+        return await self._revoke(found, reason, actor, sought=f"key {key_sha256.hex()}")
+
+    async def revoke_issuer(
+        self, issuer_id: str, reason: RevocationReason, actor: str
+    ) -> Sequence[RevocableCertificate]:
+        """Revoke everything that one of our issuers, named by its key identifier, has issued to recipients.
+
+        Raises:
+            Unknown: there is nothing that could still be revoked.
+        """
+        found = await self._store.by_issuer(issuer_id, self._clock.now())
+        return await self._revoke(found, reason, actor, sought=f"issuer {issuer_id}")
+
+    async def revoke_organization(
+        self, organization_id: str, reason: RevocationReason, actor: str
+    ) -> Sequence[RevocableCertificate]:
+        """Revoke everything that was minted for an organization.
+
+        Raises:
+            Unknown: there is nothing that could still be revoked.
+        """
+        found = await self._store.by_organization(organization_id, self._clock.now())
+        return await self._revoke(found, reason, actor, sought=f"organization {organization_id}")
 
     async def _revoke(
         self, found: Sequence[RevocableCertificate], reason: RevocationReason, actor: str, *, sought: str

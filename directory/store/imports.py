@@ -11,7 +11,7 @@ from directory.errors import AlreadyExists
 from directory.importing import ImportedCertificate
 from directory.lookup import Origin
 from directory.organization import SHARED_SCOPE
-from directory.store import audit_log
+from directory.store import audit_log, blocked_keys
 from directory.store.database import Database
 from directory.store.tables import certificates
 
@@ -42,6 +42,7 @@ class SqlImports:
 
         Raises:
             AlreadyExists: one of them is there already, even if it was revoked since.
+            KeyBlocked: the key is known to be in wrong hands.
         """
         await self._database.write(partial(_add, node=self._node, imported=imported, at=at, events=events))
 
@@ -55,6 +56,7 @@ def _add(
     events: Sequence[AuditEvent],
 ) -> None:
     for each in imported:
+        blocked_keys.refuse(connection, each.certificate.key_sha256)
         same = {"of_address_key": each.addressee.key, "of_der": each.certificate.der, "of_scope": each.scope}
         if connection.execute(_SAME, same).first() is not None:
             raise AlreadyExists(kind="certificate", name=str(each.addressee))
@@ -74,6 +76,7 @@ def _row(imported: ImportedCertificate, at: datetime) -> dict[str, object]:
         "address_key": imported.addressee.key,
         "origin": Origin.FOUND.value,
         "der": certificate.der,
+        "key_sha256": certificate.key_sha256,
         "not_before": certificate.not_before,
         "not_after": certificate.not_after,
         "published_at": at,

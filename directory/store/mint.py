@@ -22,7 +22,7 @@ from directory.lookup import PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import audit_log, limits, webhooks
+from directory.store import audit_log, blocked_keys, limits, webhooks
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mail_queue import queue
@@ -67,7 +67,7 @@ _RECORD = Together(
     insert_row(
         certificates,
         *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
-        *("der", "not_before", "not_after", "published_at"),
+        *("der", "key_sha256", "not_before", "not_after", "published_at"),
     ),
     insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY),
     insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
@@ -142,6 +142,7 @@ class SqlMintTransaction:
 
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
+        blocked_keys.refuse(self._connection, enrolment.key_sha256)
         chained = chain(audit_log.locked_head(self._connection, self._node), enrolment.event)
         parameters = {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)}
         _RECORD.execute(self._connection, parameters)
@@ -204,6 +205,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "address_key": certificate.mailbox.key,
             "origin": certificate.origin.value,
             "der": certificate.der,
+            "key_sha256": enrolment.key_sha256,
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
             "published_at": minted_at,

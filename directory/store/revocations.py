@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Select, bindparam, select, update
 from ca.address import Addressee
 from directory.audit import AuditEvent
 from directory.revocation import RevocableCertificate, RevocationReason
-from directory.store import audit_log, rows
+from directory.store import audit_log, blocked_keys, rows
 from directory.store.database import Database
+from directory.store.locks import lock_enrolment
 from directory.store.tables import EnrolmentEnd, certificates, enrolments
 
 _REVOCABLE = (
@@ -27,6 +28,9 @@ _REVOCABLE = (
 )
 _BY_SERIAL = _REVOCABLE.where(certificates.c.serial == bindparam("sought"))
 _BY_ADDRESS = _REVOCABLE.where(certificates.c.address_key == bindparam("sought"))
+_BY_KEY = _REVOCABLE.where(certificates.c.key_sha256 == bindparam("sought"))
+_BY_ISSUER = _REVOCABLE.where(certificates.c.issuer_id == bindparam("sought"))
+_BY_ORGANIZATION = _REVOCABLE.where(enrolments.c.organization_id == bindparam("sought"))
 _REVOKE = (
     update(certificates)
     .where(certificates.c.id == bindparam("certificate_id"), certificates.c.revoked_at.is_(None))
@@ -55,18 +59,33 @@ class SqlRevocationStore:
         """Return the address' certificates, in every scope."""
         return await self._database.read(partial(_find, _BY_ADDRESS, mailbox.key, now))
 
+    async def by_key(self, key_sha256: bytes, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return the certificates of this key, whoever issued them."""
+        return await self._database.read(partial(_find, _BY_KEY, key_sha256, now))
+
+    async def by_issuer(self, issuer_id: str, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return what this issuer of ours has issued to recipients."""
+        return await self._database.read(partial(_find, _BY_ISSUER, issuer_id, now))
+
+    async def by_organization(self, organization_id: str, now: datetime) -> Sequence[RevocableCertificate]:
+        """Return what was minted for this organization."""
+        return await self._database.read(partial(_find, _BY_ORGANIZATION, organization_id, now))
+
     async def revoke(
         self, certificate: RevocableCertificate, *, reason: RevocationReason, at: datetime, event: AuditEvent
     ) -> None:
         """Revoke; if somebody else has done so meanwhile, leave his reason and write no second event."""
 
         def revoke(connection: Connection) -> None:
+            if certificate.enrolment_id is not None:
+                lock_enrolment(connection, certificate.enrolment_id)
             revoked = connection.execute(
                 _REVOKE,
                 {"certificate_id": certificate.certificate_id, "moment": at, "reason": reason.value},
             )
             if revoked.rowcount == 0:
                 return
+            blocked_keys.block_if_compromised(connection, certificate.certificate_id)
             if certificate.enrolment_id is not None:
                 connection.execute(_END_ENROLMENT, {"of_enrolment": certificate.enrolment_id})
             audit_log.append(connection, self._node, event)
@@ -75,7 +94,7 @@ class SqlRevocationStore:
 
 
 def _find(
-    statement: Select[*tuple[object, ...]], sought: str, now: datetime, connection: Connection
+    statement: Select[*tuple[object, ...]], sought: str | bytes, now: datetime, connection: Connection
 ) -> list[RevocableCertificate]:
     return [
         RevocableCertificate(

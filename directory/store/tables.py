@@ -220,6 +220,8 @@ certificates = Table(
     Column("address_key", String(254), nullable=False),
     Column("origin", String(16), nullable=False),
     Column("der", LargeBinary, nullable=False),
+    # SHA-256 of its SubjectPublicKeyInfo.
+    Column("key_sha256", LargeBinary, nullable=False, index=True),
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
@@ -230,6 +232,14 @@ certificates = Table(
     # The serial number first: an operator who revokes by it need not know the issuer.
     UniqueConstraint("serial", "issuer_id"),
     Index("ix_certificates_address_key_scope", "address_key", "scope"),
+    # A generator that makes the same key twice certifies it once. Recipients may keep theirs over a renewal.
+    Index(
+        "uq_certificates_one_minted_per_key",
+        "key_sha256",
+        unique=True,
+        sqlite_where=text("origin = 'minted'"),
+        postgresql_where=text("origin = 'minted'"),
+    ),
     # What a CRL lists, in its order, and nothing else.
     Index(
         "ix_certificates_revoked",
@@ -239,6 +249,14 @@ certificates = Table(
         sqlite_where=text("revoked_at IS NOT NULL"),
         postgresql_where=text("revoked_at IS NOT NULL"),
     ),
+)
+
+# Keys that are in wrong hands, or may be: no certificate with one of them enters the directory.
+blocked_keys = Table(
+    "blocked_keys",
+    metadata,
+    Column("key_sha256", LargeBinary, primary_key=True),
+    Column("blocked_at", UtcDateTime, nullable=False),
 )
 
 crls = Table(

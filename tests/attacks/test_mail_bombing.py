@@ -11,7 +11,6 @@ from datetime import datetime
 import pytest
 
 from ca.address import Mailbox
-from ca.keys import PrivateKey
 from directory.callers import Gateway
 from directory.errors import ResendRefused
 from directory.followup import FollowUpRules, ProofRequests, Reminders
@@ -29,6 +28,7 @@ from tests.contracts.world import NOW, Store, add_organization
 from tests.directory.builders import an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import DAY, HOUR, ReadyKeys, an_enroller, found_authority, rates, rules
+from tests.distinctkeys import distinct_keys
 
 ORGANIZATIONS = 50
 LIMITS: MintRates = rates(recipient_day=3)
@@ -59,7 +59,6 @@ async def organizations(store: Store) -> list[tuple[Organization, Gateway]]:
 async def attack(
     store: Store,
     authority: Authority,
-    key: PrivateKey,
     attackers: list[tuple[Organization, Gateway]],
     now: datetime,
 ) -> list[str]:
@@ -67,7 +66,7 @@ async def attack(
     enroller = an_enroller(
         store.database,
         authority,
-        ReadyKeys([key] * ORGANIZATIONS),
+        ReadyKeys(distinct_keys(ORGANIZATIONS)),
         clock=StoppedClock(now),
         mint_rules=rules(LIMITS),
     )
@@ -101,11 +100,11 @@ async def _issuers(store: Store, authority: Authority) -> None:
 
 
 async def test_fifty_organizations_and_fifty_spellings_make_three_mails_a_day(
-    store: Store, authority: Authority, recipient_key: PrivateKey
+    store: Store, authority: Authority
 ) -> None:
     attackers = await organizations(store)
 
-    enrolments = await attack(store, authority, recipient_key, attackers, NOW)
+    enrolments = await attack(store, authority, attackers, NOW)
     mails = await deliver(store.database, NOW)
     for hour in range(1, 6):
         await press_every_button(store, enrolments, NOW + hour * HOUR)
@@ -117,10 +116,10 @@ async def test_fifty_organizations_and_fifty_spellings_make_three_mails_a_day(
 
 
 async def test_who_got_one_key_gets_three_mails_a_week_however_often_they_are_asked_for(
-    store: Store, authority: Authority, recipient_key: PrivateKey
+    store: Store, authority: Authority
 ) -> None:
     attackers = await organizations(store)
-    enrolments = await attack(store, authority, recipient_key, attackers[:1], NOW)
+    enrolments = await attack(store, authority, attackers[:1], NOW)
 
     delivered = await deliver(store.database, NOW)
     for hour in range(0, 7 * 24, 6):
@@ -132,10 +131,10 @@ async def test_who_got_one_key_gets_three_mails_a_week_however_often_they_are_as
 
 
 async def test_of_many_who_press_the_button_at_once_nobody_gets_beyond_the_budget(
-    store: Store, authority: Authority, recipient_key: PrivateKey
+    store: Store, authority: Authority
 ) -> None:
     attackers = await organizations(store)
-    enrolments = await attack(store, authority, recipient_key, attackers[:2], NOW)
+    enrolments = await attack(store, authority, attackers[:2], NOW)
     delivered = await deliver(store.database, NOW)
     before = len(delivered)
 

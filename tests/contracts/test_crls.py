@@ -281,6 +281,7 @@ def _add_revoked(connection: Connection, count: int) -> None:
                 "address_key": f"r{n}@example.org",
                 "origin": "found",
                 "der": b"",
+                "key_sha256": b"",
                 "not_before": NOW - YEAR,
                 "not_after": NOW + YEAR + timedelta(days=n % 3),
                 "published_at": NOW,

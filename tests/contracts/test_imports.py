@@ -4,12 +4,13 @@ import pytest
 from cryptography import x509
 
 from ca.address import Mailbox, MailDomain
-from directory.errors import AlreadyExists
+from directory.errors import AlreadyExists, KeyBlocked
 from directory.importing import ImportedCertificate, read_certificate
 from directory.lookup import Origin
 from directory.organization import SHARED_SCOPE
 from directory.revocation import RevocationReason
 from directory.store.audit_log import read_chain
+from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.imports import SqlImports
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.revocations import SqlRevocationStore
@@ -81,7 +82,7 @@ async def test_a_certificate_that_was_revoked_does_not_come_back(store: Store) -
     await add(store, imported())
     revocations = SqlRevocationStore(store.database, node="node-1")
     (revocable,) = await revocations.by_address(ANNA, NOW)
-    await revocations.revoke(revocable, reason=RevocationReason.KEY_COMPROMISE, at=NOW, event=an_event())
+    await revocations.revoke(revocable, reason=RevocationReason.SUPERSEDED, at=NOW, event=an_event())
 
     with pytest.raises(AlreadyExists):
         await add(store, imported(certificate_id="imported-2"))
@@ -99,3 +100,27 @@ async def test_an_isolated_organizations_own_is_seen_by_nobody_else(store: Store
     reader = SqlDirectoryReader(store.database)
     assert await found(store) == []
     assert len(await reader.live_certificates(ANNA.key, isolated, NOW)) == 1
+
+
+async def test_no_certificate_with_a_blocked_key_comes_in(store: Store) -> None:
+    await SqlBlockedKeys(store.database, node="node-1").block([CERTIFICATE.key_sha256], NOW, an_event())
+
+    with pytest.raises(KeyBlocked) as blocked:
+        await add(store, imported())
+
+    assert blocked.value.key_sha256 == CERTIFICATE.key_sha256.hex()
+    assert await found(store) == []
+
+
+async def test_a_compromised_key_does_not_come_back_in_another_certificate(store: Store) -> None:
+    await add(store, imported())
+    revocations = SqlRevocationStore(store.database, node="node-1")
+    (revocable,) = await revocations.by_address(ANNA, NOW)
+    await revocations.revoke(revocable, reason=RevocationReason.KEY_COMPROMISE, at=NOW, event=an_event())
+    renewed = read_certificate(der(a_foreign_certificate(x509.RFC822Name(str(ANNA)), serial=7)), NOW)
+    again = ImportedCertificate(
+        certificate_id="imported-2", addressee=ANNA, scope=SHARED_SCOPE, certificate=renewed
+    )
+
+    with pytest.raises(KeyBlocked):
+        await add(store, again)

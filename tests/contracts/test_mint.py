@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from ca.address import Mailbox
 from directory.audit import ChainHead
 from directory.delivery.outbox import DueMail
-from directory.errors import LimitReached, SlotTaken, StoreUnavailable
+from directory.errors import KeyBlocked, LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, Rate
 from directory.mint_ports import MailClaim, MintTransaction, Reservation
 from directory.organization import SHARED_SCOPE
 from directory.relay import RelayOutcome, RelayState
 from directory.store.audit_log import read_chain
+from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
@@ -28,12 +30,15 @@ from tests.contracts.world import (
     a_reservation,
     add_organization,
     an_enrolment,
+    an_event,
     mint,
+    record,
 )
 from tests.directory.builders import a_gateway, an_organization
 
 ROWS_OF_A_MINT = ("enrolments", "certificates", "held_keys", "relays", "deliveries", "outgoing_mail")
 DAY = timedelta(days=1)
+BERT = Mailbox.parse("bert@example.org")
 
 
 def a_limit(bucket: str = "gateway_day:gateway-1", *, burst: int = 3) -> Limit:
@@ -291,3 +296,23 @@ async def failing_inserts_into(store: Store, table: str) -> AsyncIterator[None]:
         yield
     finally:
         await store.sql(undo)
+
+
+async def test_a_key_is_certified_once(store: Store) -> None:
+    first = await mint(store.database)
+    again = replace(an_enrolment(a_reservation("enrolment-2", mailbox=BERT)), key_sha256=first.key_sha256)
+
+    with pytest.raises(StoreUnavailable):
+        await record(store.database, again)
+
+    assert await rows_of_mints(store) == {1}
+
+
+async def test_a_blocked_key_is_not_certified(store: Store) -> None:
+    enrolment = an_enrolment(a_reservation())
+    await SqlBlockedKeys(store.database, node="desk").block([enrolment.key_sha256], NOW, an_event())
+
+    with pytest.raises(KeyBlocked):
+        await record(store.database, enrolment)
+
+    assert await rows_of_mints(store) == {0}

@@ -1,8 +1,10 @@
 """The contract of `RevocationStore`."""
 
+import hashlib
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from ca.address import Mailbox
 from directory.audit import AuditKind
@@ -10,7 +12,7 @@ from directory.revocation import RevocationReason
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.revocations import SqlRevocationStore
-from directory.store.tables import certificates
+from directory.store.tables import blocked_keys, certificates
 from tests.contracts.world import (
     ANNA,
     NOW,
@@ -139,3 +141,68 @@ async def test_an_own_certificate_is_revoked_without_an_enrolment(
     await revoke_address(revocations)
 
     assert await SqlDirectoryReader(database).best_certificate(ANNA.key, a_gateway(), NOW) is None
+
+
+async def test_a_key_is_found_whoever_issued_its_certificates(
+    store: Store, revocations: SqlRevocationStore
+) -> None:
+    await mint(store.database)
+    await mint(store.database, a_reservation("enrolment-2", mailbox=BERTA))
+    await import_certificate(store.database, der=b"own")
+    minted, imported = hashlib.sha256(b"key of enrolment-1").digest(), hashlib.sha256(b"own").digest()
+
+    assert [one.enrolment_id for one in await revocations.by_key(minted, NOW)] == ["enrolment-1"]
+    assert [one.enrolment_id for one in await revocations.by_key(imported, NOW)] == [None]
+    assert await revocations.by_key(bytes(32), NOW) == []
+
+
+async def test_what_an_issuer_issued_is_found_and_nothing_from_elsewhere(
+    store: Store, revocations: SqlRevocationStore
+) -> None:
+    await mint(store.database)
+    await mint(store.database, a_reservation("enrolment-2", mailbox=BERTA))
+    await import_certificate(store.database)
+
+    found = await revocations.by_issuer("issuing-1", NOW)
+
+    assert {one.enrolment_id for one in found} == {"enrolment-1", "enrolment-2"}
+    assert await revocations.by_issuer("root-1", NOW) == []
+
+
+async def test_what_an_organization_minted_is_found_and_nothing_of_others(
+    store: Store, revocations: SqlRevocationStore
+) -> None:
+    other = await add_organization(
+        store.database, an_organization(organization_id="org-2", slug="firm", domains=frozenset())
+    )
+    await mint(store.database)
+    await mint(store.database, a_reservation("enrolment-2", mailbox=BERTA, gateway=other))
+
+    assert [one.enrolment_id for one in await revocations.by_organization("org-2", NOW)] == ["enrolment-2"]
+
+
+@pytest.mark.parametrize("reason", RevocationReason)
+async def test_a_compromised_key_is_blocked_and_no_other(
+    store: Store, revocations: SqlRevocationStore, reason: RevocationReason
+) -> None:
+    await mint(store.database)
+
+    await revoke_address(revocations, reason)
+
+    blocked = await store.select(select(blocked_keys.c.key_sha256, blocked_keys.c.blocked_at))
+    compromised = reason is RevocationReason.KEY_COMPROMISE
+    assert blocked == ([(hashlib.sha256(b"key of enrolment-1").digest(), NOW)] if compromised else [])
+
+
+async def test_a_key_that_is_compromised_twice_is_blocked_once(
+    store: Store, revocations: SqlRevocationStore
+) -> None:
+    await import_certificate(store.database)
+    await import_certificate(store.database, mailbox=BERTA, der=b"of berta")
+    await store.sql("UPDATE certificates SET key_sha256 = (SELECT key_sha256 FROM certificates LIMIT 1)")
+
+    await revoke_address(revocations)
+    (berta,) = await revocations.by_address(BERTA, NOW)
+    await revocations.revoke(berta, reason=RevocationReason.KEY_COMPROMISE, at=NOW, event=an_event())
+
+    assert await store.count("blocked_keys") == 1

@@ -105,6 +105,7 @@ def an_enrolment(
             not_after=not_after or reservation.minted_at + YEAR,
             origin=Origin.MINTED,
         ),
+        key_sha256=hashlib.sha256(f"key of {enrolment_id}".encode()).digest(),
         issuer_id="issuing-1",
         sealed_key=SEALER.seal(
             f"key of {enrolment_id}".encode(), recipient_key_identity(enrolment_id, organization_id)
@@ -261,6 +262,7 @@ async def import_certificate(
                 "address_key": mailbox.key,
                 "origin": Origin.FOUND.value,
                 "der": der,
+                "key_sha256": hashlib.sha256(der).digest(),
                 "not_before": not_before,
                 "not_after": not_after,
                 "published_at": NOW,

@@ -4,7 +4,6 @@ import pytest
 from cryptography import x509
 
 from ca.address import Mailbox
-from ca.keys import PrivateKey
 from directory.audit import AuditKind
 from directory.errors import StoreUnavailable, Unknown
 from directory.lookup import Absent, Answer, Found, Lookup, Minted, Question
@@ -19,6 +18,7 @@ from tests.contracts.world import ANNA, Store, a_reservation, add_organization, 
 from tests.directory.builders import a_gateway, an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import ReadyKeys, an_enroller, found_authority, violations
+from tests.distinctkeys import distinct_keys
 
 BERT = Mailbox.parse("bert@example.org")
 OPERATOR = "operator:olga"
@@ -30,12 +30,12 @@ def revocation(store: Store) -> Revocation:
 
 
 @pytest.fixture
-async def lookup(store: Store, authority: Authority, recipient_key: PrivateKey) -> Lookup:
+async def lookup(store: Store, authority: Authority) -> Lookup:
     await found_authority(store, authority)
     return Lookup(
         reader=SqlDirectoryReader(store.database),
         policy=MintPolicy(),
-        minter=an_enroller(store.database, authority, ReadyKeys([recipient_key] * 2)),
+        minter=an_enroller(store.database, authority, ReadyKeys(distinct_keys(2))),
         clock=StoppedClock(),
     )
 

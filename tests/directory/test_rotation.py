@@ -12,7 +12,6 @@ from sqlalchemy import update
 
 from ca.address import Mailbox
 from ca.errors import MasterKeyUnusable, SealBroken
-from ca.keys import PrivateKey
 from ca.masterkey import create_master_key_file, load_master_keyring
 from ca.sealing import MasterKeyring, Sealer
 from directory.audit import AuditEvent, AuditKind
@@ -30,6 +29,7 @@ from tests.contracts.world import MASTER_KEY, Store, an_event
 from tests.directory.builders import a_mint_context
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import ReadyKeys, an_enroller, found_authority, violations
+from tests.distinctkeys import distinct_keys
 
 Result = TypeVar("Result")
 SECRETS_OF_A_MINT = 2
@@ -44,10 +44,10 @@ class House:
     store: Store
     path: Path
     authority: Authority
-    key: PrivateKey
+    keys: ReadyKeys
 
     def enroller(self, database: Database, sealer: Sealer) -> Enroller:
-        return an_enroller(database, self.authority, ReadyKeys([self.key] * 100), sealer=sealer)
+        return an_enroller(database, self.authority, self.keys, sealer=sealer)
 
     async def mint(self, *names: str, sealer: Sealer | None = None) -> None:
         enroller = self.enroller(self.store.database, sealer or LiveSealer(self.path, None))
@@ -82,7 +82,7 @@ class House:
 
 
 @pytest.fixture
-async def house(store: Store, authority: Authority, recipient_key: PrivateKey, tmp_path: Path) -> House:
+async def house(store: Store, authority: Authority, tmp_path: Path) -> House:
     await found_authority(store, authority)
     path = tmp_path / "master.key"
     keyring = create_master_key_file(path, None, created=StoppedClock().now())
@@ -90,7 +90,7 @@ async def house(store: Store, authority: Authority, recipient_key: PrivateKey, t
     await register.register(keyring.active.key_id, an_event())
     await register.rewrap(Sealer(MasterKeyring(active=keyring.active, retired=(MASTER_KEY,))))
     await register.drop(MASTER_KEY.key_id, an_event())
-    house = House(store=store, path=path, authority=authority, key=recipient_key)
+    house = House(store=store, path=path, authority=authority, keys=ReadyKeys(distinct_keys(100)))
     await house.mint("anna", "bert")
     return house
 

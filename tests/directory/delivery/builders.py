@@ -164,6 +164,7 @@ def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
                 not_after=mail.created_at + timedelta(days=730),
                 origin=Origin.MINTED,
             ),
+            key_sha256=hashlib.sha256(mail.certificate).digest(),
             issuer_id="issuing-1",
             sealed_key=mail.sealed_key,
             sealed_password=mail.sealed_password,

@@ -16,6 +16,7 @@ from directory.errors import (
     ConfigurationRefused,
     DirectoryError,
     EnvelopeRefused,
+    KeyBlocked,
     LimitReached,
     MailRefused,
     RedeliveryRefused,
@@ -44,6 +45,7 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     Unknown: (Unknown(kind="enrolment", name=SECRET), 404, "record.unknown"),
     SlotTaken: (SlotTaken(SECRET), 503, "mint.too_slow"),
     LimitReached: (LimitReached(limit="day", retry_after=timedelta(hours=2)), 429, "limit.reached"),
+    KeyBlocked: (KeyBlocked(key_sha256=SECRET), 500, "http.internal"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
     RedeliveryRefused: (

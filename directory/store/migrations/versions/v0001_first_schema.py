@@ -147,6 +147,7 @@ def _create_certificates() -> None:
         _text("address_key", 254),
         _text("origin", 16),
         Column("der", sa.LargeBinary, nullable=False),
+        Column("key_sha256", sa.LargeBinary, nullable=False, index=True),
         _moment("not_before"),
         _moment("not_after"),
         _moment("published_at"),
@@ -156,6 +157,13 @@ def _create_certificates() -> None:
         UniqueConstraint("serial", "issuer_id"),
         Index("ix_certificates_address_key_scope", "address_key", "scope"),
         Index(
+            "uq_certificates_one_minted_per_key",
+            "key_sha256",
+            unique=True,
+            sqlite_where=sa.text("origin = 'minted'"),
+            postgresql_where=sa.text("origin = 'minted'"),
+        ),
+        Index(
             "ix_certificates_revoked",
             "issuer_id",
             "not_after",
@@ -163,6 +171,9 @@ def _create_certificates() -> None:
             sqlite_where=sa.text("revoked_at IS NOT NULL"),
             postgresql_where=sa.text("revoked_at IS NOT NULL"),
         ),
+    )
+    op.create_table(
+        "blocked_keys", Column("key_sha256", sa.LargeBinary, primary_key=True), _moment("blocked_at")
     )
     op.create_table(
         "crls",
