@@ -39,7 +39,8 @@ _WAITING: Select[*tuple[object, ...]] = (
     .where(relays.c.state == RelayState.WAITING.value)
     .order_by(relays.c.expires_at)
     .limit(bindparam("most"))
-    .with_for_update(of=relays, skip_locked=True)
+    # Both: what a relay has become meanwhile is seen only if its own row is locked.
+    .with_for_update(of=[enrolments, relays], key_share=True, skip_locked=True)
 )
 _ENDING = _WAITING.where(
     enrolments.c.live,
@@ -118,6 +119,7 @@ class SqlExpiries:
                         at=now,
                         until=notice_until,
                     )
+            for row in ended:
                 relay = ExpiredRelay(enrolment_id=row.enrolment_id, organization_id=row.organization_id)
                 audit_log.append(connection, self._node, event_of(relay))
             return len(ended)

@@ -67,7 +67,8 @@ _WAITING: Select[*tuple[object, ...]] = (
     )
     .order_by(deliveries.c.accepted_at, deliveries.c.enrolment_id)
     .limit(bindparam("most"))
-    .with_for_update(of=deliveries, skip_locked=True)
+    # Both: what a delivery has become meanwhile is seen only if its own row is locked.
+    .with_for_update(of=[enrolments, deliveries], key_share=True, skip_locked=True)
 )
 _MAY_BE_WRITTEN_TO = (
     enrolments.c.live,

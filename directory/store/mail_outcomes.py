@@ -46,8 +46,6 @@ _IS_UNPROVEN = select(
     exists().where(deliveries.c.enrolment_id == _OF_ENROLMENT, deliveries.c.proven_at.is_(None))
 )
 _KEY_MAIL = (outgoing_mail.c.enrolment_id == _OF_ENROLMENT, outgoing_mail.c.kind == MailKind.KEY.value)
-# Two of an enrolment's mails may be lost at once, each as if the other had got through.
-_LOCK_ENROLMENT = select(enrolments.c.id).where(enrolments.c.id == _OF_ENROLMENT).with_for_update()
 _OTHER_WAYS = select(
     exists()
     .where(deliveries.c.enrolment_id == _OF_ENROLMENT, deliveries.c.proven_at.is_not(None))
@@ -140,10 +138,10 @@ def key_mail_lost(connection: Connection, enrolment_id: str, at: datetime) -> bo
     """Record that a key mail was refused or came back; return whether it was the only way the key had.
 
     Where another was accepted and did not come back, the key came with that one; where one is queued it still
-    may. A mail that came back is among the bounces already.
+    may. A mail that came back is among the bounces already. The enrolment is locked: two of its mails may be
+    lost at once, each as if the other had got through.
     """
     where = {"of_enrolment": enrolment_id}
-    connection.execute(_LOCK_ENROLMENT, where).close()
     ways = connection.execute(_OTHER_WAYS, where).one()
     if ways.accepted and not ways.queued:
         connection.execute(_BACK_TO_ACCEPTED, where)

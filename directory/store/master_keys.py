@@ -22,6 +22,7 @@ from directory.store.tables import (
     held_keys,
     issuers,
     master_keys,
+    ocsp_responders,
     organizations,
     outgoing_mail,
     relays,
@@ -58,7 +59,8 @@ class _SealedColumn:
             .where(key_id != bindparam("active"), record_id > bindparam("after"))
             .order_by(record_id)
             .limit(bindparam("batch"))
-            .with_for_update(of=table)
+            # Whoever only refers to the record, as every mint does to its organization's, does not wait.
+            .with_for_update(of=table, key_share=True)
         )
         self.replace = (
             update(table)
@@ -70,6 +72,7 @@ class _SealedColumn:
 _SEALED_COLUMNS = (
     _SealedColumn(issuers.c.id, null(), "key", SecretKind.CA_KEY),
     _SealedColumn(audit_keys.c.id, null(), "key", SecretKind.AUDIT_KEY),
+    _SealedColumn(ocsp_responders.c.id, null(), "key", SecretKind.OCSP_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "smtp_password", SecretKind.SMTP_PASSWORD),
     _SealedColumn(organizations.c.id, organizations.c.id, "dkim_key", SecretKind.DKIM_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "webhook_secret", SecretKind.WEBHOOK_SECRET),

@@ -33,6 +33,7 @@ from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.database import Database
 from directory.store.issuers import certificates_by_id, chain_of
 from directory.store.links import add as add_links
+from directory.store.locks import lock_enrolment
 from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.relays import release
@@ -263,6 +264,7 @@ class SqlOutbox:
         """Record it once; a second worker that sent the same mail changes nothing."""
 
         def accept(connection: Connection) -> None:
+            lock_enrolment(connection, mail.enrolment_id)
             accepted = connection.execute(_ACCEPT_MAIL, {"mail_id": mail.mail_id, "moment": acceptance.at})
             if accepted.rowcount == 0:
                 return
@@ -301,6 +303,7 @@ class SqlOutbox:
         """Record it, unless the claim ran out and somebody else has one now."""
 
         def give_up(connection: Connection) -> None:
+            lock_enrolment(connection, mail.enrolment_id)
             given_up = connection.execute(
                 _GIVE_UP_MAIL, {**_fence(mail), "moment": at, "failure": _storable(failure)}
             )

@@ -1,4 +1,4 @@
-"""When does a delivery become proven? With its row locked, so that of many proofs at once one counts."""
+"""When does a delivery become proven? With its enrolment locked: of many proofs at once, one counts."""
 
 from datetime import datetime
 
@@ -9,17 +9,21 @@ from directory.links import Link, LinkPurpose, PresentedLink
 from directory.proof import Decision, LinkRefused, Proof, ProofAnswer, Provable, Proven
 from directory.store import audit_log, links
 from directory.store.database import Database
+from directory.store.locks import lock_enrolment
 from directory.store.mail_outcomes import cancel_mails, end_hold
-from directory.store.tables import deliveries, enrolments
+from directory.store.tables import deliveries, enrolments, recipient_links
 
-# Whatever ends an enrolment changes its delivery too, and so waits for this lock, or is waited for.
-_LOCKED = (
-    select(deliveries.c.state, deliveries.c.proven_at)
-    .where(deliveries.c.enrolment_id == bindparam("enrolment_id"))
-    .with_for_update()
-)
-_ENROLMENT = select(enrolments.c.organization_id, enrolments.c.live).where(
-    enrolments.c.id == bindparam("enrolment_id")
+_PROVABLE = (
+    select(
+        enrolments.c.organization_id,
+        enrolments.c.live,
+        deliveries.c.state,
+        deliveries.c.proven_at,
+        recipient_links.c.used_at,
+    )
+    .join_from(recipient_links, enrolments, enrolments.c.id == recipient_links.c.enrolment_id)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
+    .where(recipient_links.c.id == bindparam("link_id"))
 )
 _PROVE = (
     update(deliveries)
@@ -60,14 +64,14 @@ class SqlProofStore:
 
 
 def _provable(connection: Connection, link: Link) -> Provable:
-    delivery = connection.execute(_LOCKED, {"enrolment_id": link.enrolment_id}).one()
-    # Read after the lock was had: it may have been waited for.
-    enrolment = connection.execute(_ENROLMENT, {"enrolment_id": link.enrolment_id}).one()
+    # Whatever ends an enrolment or proves it locks it first, and is waited for. Only then is it looked at.
+    lock_enrolment(connection, link.enrolment_id)
+    found = connection.execute(_PROVABLE, {"link_id": link.link_id}).one()
     return Provable(
         enrolment_id=link.enrolment_id,
-        organization_id=enrolment.organization_id,
-        live=enrolment.live,
-        delivery=DeliveryState(delivery.state),
-        is_proven=delivery.proven_at is not None,
-        link_is_used=link.used_at is not None,
+        organization_id=found.organization_id,
+        live=found.live,
+        delivery=DeliveryState(found.state),
+        is_proven=found.proven_at is not None,
+        link_is_used=found.used_at is not None,
     )

@@ -12,6 +12,7 @@ from directory.errors import RelayRefused, Unknown
 from directory.relay import PasswordChannel, Relay, RelayOutcome, RelayState
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.locks import lock_enrolment
 from directory.store.mail_outcomes import withdraw
 from directory.store.rows import sealed
 from directory.store.tables import EnrolmentEnd, deliveries, enrolments, relays
@@ -80,6 +81,8 @@ class SqlRelayStore:
         """Record what came of an attempt, and the state after it."""
 
         def record(connection: Connection) -> None:
+            if state is RelayState.FAILED:
+                lock_enrolment(connection, relay.enrolment_id)
             step = {
                 "of_enrolment": relay.enrolment_id,
                 "as_seen": relay.state.value,

@@ -10,6 +10,7 @@ from directory.resending import Decision, Resend, Resendable
 from directory.status import KeyState
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.locks import lock_enrolment
 from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.rows import mailbox
@@ -22,7 +23,6 @@ from directory.store.tables import (
     suppressions,
 )
 
-# The enrolment's row is locked, so that two who ask at once do not both find room in the budget.
 _RESENDABLE = (
     select(
         enrolments.c.id,
@@ -43,18 +43,6 @@ _RESENDABLE = (
     .join_from(enrolments, organizations, organizations.c.id == enrolments.c.organization_id)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
     .where(enrolments.c.id == bindparam("enrolment_id"))
-    .with_for_update(of=enrolments)
-)
-# A statement of its own: what was committed while the lock was waited for is seen only by the next.
-_MEANWHILE = select(
-    exists()
-    .where(
-        outgoing_mail.c.enrolment_id == bindparam("enrolment_id"),
-        outgoing_mail.c.kind == MailKind.KEY.value,
-        outgoing_mail.c.state == MailState.QUEUED.value,
-    )
-    .label("is_queued"),
-    exists().where(suppressions.c.address_key == bindparam("address_key")).label("suppressed"),
 )
 _SET_FORMAT = (
     update(deliveries)
@@ -88,13 +76,12 @@ class SqlResendStore:
 
 
 def _resendable(connection: Connection, enrolment_id: str, now: datetime) -> Resendable:
+    # So that two who ask at once do not both find that none is under way.
+    lock_enrolment(connection, enrolment_id)
     row = connection.execute(_RESENDABLE, {"enrolment_id": enrolment_id}).one_or_none()
     if row is None:
         raise Unknown(kind="enrolment", name=enrolment_id)
     recipient = mailbox(row.address)
-    meanwhile = connection.execute(
-        _MEANWHILE, {"enrolment_id": enrolment_id, "address_key": recipient.key}
-    ).one()
     return Resendable(
         enrolment_id=row.id,
         organization_id=row.organization_id,
@@ -102,9 +89,9 @@ def _resendable(connection: Connection, enrolment_id: str, now: datetime) -> Res
         sender=mailbox(row.mail_from),
         live=row.live,
         key_is_held=row.key_state == KeyState.HELD,
-        is_queued=meanwhile.is_queued,
+        is_queued=row.is_queued,
         has_room=room_for(connection, recipient, now),
-        suppressed=meanwhile.suppressed,
+        suppressed=row.suppressed,
     )
 
 

@@ -1,7 +1,4 @@
-"""Which addresses get no mail, and what ends with that? Suppression and consequences are one transaction.
-
-Queued mails are taken back before deliveries are locked, as the worker's records take them: the mail first.
-"""
+"""Which addresses get no mail, and what ends with that? Suppression and consequences are one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,6 +15,7 @@ from directory.links import LinkPurpose, PresentedLink
 from directory.proof import LinkRefused
 from directory.store import audit_log, links
 from directory.store.database import Database
+from directory.store.locks import lock_enrolments_of_address
 from directory.store.mail_outcomes import ERASED, TO_RECIPIENT, end_hold, end_undelivered
 from directory.store.rows import mailbox as stored_mailbox
 from directory.store.statements import Upsert
@@ -50,10 +48,7 @@ _UNPROVEN = (
     .where(enrolments.c.live, deliveries.c.proven_at.is_(None))
     .order_by(enrolments.c.id)
 )
-# Both rows, in the order in which others lock them.
-_UNPROVEN_OF_ADDRESS = _UNPROVEN.where(enrolments.c.address_key == bindparam("address_key")).with_for_update(
-    of=[enrolments, deliveries]
-)
+_UNPROVEN_OF_ADDRESS = _UNPROVEN.where(enrolments.c.address_key == bindparam("address_key"))
 _OVERTAKEN = (
     _UNPROVEN.add_columns(enrolments.c.address_key)
     .where(enrolments.c.address_key.in_(select(suppressions.c.address_key)))
@@ -145,6 +140,7 @@ def _add(connection: Connection, mailbox: Mailbox, reason: SuppressionReason, no
 
 def _end_unproven(connection: Connection, address_key: str, now: datetime) -> list[AffectedEnrolment]:
     """Take back what is queued to the address, and end what only a mail could have completed."""
+    lock_enrolments_of_address(connection, address_key)
     connection.execute(_CANCEL, {"of_recipient": address_key, "moment": now})
     ended = [
         AffectedEnrolment(enrolment_id=row.id, organization_id=row.organization_id)

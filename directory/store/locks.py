@@ -1,0 +1,39 @@
+"""In which order are rows locked? One for everybody, so that no two transactions wait for each other.
+
+1. The enrolment that the transaction is about. Of several: in the order of their identifiers, or only those
+   that nobody else has in hand.
+2. Whatever belongs to these enrolments: mails, deliveries, keys, relays, certificates.
+3. Budgets and limits.
+4. The head of the audit log (`audit_log`). What comes after it are rows of one's own.
+
+Whoever changes one row of an enrolment and nothing else of it, as the claim of a mail does, may begin with
+that: he waits for nothing that belongs to an enrolment any more. SQLite has one writer and needs no order.
+"""
+
+from sqlalchemy import Connection, bindparam, select
+
+from directory.store.tables import enrolments
+
+# Not `FOR UPDATE`: rows that refer to the enrolment, such as a new mail, can be written by others meanwhile.
+_ENROLMENT = (
+    select(enrolments.c.id).where(enrolments.c.id == bindparam("to_lock")).with_for_update(key_share=True)
+)
+_ENROLMENTS_OF_ADDRESS = (
+    select(enrolments.c.id)
+    .where(enrolments.c.address_key == bindparam("to_lock"))
+    .order_by(enrolments.c.id)
+    .with_for_update(key_share=True)
+)
+
+
+def lock_enrolment(connection: Connection, enrolment_id: str) -> None:
+    """Keep everybody else from changing the enrolment until the transaction under way ends.
+
+    What is read afterwards is what they have committed.
+    """
+    connection.execute(_ENROLMENT, {"to_lock": enrolment_id}).close()
+
+
+def lock_enrolments_of_address(connection: Connection, address_key: str) -> None:
+    """Do so with every enrolment of an address, ended ones too."""
+    connection.execute(_ENROLMENTS_OF_ADDRESS, {"to_lock": address_key}).all()
