@@ -118,5 +118,5 @@ def _is_this_machine(target: WebhookTarget) -> bool:
 
 def _refused(reason: str) -> ConfigurationRefused:
     return ConfigurationRefused(
-        key="--webhook-url", reason=reason, remedy="give https://HOST/PATH, reachable from the Internet"
+        key="--url", reason=reason, remedy="give https://HOST/PATH, reachable from the Internet"
     )

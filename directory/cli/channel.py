@@ -40,7 +40,8 @@ def list_deliveries(
         f"{one.delivery_id}\t{one.event}\t{one.state}\t{one.attempts}\t{one.last_failure or '-'}"
         for one in found
     ]
-    show({"deliveries": [_described(one) for one in found]}, as_json=as_json, lines=lines)
+    document = {"deliveries": [_described(one) for one in found]}
+    show(document, as_json=as_json, lines=lines or ["Webhooks were told nothing."])
 
 
 @app.command("show")

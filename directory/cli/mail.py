@@ -47,7 +47,7 @@ def list_mails(
     shown, pauses = run(work())
     following = str(shown[-1].cursor) if len(shown) == limit else None
     lines = [f"Mail of {pause.organization or 'everybody'} is paused." for pause in pauses]
-    lines += ["\t".join(_columns(mail)) for mail in shown]
+    lines += ["\t".join(_columns(mail)) for mail in shown] or ["There is no such mail."]
     lines += [f"more: --after {following}"] if following else []
     document = {
         "mails": [_as_document(mail) for mail in shown],

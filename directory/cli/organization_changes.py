@@ -12,7 +12,7 @@ from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
 from directory.cli.opening import Config, installation, operator, run
-from directory.cli.organizations import as_document, sealed_smtp_password, smtp_password
+from directory.cli.organizations import as_document, refuse_unspoken, sealed_smtp_password, smtp_password
 from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.delivery.returnpath import LONGEST_LOCAL_PART, has_room_for_a_token
@@ -81,6 +81,8 @@ def change(
     async def work() -> Organization:
         async with installation(config) as opened:
             _refuse_links_to_nowhere(opened, key_delivery)
+            if language is not None:
+                refuse_unspoken(opened, slug, language)
             route = _route(opened, smtp, smtp_password_file)
 
             def changed(organization: Organization) -> Organization:

@@ -14,6 +14,8 @@ from ca.sealing import SealedSecret
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
+from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
+from directory.delivery.stationery import Stationery
 from directory.errors import ConfigurationRefused
 from directory.organization import Correspondence, Organization, SmartHost, smtp_password_identity
 from directory.settings import parse_domain, parse_language, parse_mailbox
@@ -72,6 +74,7 @@ def add(
         async with installation(config) as opened:
             if smart_host and not opened.settings.delivery.allow_clear_beyond_loopback:
                 refuse_clear_beyond_loopback(smart_host)
+            refuse_unspoken(opened, slug, language)
             organization = described(sealed_smtp_password(opened, password, organization_id))
             await opened.administration(operator()).add_organization(organization)
             return organization
@@ -91,6 +94,21 @@ def list_all(*, config: Config = None, as_json: Json = False) -> None:
     found = run(work())
     lines = [f"{one.slug}\t{one.name}\t{', '.join(sorted(one.domains))}\t{one.mail_from}" for one in found]
     show({"organizations": [as_document(one) for one in found]}, as_json=as_json, lines=lines)
+
+
+def refuse_unspoken(opened: Installation, slug: str, language: str) -> None:
+    """Refuse a language that there are no words in: mails would be in English, and nobody told.
+
+    Raises:
+        ConfigurationRefused: as said, or the operator's templates cannot be used.
+    """
+    spoken = Stationery(opened.settings.delivery.templates).languages(KEY_MESSAGE, slug)
+    if language not in spoken:
+        raise ConfigurationRefused(
+            key="--language",
+            reason=f"there is no mail in {language!r}",
+            remedy=f"put templates into delivery.templates, or choose of {', '.join(sorted(spoken))}",
+        )
 
 
 def smtp_password(smart_host: SmartHost | None, file: Path | None) -> str | None:

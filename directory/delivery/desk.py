@@ -12,7 +12,7 @@ from directory.delivery.enveloping import enveloped_for
 from directory.errors import ConfigurationRefused, EnvelopeRefused
 from directory.organization import Organization, PasswordMail
 
-_KEY = "--password-certificate"
+_KEY = "CERTIFICATE"
 _MAIL_PURPOSES = frozenset({ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 

@@ -66,6 +66,7 @@ def test_mail_may_go_directly_and_by_a_smart_host_again(firm: Workplace, tmp_pat
         (("--key-delivery", "link"), "--key-delivery", 78),
         (("--mail-from", "keys@elsewhere.com"), "mail-from", 78),
         (("--language", "Deutsch"), "--language", 78),
+        (("--language", "pt"), "choose of de, en, es, fr", 78),
         (("--notices-to", "nobody"), "--notices-to", 78),
         (("--smtp-password-file", "/dev/null"), "--smtp-password-file", 78),
         (("--name", ""), "name", 78),

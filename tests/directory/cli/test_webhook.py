@@ -43,7 +43,7 @@ def test_the_secret_is_the_last_line(telling: Workplace) -> None:
     "url", ["http://hooks.telling.com/", "https://127.0.0.1/", "https://u:p@telling.com/"]
 )
 def test_refuses_a_url_that_leads_elsewhere(telling: Workplace, url: str) -> None:
-    assert "--webhook-url" in telling.refusal("org", "webhook", "telling", "--url", url, code=78)
+    assert "--url" in telling.refusal("org", "webhook", "telling", "--url", url, code=78)
 
 
 @pytest.mark.parametrize("options", [(), ("--rotate", "--remove", "--yes"), ("--url", URL, "--rotate")])
