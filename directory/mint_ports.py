@@ -92,7 +92,8 @@ class MintTransaction(Protocol):
         """Take the address' one live slot and charge the limits; expired enrolments give their slot up.
 
         Raises:
-            SlotTaken: another enrolment is live; in another process it may have been made this moment.
+            SlotTaken: another enrolment is live, in another process perhaps made this moment; or the
+                recipient has just stopped all mail.
             LimitReached: one of the limits is used up; nothing was charged.
         """
         ...

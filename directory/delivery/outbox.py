@@ -181,8 +181,8 @@ class Outbox(Protocol):
     ) -> bool:
         """Keep the mail as it is about to be sent, and let its links be valid.
 
-        False if it is not to be sent now, or by somebody else: the claim ran out, it was cancelled, or the
-        organization's mail is paused.
+        False if it is not to be sent now, or by somebody else: the claim ran out, it was cancelled, the
+        organization's mail is paused, or the recipient has stopped all mail.
         """
         ...
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, exists, text, update
+from sqlalchemy import Connection, Table, bindparam, exists, not_, select, text, update
 
 from ca.address import Mailbox
 from directory.audit import chain
@@ -36,15 +36,28 @@ from directory.store.tables import (
     held_keys,
     outgoing_mail,
     relays,
+    suppressions,
 )
 
+_SLOT = (
+    *(enrolments.c.id, enrolments.c.organization_id, enrolments.c.gateway_id, enrolments.c.scope),
+    *(enrolments.c.address, enrolments.c.address_key, enrolments.c.minted_at, enrolments.c.live),
+)
+# Between the policy's look and this one the recipient may have stopped all mail.
+_UNLESS_SUPPRESSED = select(*(bindparam(column.key, type_=column.type) for column in _SLOT)).where(
+    not_(exists().where(suppressions.c.address_key == bindparam("address_key")))
+)
 # The index is the arbiter. `DO NOTHING` waits for a competitor as a plain insert would, but a lost race is an
 # answer then instead of an error that spoils the transaction.
 _TAKE_SLOT = Upsert(
     enrolments,
-    lambda insert: insert.on_conflict_do_nothing(
-        index_elements=[enrolments.c.scope, enrolments.c.address_key], index_where=text("live")
-    ).returning(enrolments.c.id),
+    lambda insert: (
+        insert.from_select(_SLOT, _UNLESS_SUPPRESSED)
+        .on_conflict_do_nothing(
+            index_elements=[enrolments.c.scope, enrolments.c.address_key], index_where=text("live")
+        )
+        .returning(enrolments.c.id)
+    ),
 )
 _END_EXPIRED = (
     update(enrolments)

@@ -60,8 +60,13 @@ _HAS_KEY = exists().where(
 _HAS_PASSWORD = exists().where(
     relays.c.enrolment_id == outgoing_mail.c.enrolment_id, relays.c.password_wrapped_key.is_not(None)
 )
-_NOT_PAUSED = not_(
-    exists().where(mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id]))
+_MAY_GO = (
+    not_(
+        exists().where(
+            mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id])
+        )
+    ),
+    not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
 )
 _WAITING = (
     outgoing_mail.c.state == MailState.QUEUED.value,
@@ -73,8 +78,7 @@ _WAITING = (
         and_(outgoing_mail.c.kind == MailKind.PASSWORD.value, _HAS_PASSWORD),
         outgoing_mail.c.kind.not_in([MailKind.KEY.value, MailKind.PASSWORD.value]),
     ),
-    _NOT_PAUSED,
-    not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
+    *_MAY_GO,
 )
 # A common table expression that locks is evaluated once; a plain subquery might be for every row, and would
 # then claim more than `most`.
@@ -167,10 +171,10 @@ _ACCEPT_MAIL = (
         **mail_outcomes.ERASED,
     )
 )
-# A mail born claimed has not been through a claim that would have seen the pause.
+# A mail born claimed has not been through a claim that would have seen a pause, or that nobody wants it.
 _KEEP_MESSAGE = (
     update(outgoing_mail)
-    .where(*_STILL_OURS, _NOT_PAUSED)
+    .where(*_STILL_OURS, *_MAY_GO)
     .values(
         message_master_key_id=bindparam("key_id"),
         message_wrapped_key=bindparam("wrapped"),

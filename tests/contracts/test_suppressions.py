@@ -9,7 +9,7 @@ import pytest
 from ca.address import Mailbox
 from directory.audit import AuditKind
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
-from directory.errors import ResendRefused, Unknown
+from directory.errors import ResendRefused, SlotTaken, Unknown
 from directory.links import LinkPurpose
 from directory.policy import MintPolicy, Refusal
 from directory.proof import LinkRefused, ProofDesk, Proven
@@ -77,6 +77,12 @@ async def why_not_minted(database: Database, mailbox: Mailbox = ANNA) -> Refusal
     context = await SqlDirectoryReader(database).mint_context(mailbox.key, a_gateway())
     assert context is not None
     return MintPolicy().refusal(mailbox, context)
+
+
+async def suppress_meanwhile(store: Store) -> None:
+    """Suppress as if the mint had been committed at that very moment: neither saw the other."""
+    row = f"('{ANNA.key}', '{ANNA}', 'recipient', '2026-11-22 10:00:00')"
+    await store.sql(f"INSERT INTO suppressions VALUES {row}")  # noqa: S608 - written above
 
 
 async def test_before_the_key_mail_is_accepted_everything_of_it_ends(store: Store, opt_out: OptOut) -> None:
@@ -247,12 +253,9 @@ async def test_what_is_not_suppressed_cannot_be_lifted(store: Store, desk: Suppr
     assert await events(store, AuditKind.SUPPRESSION_LIFTED) == []
 
 
-async def test_a_queued_mail_to_a_suppressed_address_is_not_claimed(
-    store: Store, desk: SuppressionDesk
-) -> None:
-    await desk.add(ANNA)
-    # As if the mint had been under way while the button was pressed.
+async def test_a_queued_mail_to_a_suppressed_address_is_not_claimed(store: Store) -> None:
     await mint(store.database)
+    await suppress_meanwhile(store)
 
     claimed = await SqlOutbox(store.database, node="node-1").claim_due(
         worker="w", now=LATER, lease_until=LATER + timedelta(minutes=1), most=10
@@ -261,11 +264,23 @@ async def test_a_queued_mail_to_a_suppressed_address_is_not_claimed(
     assert claimed == []
 
 
-async def test_a_mint_that_was_overtaken_ends(
-    store: Store, desk: SuppressionDesk, clock: StoppedClock
+async def test_a_mint_under_way_when_its_address_is_stopped_does_not_happen(
+    store: Store, desk: SuppressionDesk
 ) -> None:
+    context = await SqlDirectoryReader(store.database).mint_context(ANNA.key, a_gateway())
+    assert context is not None
+    assert not context.suppressed
+
     await desk.add(ANNA)
+
+    with pytest.raises(SlotTaken):
+        await mint(store.database)
+    assert await store.count("enrolments") == await store.count("certificates") == 0
+
+
+async def test_a_mint_that_was_overtaken_ends(store: Store, clock: StoppedClock) -> None:
     await mint(store.database)
+    await suppress_meanwhile(store)
     assert await is_served(store.database)
 
     chore = OvertakenMints(store=a_store(store.database))
