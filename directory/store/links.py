@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from directory.links import Link, LinkPurpose, NewLink, PresentedLink
-from directory.store.database import Database
 from directory.store.tables import recipient_links
 
 _FIND = select(recipient_links).where(
@@ -20,17 +18,6 @@ _USE = (
     .where(recipient_links.c.id == bindparam("link_id"), recipient_links.c.used_at.is_(None))
     .values(used_at=bindparam("moment"))
 )
-
-
-class SqlLinks:
-    """Reads links."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def find(self, presented: PresentedLink, purpose: LinkPurpose, now: datetime) -> Link | None:
-        """Return the link; None if it is unknown, not genuine, for something else or expired."""
-        return await self._database.read(partial(find, presented=presented, purpose=purpose, now=now))
 
 
 def find(
