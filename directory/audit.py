@@ -50,6 +50,7 @@ class AuditKind(StrEnum):
     KEY_MAIL_RESENT = "key_mail.resent"
     KEY_MAIL_BOUNCED = "key_mail.bounced"
     KEY_PACKAGE_DOWNLOADED = "key_package.downloaded"
+    KEY_DESTROYED = "key.destroyed"
     DELIVERY_UNPROVEN = "delivery.unproven"
     MAIL_TRIED = "mail.tried"
     MAIL_ACCEPTED = "mail.accepted"
@@ -72,6 +73,7 @@ class AuditKind(StrEnum):
     PASSWORD_REVEALED = "password.revealed"  # noqa: S105 - the name of an event, not a password
     PASSWORD_RELEASED = "password.released"  # noqa: S105 - likewise
     PASSWORD_EXPIRED = "password.expired"  # noqa: S105 - likewise
+    PASSWORD_DESTROYED = "password.destroyed"  # noqa: S105 - likewise
     RELAY_RECORDED = "relay.recorded"
     MASTER_KEY_LOADED = "master_key.loaded"
     MASTER_KEY_ROTATED = "master_key.rotated"

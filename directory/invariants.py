@@ -5,7 +5,7 @@ Each invariant has a stable name, such as `enrolment.key_opens`.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from cryptography import x509
@@ -41,6 +41,8 @@ class InspectedEnrolment:
     withdrawn_or_revoked: bool
     key_state: KeyState | None
     sealed_key: SealedSecret | None
+    hold_until: datetime | None
+    """When the key is destroyed; None as long as something keeps it from that."""
     relay_state: RelayState | None
     sealed_password: SealedSecret | None
     delivery_state: DeliveryState | None
@@ -58,6 +60,10 @@ class InspectedEnrolment:
 
 Broken: TypeAlias = tuple[str, str]
 """The name of an invariant, and in which way it does not hold."""
+
+HOLD_OVERRUN = "enrolment.hold_over"
+"""A key that outlived its hold: late, as after a service stood still, but nothing is lost or leaked."""
+HOLD_TOLERANCE = timedelta(days=1)
 
 
 class EnrolmentInvariants:
@@ -128,11 +134,13 @@ class EnrolmentInvariants:
                     return
                 if not same_key(key.public_key(), certificate.public_key()):
                     yield "enrolment.key_matches", "its held key is not the certificate's"
+                if enrolment.hold_until is not None and enrolment.hold_until + HOLD_TOLERANCE < self._now:
+                    yield HOLD_OVERRUN, f"its key should be gone since {enrolment.hold_until:%Y-%m-%d}"
             case _, SealedSecret():
                 yield "enrolment.key_gone", "its key has left the hold but is still there"
             case _, None:
                 # The hold has ended: then the key was delivered, or its delivery has failed.
-                if enrolment.delivery_state is DeliveryState.QUEUED:
+                if enrolment.live and enrolment.delivery_state is DeliveryState.QUEUED:
                     yield "enrolment.has_key", "its key is gone before it was delivered"
 
     def _broken_relay(self, enrolment: InspectedEnrolment) -> Iterator[Broken]:
@@ -140,7 +148,11 @@ class EnrolmentInvariants:
             yield "enrolment.has_relay", "its password relay is missing"
             return
         if enrolment.sealed_password is None:
-            if enrolment.relay_state in {RelayState.WAITING, RelayState.REVEALED}:
+            # One that was revealed is known to somebody; the service itself needs it for key packages only.
+            needs_it = enrolment.relay_state is RelayState.WAITING or (
+                enrolment.relay_state is RelayState.REVEALED and enrolment.key_state is KeyState.HELD
+            )
+            if needs_it:
                 yield "enrolment.has_password", "its password is gone before it was relayed"
             return
         identity = relay_password_identity(enrolment.enrolment_id, enrolment.organization_id)

@@ -17,7 +17,13 @@ from directory.evidence.checking import learned
 from directory.evidence.following import ChainCheck, link_of
 from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
 from directory.evidence.trust import TrustedKeys
-from directory.invariants import Broken, EnrolmentInvariants, InspectedEnrolment, readable_certificate
+from directory.invariants import (
+    HOLD_OVERRUN,
+    Broken,
+    EnrolmentInvariants,
+    InspectedEnrolment,
+    readable_certificate,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,11 @@ class Violation:
     """Which one; stable, such as `enrolment.key_opens`."""
     subject: str
     reason: str
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
+        return self.invariant == HOLD_OVERRUN
 
 
 class Verification:

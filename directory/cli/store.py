@@ -9,7 +9,7 @@ EXIT_VIOLATED = 1
 
 
 def verify(*, config: Config = None, as_json: Json = False) -> None:
-    """Check every invariant over the whole store; exit code 1 if one does not hold."""
+    """Check every invariant over the whole store; exit code 1 if one does not; warnings do not count."""
 
     async def work() -> list[Violation]:
         async with installation(config) as opened:
@@ -17,17 +17,28 @@ def verify(*, config: Config = None, as_json: Json = False) -> None:
 
     with progress.status("Verifying …"):
         violations = run(work())
-    documents = [
-        {"invariant": one.invariant, "subject": one.subject, "reason": one.reason} for one in violations
-    ]
-    lines = [f"{one.invariant}: {one.subject}: {one.reason}" for one in violations]
+    broken = [one for one in violations if not one.is_warning]
+    lines = [f"{_severity(one)}{one.invariant}: {one.subject}: {one.reason}" for one in violations]
     show(
-        {"violations": documents},
+        {"violations": [_document(one) for one in violations]},
         as_json=as_json,
-        lines=lines or ["Every invariant holds."],
+        lines=lines if broken else [*lines, "Every invariant holds."],
     )
-    if violations:
+    if broken:
         raise SystemExit(EXIT_VIOLATED)
+
+
+def _document(violation: Violation) -> dict[str, object]:
+    return {
+        "severity": "warning" if violation.is_warning else "violation",
+        "invariant": violation.invariant,
+        "subject": violation.subject,
+        "reason": violation.reason,
+    }
+
+
+def _severity(violation: Violation) -> str:
+    return "warning: " if violation.is_warning else ""
 
 
 def migrate(*, config: Config = None, as_json: Json = False) -> None:

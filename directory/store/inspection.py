@@ -30,6 +30,7 @@ from directory.status import KeyState
 from directory.store.crls import SqlCrlReader
 from directory.store.database import Database
 from directory.store.evidence import SqlEvidence
+from directory.store.holds import HAS_SERVED
 from directory.store.issuers import certificates_by_id
 from directory.store.mail_outcomes import TO_RECIPIENT
 from directory.store.rows import AnyRow, sealed
@@ -93,6 +94,8 @@ _PAGE_OF_ENROLMENTS = (
         held_keys.c.key_master_key_id,
         held_keys.c.key_wrapped_key,
         held_keys.c.key_ciphertext,
+        held_keys.c.hold_until,
+        HAS_SERVED.label("key_has_served"),
         relays.c.state.label("relay_state"),
         relays.c.password_master_key_id,
         relays.c.password_wrapped_key,
@@ -274,6 +277,7 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         withdrawn_or_revoked=row.withdrawn_at is not None or row.revoked_at is not None,
         key_state=_known(KeyState, row.key_state),
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        hold_until=row.hold_until if row.key_has_served else None,
         relay_state=_known(RelayState, row.relay_state),
         sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
         delivery_state=_known(DeliveryState, row.delivery_state),

@@ -27,10 +27,12 @@ from ca.keypackage import KeyPackageFormat
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
 from directory.delivery.outbox import Acceptance, DueMail, GivenUp, MailKind, MailState, NewMail
-from directory.links import NewLink
+from directory.links import LinkPurpose, NewLink
+from directory.organization import KeyDelivery
 from directory.relay import PasswordChannel
 from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.database import Database
+from directory.store.holds import destroy_at_once
 from directory.store.issuers import certificates_by_id, chain_of
 from directory.store.links import add as add_links
 from directory.store.locks import lock_enrolment
@@ -179,6 +181,7 @@ _KEEP_MESSAGE = (
         message_master_key_id=bindparam("key_id"),
         message_wrapped_key=bindparam("wrapped"),
         message_ciphertext=bindparam("ciphertext"),
+        link_only=bindparam("by_link"),
     )
 )
 _RETRY = (
@@ -255,6 +258,7 @@ class SqlOutbox:
                     "key_id": message.master_key_id,
                     "wrapped": message.wrapped_key,
                     "ciphertext": message.ciphertext,
+                    "by_link": _brings_a_link_only(mail, links),
                 },
             )
             if kept.rowcount == 0:
@@ -282,6 +286,9 @@ class SqlOutbox:
                 case _:
                     pass
             audit_log.append(connection, self._node, event)
+            if mail.kind is MailKind.KEY and acceptance.hold_until <= acceptance.at:
+                # It waits for no lock, so it may come behind that of the audit log.
+                destroy_at_once(connection, mail.enrolment_id, acceptance.at, node=self._node)
 
         await self._database.write(accept)
 
@@ -371,6 +378,12 @@ def _lost(mail: DueMail, at: datetime) -> LostMail:
         status="5",
         at=at,
     )
+
+
+def _brings_a_link_only(mail: DueMail, links: Sequence[NewLink]) -> bool:
+    # Where there are no pages, or no hold, the key package is attached whatever the organization prefers.
+    by_link = mail.organization.correspondence.key_delivery is KeyDelivery.LINK
+    return mail.kind is MailKind.KEY and by_link and any(one.purpose is LinkPurpose.INSTALL for one in links)
 
 
 def _may_be_asked(connection: Connection, mail: DueMail, acceptance: Acceptance) -> bool:

@@ -28,6 +28,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     event,
+    false,
     text,
 )
 
@@ -280,6 +281,13 @@ held_keys = Table(
     *_secret("key"),
     Column("hold_until", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    # In the long run nearly all keys are gone; those that are not are looked through for what is due.
+    Index(
+        "ix_held_keys_held",
+        "hold_until",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
 )
 
 relays = Table(
@@ -301,6 +309,12 @@ relays = Table(
         "enrolment_id",
         sqlite_where=text("closed_at IS NULL"),
         postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "ix_relays_with_password",
+        "enrolment_id",
+        sqlite_where=text("password_wrapped_key IS NOT NULL"),
+        postgresql_where=text("password_wrapped_key IS NOT NULL"),
     ),
 )
 
@@ -340,6 +354,8 @@ outgoing_mail = Table(
     Column("bounce_token", String(32), nullable=False, unique=True),
     # As it was composed for the first attempt, for all that follow; erased when the mail has ended.
     *_secret("message"),
+    # Whether it brings a key package by nothing but a link.
+    Column("link_only", Boolean, nullable=False, server_default=false()),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from directory.followup import Chore, FollowUp, FollowUpRules, GivingUp, ProofRequests, Reminders
+from directory.holds import EndOfHolds
 from directory.settings import Settings
 from directory.store.followups import SqlFollowUps
+from directory.store.holds import SqlHolds
 from directory.store.suppressions import SqlSuppressions
 from directory.suppression import OvertakenMints
 from directory.wiring.channels import relay_chores
@@ -38,6 +40,11 @@ def chores(installation: Installation) -> Sequence[Chore]:
     always: tuple[Chore, ...] = (
         OvertakenMints(store=SqlSuppressions(database, node=node)),
         *relay_chores(installation),
+        EndOfHolds(
+            store=SqlHolds(database, node=node),
+            traces=database,
+            grace=timedelta(days=installation.settings.delivery.hold_days),
+        ),
     )
     if not asks_for_proofs(installation.settings):
         # Nobody can prove anything, so nobody is reminded of it, and nothing counts as unproven.

@@ -66,6 +66,7 @@ async def test_a_sound_enrolment_is_shown_whole(database: Database, inspector: S
         withdrawn_or_revoked=False,
         key_state=KeyState.HELD,
         sealed_key=minted.sealed_key,
+        hold_until=None,
         relay_state=RelayState.WAITING,
         sealed_password=minted.sealed_password,
         delivery_state=DeliveryState.QUEUED,

@@ -21,6 +21,7 @@ from directory.crls import CrlRhythm
 from directory.enrolment import Enroller, recipient_key_identity
 from directory.evidence.keys import AuditKeys, audit_key_identity
 from directory.evidence.statements import AuditSigner
+from directory.invariants import HOLD_OVERRUN
 from directory.lookup import Minted
 from directory.organization import SHARED_SCOPE, smtp_password_identity
 from directory.revocation import Revocation, RevocationReason
@@ -55,6 +56,7 @@ from tests.directory.minting import ReadyKeys, an_enroller, found_authority, vio
 
 ANNA = Mailbox.parse("anna@example.org")
 BERT = Mailbox.parse("bert@example.org")
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="session")
@@ -183,6 +185,50 @@ async def test_what_is_broken_in_an_enrolment_is_found(
         await change(store, update(done.table).where(of(done.table, anna)).values(done.values))
 
     assert await found(store) == [(done.breaks, anna)]
+
+
+async def mail_is_accepted(store: Store, enrolment_id: str) -> None:
+    await change(store, update(outgoing_mail).where(of(outgoing_mail, enrolment_id)).values(state="accepted"))
+    await change(store, update(deliveries).where(of(deliveries, enrolment_id)).values(state="accepted"))
+
+
+@pytest.mark.parametrize(("late", "expected"), [(DAY, []), (DAY + timedelta(seconds=1), [HOLD_OVERRUN])])
+async def test_a_key_that_outlived_its_hold_by_more_than_a_day_is_warned_of(
+    store: Store, enrolment_ids: dict[str, str], late: timedelta, expected: list[str]
+) -> None:
+    anna = enrolment_ids["anna"]
+    await mail_is_accepted(store, anna)
+    over = StoppedClock().now() - late
+    await change(store, update(held_keys).where(of(held_keys, anna)).values(hold_until=over))
+
+    warnings = await violations(store.database)
+
+    assert [(one.invariant, one.subject, one.is_warning) for one in warnings] == [
+        (invariant, anna, True) for invariant in expected
+    ]
+
+
+async def test_a_key_that_is_kept_for_its_mail_does_not_outlive_its_hold(
+    store: Store, enrolment_ids: dict[str, str]
+) -> None:
+    over = StoppedClock().now() - 9 * DAY
+    await change(store, update(held_keys).where(of(held_keys, enrolment_ids["anna"])).values(hold_until=over))
+
+    assert await violations(store.database) == []
+
+
+@pytest.mark.parametrize("state", ["relayed", "failed", "revealed"])
+async def test_a_store_is_sound_when_key_and_password_have_been_destroyed(
+    store: Store, enrolment_ids: dict[str, str], state: str
+) -> None:
+    anna = enrolment_ids["anna"]
+    await mail_is_accepted(store, anna)
+    destroyed = {"state": "destroyed", **no_secret("key")}
+    await change(store, update(held_keys).where(of(held_keys, anna)).values(destroyed))
+    relayed = {"state": state, **no_secret("password")}
+    await change(store, update(relays).where(of(relays, anna)).values(relayed))
+
+    assert await violations(store.database) == []
 
 
 async def test_another_issuers_certificate_is_found(

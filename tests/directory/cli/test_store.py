@@ -36,7 +36,26 @@ def test_a_violation_is_shown_and_is_an_exit_code(workplace: Workplace, minted: 
     assert (for_people.code, for_programs.code) == (1, 1)
     assert for_people.out == f"enrolment.has_mail: {minted}: its delivery waits, but no mail is queued\n"
     assert '"invariant": "enrolment.has_mail"' in for_programs.out
+    assert '"severity": "violation"' in for_programs.out
     assert for_people.err == ""
+
+
+def test_what_is_only_late_is_a_warning_and_no_failure(workplace: Workplace, minted: str) -> None:
+    sql(workplace, "UPDATE outgoing_mail SET state = 'accepted'")
+    sql(workplace, "UPDATE deliveries SET state = 'accepted'")
+    sql(workplace, "UPDATE held_keys SET hold_until = '2020-01-01 00:00:00.000000'")
+
+    late = {
+        "severity": "warning",
+        "invariant": "enrolment.hold_over",
+        "subject": minted,
+        "reason": "its key should be gone since 2020-01-01",
+    }
+    assert workplace.document("verify") == {"violations": [late]}
+    assert workplace.lines("verify") == [
+        f"warning: enrolment.hold_over: {minted}: its key should be gone since 2020-01-01",
+        "Every invariant holds.",
+    ]
 
 
 def test_migrating_what_is_current_changes_nothing(workplace: Workplace) -> None:

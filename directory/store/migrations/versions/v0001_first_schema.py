@@ -195,6 +195,12 @@ def _create_secrets_of_enrolments() -> None:
         *_secret("key"),
         _moment("hold_until", nullable=True),
         _moment("ended_at", nullable=True),
+        Index(
+            "ix_held_keys_held",
+            "hold_until",
+            sqlite_where=sa.text("state = 'held'"),
+            postgresql_where=sa.text("state = 'held'"),
+        ),
     )
     op.create_table(
         "relays",
@@ -213,6 +219,12 @@ def _create_secrets_of_enrolments() -> None:
             "enrolment_id",
             sqlite_where=sa.text("closed_at IS NULL"),
             postgresql_where=sa.text("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_relays_with_password",
+            "enrolment_id",
+            sqlite_where=sa.text("password_wrapped_key IS NOT NULL"),
+            postgresql_where=sa.text("password_wrapped_key IS NOT NULL"),
         ),
     )
 
@@ -247,6 +259,7 @@ def _create_deliveries() -> None:
         _text("message_id", 320, unique=True),
         _text("bounce_token", 32, unique=True),
         *_secret("message"),
+        Column("link_only", sa.Boolean, nullable=False, server_default=sa.false()),
         _text("state", 16),
         _moment("created_at"),
         _moment("due_at"),
