@@ -14,6 +14,7 @@ from ca.errors import KeyRefused
 from ca.keyquality import check_quality
 from ca.keys import algorithm_of
 from ca.profiles import (
+    DOMAIN_AUTHORITY,
     LONGEST_VALIDITY,
     Purpose,
     basic_constraints,
@@ -44,14 +45,16 @@ def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
     if (_value(extensions, x509.OCSPNoCheck) is not None) is not (purpose is Purpose.OCSP_RESPONDER):
         yield "pushpki.ocsp_no_check_not_of_the_purpose"
     if purpose.is_recipient:
-        yield from _broken_by_recipient(certificate)
+        yield from _broken_by_recipient(certificate, purpose)
 
 
-def _broken_by_recipient(certificate: x509.Certificate) -> Iterator[str]:
+def _broken_by_recipient(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
     if not _has_one_private_policy(certificate.extensions):
         yield "pushpki.policy_not_one_private"
     if not _names_one_mailbox(certificate):
         yield "pushpki.subject_not_the_mailbox"
+    elif _names_a_domain_authority(certificate) is not (purpose is Purpose.DOMAIN):
+        yield "pushpki.domain_authority_not_of_the_purpose"
 
 
 def broken_between(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:
@@ -82,6 +85,11 @@ def _has_one_private_policy(extensions: x509.Extensions) -> bool:
         and len(list(policies)) == 1
         and is_private_policy(next(iter(policies)).policy_identifier)
     )
+
+
+def _names_a_domain_authority(certificate: x509.Certificate) -> bool:
+    addresses = certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
+    return any(str(one.value).lower().startswith(f"{DOMAIN_AUTHORITY}@") for one in addresses)
 
 
 def _names_one_mailbox(certificate: x509.Certificate) -> bool:

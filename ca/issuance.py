@@ -15,7 +15,7 @@ from ca.address import Mailbox
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import PublicKey, algorithm_of, same_key
 from ca.linting import Linter
-from ca.profiles import Profile, Purpose, basic_constraints
+from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose, basic_constraints
 from ca.publication import Publication
 from ca.signers import Signer
 from ca.signing import LintedCertificate, PreparedCertificate, SigningGate
@@ -78,10 +78,13 @@ class Issuer:
 
         Raises:
             KeyRefused: the key is not of the profile's algorithm.
-            ProfileRefused: not a recipient's profile, not an issuing CA, or the issuer ends too soon.
+            ProfileRefused: not a recipient's profile, not an issuing CA, or the issuer ends too soon; or the
+                address stands for a whole domain and the profile does not, or the other way round.
         """
         if not profile.purpose.is_recipient:
             raise ProfileRefused("purpose", f"{profile.purpose} certificates do not belong to a mailbox")
+        if (mailbox.local_part.lower() == DOMAIN_AUTHORITY) is not (profile.purpose is Purpose.DOMAIN):
+            raise ProfileRefused("purpose", f"{DOMAIN_AUTHORITY} and nobody else decrypts for a whole domain")
         address = str(mailbox)
         attributes = [x509.NameAttribute(NameOID.EMAIL_ADDRESS, address)]
         if len(address) <= _LONGEST_COMMON_NAME:
@@ -239,7 +242,9 @@ def _issuer_of(purpose: Purpose) -> Purpose | None:
     match purpose:
         case Purpose.ISSUING_CA:
             return Purpose.ROOT_CA
-        case Purpose.RECIPIENT_ENCRYPTION | Purpose.RECIPIENT_DUAL | Purpose.OCSP_RESPONDER:
+        case Purpose.OCSP_RESPONDER:
+            return Purpose.ISSUING_CA
+        case _ if purpose.is_recipient:
             return Purpose.ISSUING_CA
         case _:
             return None

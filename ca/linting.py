@@ -34,6 +34,8 @@ because it has no dot. `ca.hierarchy` judges the syntax of the names itself."""
 EXCUSED_CODES: Mapping[Purpose, str] = {
     Purpose.RECIPIENT_ENCRYPTION: NO_RESERVED_POLICY,
     Purpose.RECIPIENT_DUAL: NO_RESERVED_POLICY,
+    Purpose.PROXY: NO_RESERVED_POLICY,
+    Purpose.DOMAIN: NO_RESERVED_POLICY,
     Purpose.TLS_SERVER: SINGLE_LABEL_HOST,
 }
 

@@ -39,6 +39,10 @@ _SMIME_CAPABILITIES = x509.UnrecognizedExtension(
 )
 
 
+DOMAIN_AUTHORITY = "domain-confidentiality-authority"
+"""The local part under which a domain's gateway decrypts for everybody in it (RFC 3183 section 4.1)."""
+
+
 @unique
 class Purpose(StrEnum):
     """What a certificate is for."""
@@ -47,13 +51,22 @@ class Purpose(StrEnum):
     ISSUING_CA = "issuing-ca"
     RECIPIENT_ENCRYPTION = "recipient-encryption"
     RECIPIENT_DUAL = "recipient-dual"
+    PROXY = "proxy"
+    """One address, whose mail a gateway decrypts with a key of its own."""
+    DOMAIN = "domain"
+    """The address that stands for a whole domain, likewise."""
     TLS_SERVER = "tls-server"
     OCSP_RESPONDER = "ocsp-responder"
 
     @property
     def is_recipient(self) -> bool:
         """Whether it certifies a mailbox."""
-        return self in {Purpose.RECIPIENT_ENCRYPTION, Purpose.RECIPIENT_DUAL}
+        return self in {
+            Purpose.RECIPIENT_ENCRYPTION,
+            Purpose.RECIPIENT_DUAL,
+            Purpose.PROXY,
+            Purpose.DOMAIN,
+        }
 
 
 LONGEST_VALIDITY = {
@@ -61,6 +74,8 @@ LONGEST_VALIDITY = {
     Purpose.ISSUING_CA: timedelta(days=3652),  # 10 years
     Purpose.RECIPIENT_ENCRYPTION: timedelta(days=825),  # CA/B S/MIME BR 6.3.2, generation Strict
     Purpose.RECIPIENT_DUAL: timedelta(days=825),
+    Purpose.PROXY: timedelta(days=825),
+    Purpose.DOMAIN: timedelta(days=825),
     Purpose.TLS_SERVER: timedelta(days=825),  # what Apple's clients accept even from a private issuer
     Purpose.OCSP_RESPONDER: timedelta(days=90),  # nobody asks whether it was revoked: it must end soon
 }
@@ -70,6 +85,8 @@ _STANDARD = {
     Purpose.ISSUING_CA: (KeyAlgorithm.RSA_3072, timedelta(days=3652)),
     Purpose.RECIPIENT_ENCRYPTION: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
     Purpose.RECIPIENT_DUAL: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
+    Purpose.PROXY: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
+    Purpose.DOMAIN: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
     Purpose.TLS_SERVER: (KeyAlgorithm.P_256, timedelta(days=825)),
     Purpose.OCSP_RESPONDER: (KeyAlgorithm.RSA_2048, timedelta(days=30)),
 }

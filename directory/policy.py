@@ -106,9 +106,9 @@ class MintPolicy:
         local_part = mailbox.local_part.lower().partition("+")[0]
         reasons = (
             (Refusal.RESERVED_LOCAL_PART, local_part in DOMSEC_LOCAL_PARTS | self.reserved_local_parts),
-            (Refusal.RESERVED_DOMAIN, _is_within(mailbox.domain, self.reserved_domains)),
+            (Refusal.RESERVED_DOMAIN, is_within(mailbox.domain, self.reserved_domains)),
             (Refusal.UNKNOWN_DOMAIN, _PUBLIC_SUFFIXES.publicsuffix(mailbox.domain) is None),
-            (Refusal.OWN_DOMAIN, _is_within(mailbox.domain, context.organization.domains)),
+            (Refusal.OWN_DOMAIN, is_within(mailbox.domain, context.organization.domains)),
             (Refusal.SUPPRESSED, context.suppressed),
             (Refusal.REVOKED, context.revoked),
             (Refusal.BOUNCED, context.bounced),
@@ -116,5 +116,6 @@ class MintPolicy:
         return next((refusal for refusal, holds in reasons if holds), None)
 
 
-def _is_within(domain: str, parents: Iterable[str]) -> bool:
+def is_within(domain: str, parents: Iterable[str]) -> bool:
+    """Say whether the domain is one of these, or below one."""
     return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)

@@ -16,6 +16,7 @@ from directory.cli import (
     dkim,
     doctor,
     init,
+    keys,
     lookup,
     mail,
     master_key,
@@ -74,6 +75,7 @@ organizations.app.command("dkim")(dkim.dkim)
 app.add_typer(organizations.app, name="org", help="Sending organizations.")
 app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that look addresses up.")
 app.add_typer(certificates.app, name="certificate", help="Certificates that recipients have from elsewhere.")
+app.add_typer(keys.app, name="key", help="Keys that are in wrong hands.")
 app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
 app.add_typer(doctor.app, name="doctor", help="What keeps mail from arriving.")
 app.add_typer(bounce.app, name="bounce", help="Mails that came back.")

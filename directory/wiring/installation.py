@@ -20,6 +20,7 @@ from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable, Unknown
 from directory.importing import CertificateImport
+from directory.keyblocking import KeyBlocking
 from directory.keyring import LiveSealer
 from directory.outbox_admin import OutboxAdministration
 from directory.resending import KeyMailResender
@@ -27,6 +28,7 @@ from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
 from directory.settings import Settings, read_secret_file
 from directory.store.audit_log import SqlAuditLog
+from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.bounce_records import SqlBounceRecords
 from directory.store.bounces import SqlBounceStore
 from directory.store.callers import SqlCallerStore
@@ -110,6 +112,10 @@ class Installation:
     def revocation(self) -> Revocation:
         """Return the use case that revokes."""
         return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
+
+    def key_blocking(self, actor: str) -> KeyBlocking:
+        """Return the use case that keeps keys out."""
+        return KeyBlocking(store=SqlBlockedKeys(self.database, node=self.node), clock=self.clock, actor=actor)
 
     def resender(self, on_queued: Callable[[], None] = lambda: None) -> KeyMailResender:
         """Return the use case that sends key mails again; `on_queued` is told when there is one to send."""

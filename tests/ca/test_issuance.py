@@ -310,3 +310,32 @@ def test_shows_its_name_and_no_key(authority: Authority) -> None:
 def rfc822_names(certificate: x509.Certificate) -> list[str]:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return names.get_values_for_type(x509.RFC822Name)
+
+
+AUTHORITY_OF_A_DOMAIN = Mailbox.parse("domain-confidentiality-authority@example.com")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "mailbox"),
+    [(purpose, AUTHORITY_OF_A_DOMAIN) for purpose in Purpose if purpose.is_recipient and purpose != "domain"]
+    + [(Purpose.DOMAIN, ALICE)],
+)
+def test_a_whole_domain_is_bound_by_its_own_profile_and_no_other(
+    authority: Authority, recipient_key: PrivateKey, purpose: Purpose, mailbox: Mailbox
+) -> None:
+    with pytest.raises(ProfileRefused) as refused:
+        authority.issuer.prepare(a_profile(purpose), mailbox, recipient_key.public_key(), NOW)
+    assert refused.value.field == "purpose"
+
+
+def test_the_certificate_of_a_domain_has_the_address_of_rfc_3183_as_its_name(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    certificate = a_certificate(
+        authority,
+        recipient_key.public_key(),
+        profile=a_profile(Purpose.DOMAIN),
+        mailbox=AUTHORITY_OF_A_DOMAIN,
+    )
+    names = {str(attribute.value) for attribute in certificate.subject}
+    assert names == {str(AUTHORITY_OF_A_DOMAIN)}

@@ -47,6 +47,8 @@ def test_excuses_one_code_per_purpose_and_none_for_a_ca() -> None:
     assert {
         Purpose.RECIPIENT_ENCRYPTION: NO_RESERVED_POLICY,
         Purpose.RECIPIENT_DUAL: NO_RESERVED_POLICY,
+        Purpose.PROXY: NO_RESERVED_POLICY,
+        Purpose.DOMAIN: NO_RESERVED_POLICY,
         Purpose.TLS_SERVER: SINGLE_LABEL_HOST,
     } == EXCUSED_CODES
 

@@ -22,7 +22,7 @@ from ca.profiles import (
 )
 from tests.builders import NOW, a_profile
 
-RECIPIENTS = (Purpose.RECIPIENT_ENCRYPTION, Purpose.RECIPIENT_DUAL)
+RECIPIENTS = tuple(purpose for purpose in Purpose if purpose.is_recipient)
 KEY_USAGES = (
     "digital_signature",
     "content_commitment",
@@ -186,6 +186,8 @@ def test_one_ca_follows_the_root_and_none_the_issuing_ca() -> None:
         Purpose.ISSUING_CA: x509.BasicConstraints(ca=True, path_length=0),
         Purpose.RECIPIENT_ENCRYPTION: no_ca,
         Purpose.RECIPIENT_DUAL: no_ca,
+        Purpose.PROXY: no_ca,
+        Purpose.DOMAIN: no_ca,
         Purpose.TLS_SERVER: no_ca,
         Purpose.OCSP_RESPONDER: no_ca,
     }

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ca.keys import KeyAlgorithm, generate
 from tests.directory.cli.workplace import Workplace
 from tests.directory.foreign import a_foreign_certificate, der, pem
 
@@ -67,3 +70,71 @@ def test_an_organization_that_shares_has_nothing_of_its_own(workplace: Workplace
     file = a_file(workplace.folder, x509.RFC822Name(ANNA))
 
     assert "--org" in workplace.refusal("certificate", "import", file, "--org", "hospital", code=78)
+
+
+class Gateway:
+    """A gateway's key, as a request and by itself."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        key = generate(KeyAlgorithm.RSA_2048)
+        alternatives = x509.SubjectAlternativeName([x509.RFC822Name(name) for name in names])
+        request = x509.CertificateSigningRequestBuilder(x509.Name([]))
+        if names:
+            request = request.add_extension(alternatives, critical=False)
+        self.request, self.key = str(folder / "gateway.csr"), str(folder / "gateway.pub")
+        Path(self.request).write_bytes(request.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        Path(self.key).write_bytes(
+            key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+
+
+EVA = "eva@hospital.org"
+
+
+@pytest.mark.parametrize("names", [(), (EVA,)])
+def test_a_gateway_decrypts_for_an_address_of_its_organization(
+    workplace: Workplace, names: tuple[str, ...]
+) -> None:
+    gateway = Gateway(workplace.folder, *names)
+
+    done = workplace.document("certificate", "proxy", EVA, "--org", "hospital", "--csr", gateway.request)
+
+    (published,) = done["published"]
+    assert published["address"] == EVA
+    assert workplace.document("lookup", EVA)["serial"] == published["serial"]
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_a_list_of_addresses_is_bound_to_a_public_key_once(workplace: Workplace) -> None:
+    gateway = Gateway(workplace.folder)
+    listed = workplace.folder / "addresses"
+    listed.write_text(f"{EVA}\n\n otto@hospital.org\n")
+    command = ("certificate", "proxy", "--org", "hospital", "--public-key", gateway.key)
+
+    lines = workplace.lines(*command, "--list", str(listed))
+
+    assert [line.split(",")[0] for line in lines] == [
+        f"Published for {EVA}",
+        "Published for otto@hospital.org",
+    ]
+    assert workplace.lines(*command, EVA) == ["Every address has a certificate of this key already."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((EVA, "--csr", "{request}", "--public-key", "{key}"), "give --csr or --public-key"),
+        ((EVA,), "give --csr or --public-key"),
+        ((EVA, "--csr", "{request}"), "names otto@hospital.org"),
+        ((EVA, "--csr", "{key}"), "no certificate request"),
+        (("--public-key", "{key}"), "0 addresses"),
+        (("anna@example.org", "--public-key", "{key}"), "in no domain of hospital"),
+    ],
+)
+def test_a_key_is_not_bound_to_whom_it_should_not(
+    workplace: Workplace, arguments: tuple[str, ...], named: str
+) -> None:
+    gateway = Gateway(workplace.folder, "otto@hospital.org")
+    given = [argument.format(request=gateway.request, key=gateway.key) for argument in arguments]
+
+    assert named in workplace.refusal("certificate", "proxy", *given, "--org", "hospital", code=78)

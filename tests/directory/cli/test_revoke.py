@@ -1,6 +1,7 @@
 """`pushpki revoke`: by address or serial number, once, and only when it is meant."""
 
 import pytest
+from cryptography import x509
 
 from tests.directory.cli.workplace import Workplace
 
@@ -64,7 +65,11 @@ def test_without_a_terminal_it_wants_yes(workplace: Workplace, serial: str) -> N
     ("arguments", "code", "named"),
     [
         ((), 78, "nothing says what to revoke"),
-        ((ANNA, "--serial", "1f"), 78, "give either an address or --serial"),
+        (
+            (ANNA, "--serial", "1f"),
+            78,
+            "ADDRESS and --serial are given — give either an address or one of --serial",
+        ),
         (("anna",), 78, "ADDRESS: 'anna' is not an address"),
         (("--serial", "xyz"), 78, "--serial: 'xyz' is not a serial number — give it in hexadecimal"),
         (("--serial", ""), 78, "--serial: '' is not a serial number"),
@@ -76,3 +81,32 @@ def test_what_is_refused_is_named(
     template: Workplace, arguments: tuple[str, ...], code: int, named: str
 ) -> None:
     assert named in template.refusal("revoke", *arguments, "--yes", code=code)
+
+
+def test_what_an_organization_minted_is_revoked_together(workplace: Workplace, serial: str) -> None:
+    done = workplace.document("revoke", "--org", "hospital", "--yes")
+
+    assert done["revoked"] == [{"address": ANNA, "serial": serial}]
+
+
+def test_what_an_issuer_issued_is_revoked_together(workplace: Workplace, serial: str) -> None:
+    pem = workplace.document("lookup", ANNA)["certificate"].encode()
+    extensions = x509.load_pem_x509_certificate(pem).extensions
+    issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert issuer is not None
+
+    done = workplace.document("revoke", "--issuer", issuer.hex().upper(), "--yes")
+
+    assert done["revoked"] == [{"address": ANNA, "serial": serial}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--key", "00" * 32), "no certificate 'key 0000"),
+        (("--issuer", "00"), "no certificate 'issuer 00'"),
+        (("--org", "nobody"), "no organization 'nobody'"),
+    ],
+)
+def test_what_is_nobodys_is_unknown(template: Workplace, arguments: tuple[str, ...], named: str) -> None:
+    assert named in template.refusal("revoke", *arguments, "--yes", code=66)
