@@ -28,8 +28,9 @@ LIVE_FOR = timedelta(days=10)
 reports later has nothing to report (RFC 5321 section 4.5.4.1)."""
 
 _LONGEST_FAILURE = 300
-_IGNORED_ON_RECORD = Rate(burst=1, period=timedelta(days=1))
-"""Per mail: an event of the audit log is kept for ever, and strangers do not decide how many there are."""
+_ON_RECORD = Rate(burst=1, period=timedelta(days=1))
+"""Per mail and kind: an event of the audit log is kept for ever, and strangers do not decide how many there
+are."""
 
 
 class Consequence(StrEnum):
@@ -74,11 +75,11 @@ class BounceStore(Protocol):
         """Record that a mail came back, and what follows: see `Consequence`."""
         ...
 
-    async def record_remark(self, mail: SentMail, remark: str, event: AuditEvent | None) -> None:
+    async def record_remark(self, mail: SentMail, remark: str) -> None:
         """Keep what was said of a mail where its organization sees it."""
         ...
 
-    async def record_ignored(self, event: AuditEvent, limit: Limit) -> None:
+    async def append(self, event: AuditEvent, limit: Limit) -> None:
         """Append the event, unless the limit is used up."""
         ...
 
@@ -128,14 +129,15 @@ class Bounces:
             case Failed(status=status):
                 return await self._record_failed(mail, status)
             case Delayed(status=status):
-                await self._store.record_remark(mail, _words("delayed", status), None)
+                await self._store.record_remark(mail, _words("delayed", status))
                 return Outcome.RECORDED
             case Complained():
-                event = self._event(AuditKind.MAIL_COMPLAINED, mail, {"mail": mail.kind.value})
-                await self._store.record_remark(mail, "the recipient's side calls the mail spam", event)
+                await self._store.record_remark(mail, "the recipient's side calls the mail spam")
+                await self._append(AuditKind.MAIL_COMPLAINED, mail, {"mail": mail.kind.value})
                 return Outcome.RECORDED
-            case Ignored():
-                await self._record_ignored(mail, judgement)
+            case Ignored(value=reason):
+                detail = {"mail": mail.kind.value, "reason": reason}
+                await self._append(AuditKind.BOUNCE_IGNORED, mail, detail)
                 return Outcome.IGNORED
 
     async def _record_failed(self, mail: SentMail, status: RecipientStatus) -> Outcome:
@@ -154,10 +156,9 @@ class Bounces:
             return Outcome.WITHDRAWN
         return Outcome.RECORDED if consequence is Consequence.RECORDED else Outcome.IGNORED
 
-    async def _record_ignored(self, mail: SentMail, reason: Ignored) -> None:
-        event = self._event(AuditKind.BOUNCE_IGNORED, mail, {"mail": mail.kind.value, "reason": reason.value})
-        limit = Limit(name="bounce_ignored", bucket=f"bounce_ignored:{mail.mail_id}", rate=_IGNORED_ON_RECORD)
-        await self._store.record_ignored(event, limit)
+    async def _append(self, kind: AuditKind, mail: SentMail, detail: dict[str, str]) -> None:
+        limit = Limit(name=kind.value, bucket=f"{kind.value}:{mail.mail_id}", rate=_ON_RECORD)
+        await self._store.append(self._event(kind, mail, detail), limit)
 
     def _event(self, kind: AuditKind, mail: SentMail, detail: dict[str, str]) -> AuditEvent:
         return AuditEvent(

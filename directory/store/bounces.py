@@ -82,17 +82,15 @@ class SqlBounceStore:
 
         return await self._database.write(record)
 
-    async def record_remark(self, mail: SentMail, remark: str, event: AuditEvent | None) -> None:
+    async def record_remark(self, mail: SentMail, remark: str) -> None:
         """Keep what was said of a mail where its organization sees it."""
 
         def keep(connection: Connection) -> None:
             connection.execute(_REMARK, {"mail_id": mail.mail_id, "remark": _storable(remark)})
-            if event is not None:
-                audit_log.append(connection, self._node, event)
 
         await self._database.write(keep)
 
-    async def record_ignored(self, event: AuditEvent, limit: Limit) -> None:
+    async def append(self, event: AuditEvent, limit: Limit) -> None:
         """Append the event, unless the limit is used up."""
 
         def append(connection: Connection) -> None:

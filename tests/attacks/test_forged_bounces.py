@@ -3,12 +3,13 @@
 import pytest
 
 from ca.address import Mailbox
+from directory.audit import AuditKind
 from directory.bounces.bounces import LIVE_FOR, Outcome
 from directory.bounces.parts import LARGEST_MESSAGE
 from directory.bounces.reports import read_report
 from tests.contracts.bouncing import House
 from tests.contracts.world import ANNA, Store
-from tests.directory.bounces.builders import a_notification, an_automatic_reply
+from tests.directory.bounces.builders import a_notification, an_automatic_reply, sample
 
 BOB = Mailbox.parse("bob@example.org")
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -89,4 +90,17 @@ async def test_a_thousand_automatic_replies_are_answered_by_none(house: House) -
 
     assert await house.claimed() == []
     assert len(await house.events()) == 1
+    assert await house.is_served()
+
+
+async def test_a_hundred_complaints_are_one_event(house: House) -> None:
+    """Whoever got a mail knows its return path and its Message-ID, and may complain as often as he likes."""
+    record = await house.sent()
+    returned = sample("complaint").partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
+    complaint = read_report(sample("complaint").replace(returned, record.message_id.encode()))
+    for _ in range(100):
+        taken = await house.bounces.take([f"keys+{record.bounce_token}@hospital.org"], complaint)
+        assert taken is Outcome.RECORDED
+
+    assert [event.kind for event in await house.events()] == [AuditKind.MAIL_COMPLAINED]
     assert await house.is_served()
