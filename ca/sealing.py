@@ -46,6 +46,7 @@ class SecretKind(StrEnum):
     WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  # likewise
     OUTGOING_MESSAGE = "outgoing_message"
     AUDIT_KEY = "audit_key"
+    OCSP_KEY = "ocsp_key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ from directory.invariants import (
     readable_certificate,
 )
 
+_OPENS = {SecretKind.CA_KEY: "issuer.key_opens", SecretKind.OCSP_KEY: "ocsp.key_opens"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectedSecret:
@@ -148,7 +150,7 @@ class Verification:
             opened = self._sealer.unseal(secret.sealed, identity)
             key = unsafe_from_sealed_pkcs8(opened) if is_ca_key else None
         except (SealBroken, KeyRefused) as error:
-            yield ("issuer.key_opens" if is_ca_key else f"organization.{identity.kind}_opens"), str(error)
+            yield _OPENS.get(identity.kind, f"organization.{identity.kind}_opens"), str(error)
             return
         certificate = issuers.get(identity.record_id)
         if key and certificate and not same_key(key.public_key(), certificate.public_key()):

@@ -20,6 +20,7 @@ from directory.http.health import health_router
 from directory.http.mails import mails_router
 from directory.http.metrics import metrics_router
 from directory.http.middleware import AccessLog, AnswerHeaders, Barrier, BodyLimit, HostAllowList
+from directory.http.ocsp import OcspRoute
 from directory.http.openapi import complete
 from directory.http.pages.routes import pages_router
 from directory.http.problems import ProblemRaised, report_of
@@ -53,6 +54,7 @@ def create_app(services: HttpServices) -> FastAPI:
             Middleware(Barrier),
             Middleware(HostAllowList, settings=services.settings),
             Middleware(BodyLimit, settings=services.settings),
+            Middleware(OcspRoute, desk=services.ocsp, clock=services.clock),
         ],
     )
     for kind in (ProblemRaised, AddressRefused, DirectoryError, RequestValidationError, HTTPException):

@@ -13,6 +13,7 @@ from directory.clock import Clock
 from directory.http.pages.services import PageServices
 from directory.http.peers import Network
 from directory.lookup import Answer, Question
+from directory.ocsp import OcspDesk
 from directory.outbox_admin import MailReader
 from directory.relay import RelayDesk
 from directory.resending import KeyMailResender
@@ -94,6 +95,7 @@ class HttpServices:
     mails: MailReader
     issuers: IssuerCatalogue
     crls: CrlShelf
+    ocsp: OcspDesk
     readiness: ReadinessProbe
     metrics: MetricsPage
     pages: PageServices

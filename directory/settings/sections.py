@@ -127,6 +127,19 @@ class CaSettings(_Section):
     """After how long a CRL is made anew though nothing was revoked; after a revocation it is made at once."""
     crl_validity_days: int = Field(default=7, ge=2, le=10)
     """How long a CRL holds; at most 10 (CA/B S/MIME BR 4.9.7)."""
+    ocsp_validity_hours: int = Field(default=24, ge=8, le=240)
+    """How long an OCSP response holds (CA/B S/MIME BR 4.9.10: 8 hours to 10 days). The service itself tells
+    of a revocation within seconds; this is how long somebody may go on showing what it said before."""
+    ocsp_nonce: Literal["ignore", "answer"] = "ignore"
+    """What is done with a nonce in an OCSP request (RFC 9654): `ignore`, all are given the same response,
+    from memory; `answer`, it is repeated in a response that is signed for this request alone."""
+    ocsp_never_issued: Literal["revoked", "unknown"] = "revoked"
+    """What is said of a serial number that was never issued: `revoked`, since 1970 and on hold (RFC 6960
+    section 2.2); `unknown`, so that the client asks elsewhere."""
+    ocsp_responder_days: int = Field(default=30, ge=3, le=90)
+    """How long the certificate of the OCSP responder lives; it is replaced when a third of that is left."""
+    ocsp_remembered: int = Field(default=20_000, ge=0, le=1_000_000)
+    """How many signed OCSP responses each process remembers; 2 KiB each."""
 
 
 class DirectorySettings(_Section):

@@ -182,11 +182,12 @@ def _page(connection: Connection, *, issuer_id: str, after: tuple[datetime, str]
 
 def _revoked(row: AnyRow) -> RevokedCertificate:
     return RevokedCertificate(
-        serial_number=int(row.serial, 16), revoked_at=row.revoked_at, reason=_reason(row.revocation_reason)
+        serial_number=int(row.serial, 16), revoked_at=row.revoked_at, reason=reason_of(row.revocation_reason)
     )
 
 
-def _reason(text: str | None) -> RevocationReason:
+def reason_of(text: str | None) -> RevocationReason:
+    """Return the reason that is stored of a revocation."""
     # A reason that no version of ours writes must not keep a certificate off the list.
     try:
         return RevocationReason(text or "")

@@ -20,6 +20,7 @@ from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Origin
+from directory.ocsp_responders import ocsp_key_identity
 from directory.organization import (
     dkim_key_identity,
     smtp_password_identity,
@@ -42,6 +43,7 @@ from directory.store.tables import (
     enrolments,
     held_keys,
     issuers,
+    ocsp_responders,
     organizations,
     outgoing_mail,
     relays,
@@ -135,6 +137,12 @@ _CA_KEYS = select(
 _AUDIT_KEYS = select(
     audit_keys.c.id, audit_keys.c.key_master_key_id, audit_keys.c.key_wrapped_key, audit_keys.c.key_ciphertext
 ).order_by(audit_keys.c.number)
+_OCSP_KEYS = select(
+    ocsp_responders.c.id,
+    ocsp_responders.c.key_master_key_id,
+    ocsp_responders.c.key_wrapped_key,
+    ocsp_responders.c.key_ciphertext,
+).order_by(ocsp_responders.c.id)
 _IDENTITIES = (smtp_password_identity, dkim_key_identity, webhook_secret_identity)
 _SECRETS_OF_ORGANIZATIONS = select(
     organizations.c.id,
@@ -246,6 +254,9 @@ def _secrets(connection: Connection) -> list[InspectedSecret]:
     for record_id, *columns in connection.execute(_AUDIT_KEYS):
         if (secret := sealed(*columns)) is not None:
             found.append(InspectedSecret(identity=audit_key_identity(record_id), sealed=secret))
+    for record_id, *columns in connection.execute(_OCSP_KEYS):
+        if (secret := sealed(*columns)) is not None:
+            found.append(InspectedSecret(identity=ocsp_key_identity(record_id), sealed=secret))
     for row in connection.execute(_SECRETS_OF_ORGANIZATIONS):
         for number, identity_of in enumerate(_IDENTITIES):
             if (secret := sealed(*row[3 * number + 1 : 3 * number + 4])) is not None:

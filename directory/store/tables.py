@@ -273,6 +273,21 @@ crls = Table(
     Column("entries", Integer, nullable=False),
 )
 
+# Who signs OCSP responses for an issuer: one succeeds the other, and only the last can still sign.
+ocsp_responders = Table(
+    "ocsp_responders",
+    metadata,
+    # The subject key identifier of its certificate, in hex.
+    Column("id", String(64), primary_key=True),
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    *_secret("key"),
+    UniqueConstraint("issuer_id", "number"),
+)
+
 held_keys = Table(
     "held_keys",
     metadata,

@@ -20,6 +20,7 @@ from directory.http.server import HttpServer
 from directory.http.services import HttpServices, NamedCheck
 from directory.ldap.connection import Listener
 from directory.ldap.server import LdapServer
+from directory.ocsp import OcspDesk
 from directory.relay import RelayDesk
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.relays import SqlRelayStore
@@ -47,6 +48,7 @@ class FrontEndParts:
     access: AccessWatch
     published: Published
     remembered: Remembered
+    ocsp: OcspDesk
     measuring: Measuring
     on_queued: Callable[[], None]
     """Told when there is a key mail to send."""
@@ -100,6 +102,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
             mails=installation.outbox_view,
             issuers=parts.published.board,
             crls=parts.published.board,
+            ocsp=parts.ocsp,
             readiness=_Readiness(installation, parts.published.production),
             metrics=parts.measuring.page,
             pages=page_services(installation, parts.on_queued),

@@ -29,6 +29,7 @@ from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
+from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.remembering import remembering
 
 logger = logging.getLogger(__name__)
@@ -84,12 +85,14 @@ async def serving(
         await stack.enter_async_context(life_on_record(installation))
         watch = await stack.enter_async_context(watching(installation))
         remembered = await stack.enter_async_context(remembering(installation, published.board))
+        ocsp = await stack.enter_async_context(answering_ocsp(installation, remembered.follower))
         parts = FrontEndParts(
             installation=installation,
             answer=watch.answering(lookup.answer),
             access=watch.access,
             published=published,
             remembered=remembered,
+            ocsp=ocsp,
             measuring=measuring,
             on_queued=worker.notify,
         )

@@ -50,6 +50,7 @@ from directory.tokens import TokenKind, issue_token
 from tests.builders import Authority, a_certificate
 from tests.directory.builders import a_gateway, an_agent, an_organization
 from tests.directory.clocks import StoppedClock
+from tests.directory.ocspdesks import an_ocsp_desk
 from tests.directory.recipients import LinkBook
 
 SEALER = Sealer(MasterKeyring(active=MasterKey(key_id="m1", material=bytes(range(32)))))
@@ -330,6 +331,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         mails=outbox,
         issuers=catalogue,
         crls=board,
+        ocsp=an_ocsp_desk(clock=clock),
         readiness=probe,
         metrics=a_page,
         pages=PageServices(

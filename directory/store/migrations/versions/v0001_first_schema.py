@@ -28,6 +28,7 @@ def upgrade() -> None:
     _create_issuers()
     _create_enrolments()
     _create_certificates()
+    _create_ocsp_responders()
     _create_secrets_of_enrolments()
     _create_deliveries()
     _create_what_follows_deliveries()
@@ -184,6 +185,20 @@ def _create_certificates() -> None:
         _moment("next_update"),
         _moment("covers_from"),
         Column("entries", sa.Integer, nullable=False),
+    )
+
+
+def _create_ocsp_responders() -> None:
+    op.create_table(
+        "ocsp_responders",
+        _key("id", 64),
+        Column("issuer_id", sa.String(64), ForeignKey("issuers.id"), nullable=False),
+        Column("number", sa.Integer, nullable=False),
+        Column("der", sa.LargeBinary, nullable=False),
+        _text("serial", 40),
+        _moment("not_after"),
+        *_secret("key"),
+        UniqueConstraint("issuer_id", "number"),
     )
 
 
