@@ -8,14 +8,13 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from directory.audit import AuditEvent, AuditKind
 from directory.channels.calling import Caller
 from directory.channels.jobs import CallFailure, WebhookAttempt, WebhookEvent, WebhookJob, WebhookJobs
+from directory.claiming import ClaimLoop, Wait, wait_until_set
 from directory.clock import Clock
 from directory.delivery.retry import Backoff, Uniform
 from directory.errors import StoreUnavailable
@@ -24,11 +23,7 @@ from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
 
-Wait: TypeAlias = Callable[[asyncio.Event, timedelta], Awaitable[None]]
-"""Returns when the event is set, or the period is over."""
-
 _UNIFORM = random.SystemRandom().uniform
-_SHORTEST_PAUSE = timedelta(milliseconds=100)
 _GONE = 410
 _SUCCESS = range(200, 300)
 _NOBODY_THERE = frozenset(
@@ -74,22 +69,28 @@ class WebhookWorker:
         caller: Caller,
         settings: WebhookSettings,
         clock: Clock,
-        wait: Wait,
+        wait: Wait = wait_until_set,
         uniform: Uniform = _UNIFORM,
         on_step: StepListener = ignore_step,
     ) -> None:
-        self._name = name
         self._jobs = jobs
         self._caller = caller
         self._settings = settings
         self._clock = clock
-        self._wait = wait
         self._uniform = uniform
         self._on_step = on_step
-        self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._former_claims_released = False
+        self._loop = ClaimLoop(
+            worker=name,
+            name="the webhook worker",
+            source="the list of webhook calls",
+            claims=jobs,
+            begin=self._deliver,
+            # After each: what became of it may be due again before anything else.
+            looks_again=lambda _in_flight: True,
+            pace=settings,
+            clock=clock,
+            wait=wait,
+        )
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(settings.calls_per_organization)
         )
@@ -97,61 +98,17 @@ class WebhookWorker:
 
     def notify(self) -> None:
         """Say that there may be a due job; called on the event loop."""
-        self._wake.set()
+        self._loop.notify()
 
     def stop(self) -> None:
         """Let `run` return: nothing more is claimed, what is in flight may finish."""
-        self._stopping.set()
-        self._wake.set()
+        self._loop.stop()
 
     async def run(self) -> None:
         """Make the calls that are due, until told to stop. Runs once."""
-        try:
-            while not self._stopping.is_set():
-                self._wake.clear()
-                pause = await self._guarded_round()
-                await self._wait(self._wake, pause)
-        finally:
-            await self._finish()
+        await self._loop.run()
 
-    async def _guarded_round(self) -> timedelta:
-        """Claim what there is room for; whatever goes wrong with it, the loop goes on."""
-        try:
-            return await self._claim_and_call()
-        except StoreUnavailable as error:
-            logger.warning("the webhook jobs are unavailable: %s", error.reason)
-        except Exception as error:  # noqa: BLE001 - the top loop
-            log_failure("the webhook worker", error)
-        return self._settings.poll
-
-    async def _claim_and_call(self) -> timedelta:
-        if not self._former_claims_released:
-            await self._jobs.release_claims(worker=self._name)
-            self._former_claims_released = True
-        room = self._settings.in_flight - len(self._in_flight)
-        if room < 1:
-            return self._settings.poll
-        now = self._clock.now()
-        claimed = await self._jobs.claim_due(
-            worker=self._name, now=now, lease_until=now + self._settings.lease, most=room
-        )
-        for job in claimed:
-            task = asyncio.create_task(self._deliver(job), name="webhook")
-            self._in_flight.add(task)
-            task.add_done_callback(self._landed)
-        if len(claimed) == room:
-            return self._settings.poll
-        due = await self._jobs.next_due()
-        until_due = self._settings.poll if due is None else due - self._clock.now()
-        return max(_SHORTEST_PAUSE, min(until_due, self._settings.poll))
-
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_failure("a webhook delivery", error)
-
-    async def _deliver(self, job: WebhookJob) -> None:
+    async def _deliver(self, job: WebhookJob, _lease_until: datetime) -> None:
         """See one job through to its record; what goes wrong on the way concerns this job only."""
         try:
             attempt = await self._attempt(job)
@@ -174,7 +131,7 @@ class WebhookWorker:
         except TimeoutError:
             return _not_called(begun, CallFailure.BUSY)
         try:
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return _not_called(begun, CallFailure.STOPPED)
             until, failure = self._resting.get(organization_id, (begun, CallFailure.FAULT))
             if begun < until:
@@ -202,18 +159,6 @@ class WebhookWorker:
             logger.warning("webhook %s of enrolment %s was given up: %s", *_named(job, attempt))
         else:
             await self._jobs.record_retry(job, attempt, due_at=due_at)
-
-    async def _finish(self) -> None:
-        """Let what is in flight finish within bounds, cut the rest off, and leave nothing claimed."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=self._settings.stopping.total_seconds())
-        for task in self._in_flight:
-            task.cancel()
-        await asyncio.gather(*self._in_flight, return_exceptions=True)
-        try:
-            await self._jobs.release_claims(worker=self._name)
-        except StoreUnavailable as error:
-            logger.warning("the webhook claims stay until they run out: %s", error.reason)
 
 
 def _not_called(at: datetime, failure: CallFailure) -> WebhookAttempt:

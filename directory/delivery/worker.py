@@ -8,16 +8,17 @@ mail, never the mail.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from ca.address import Mailbox
 from ca.sealing import Sealer, SecretIdentity
 from directory.audit import AuditEvent, AuditKind
+from directory.claiming import ClaimLoop, Wait, wait_until_set
 from directory.clock import Clock
 from directory.delivery.composing import Composed, Composer
 from directory.delivery.outbox import (
@@ -42,16 +43,10 @@ from directory.steps import Step, StepListener, ignore_step
 
 logger = logging.getLogger(__name__)
 
-Wait: TypeAlias = Callable[[asyncio.Event, timedelta], Awaitable[None]]
-"""Returns when the event is set, or the period is over."""
-
 _UNIFORM = random.SystemRandom().uniform
-_SHORTEST_PAUSE = timedelta(milliseconds=100)
-"""Between two looks at the outbox that found nothing, should clocks disagree about what is due."""
 _TURN = timedelta(seconds=10)
 """How long a mail stands back, at least, that found all connections to its destination in use."""
 _RECORD_AGAIN = timedelta(seconds=2)
-_CUT_OFF_AGAIN_SECONDS = 0.1
 _GATEWAY_FIRST_SECONDS = 0.02
 
 _ACCEPTED = {
@@ -84,15 +79,6 @@ class Carriers(Protocol):
         ...
 
 
-async def wait_until_set(event: asyncio.Event, longest: timedelta) -> None:
-    """Return when the event is set, or the period is over."""
-    try:
-        async with asyncio.timeout(longest.total_seconds()):
-            await event.wait()
-    except TimeoutError:
-        return
-
-
 class DeliveryWorker:
     """Sends the mails of the outbox.
 
@@ -122,22 +108,27 @@ class DeliveryWorker:
         self._signer = signer
         self._settings = settings
         self._clock = clock
-        self._wait = wait
         self._uniform = uniform
         self._on_step = on_step
-        self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._promised = 0
-        """Room kept for mails of mints under way."""
-        self._former_claims_released = False
+        self._loop = ClaimLoop(
+            worker=name,
+            name="the delivery worker",
+            source="the outbox",
+            claims=outbox,
+            begin=self._deliver,
+            # When there is room for a fair number: each look is a transaction.
+            looks_again=lambda in_flight: in_flight == settings.in_flight // 2,
+            pace=settings,
+            clock=clock,
+            wait=wait,
+        )
         # One thread: the arithmetic of a key package holds the interpreter lock, so a second would only take
         # turns with it. A thread of its own: a thousand due mails must not queue before the next mint.
         self._composing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-mail")
 
     def notify(self) -> None:
         """Say that there may be due mail; called on the event loop."""
-        self._wake.set()
+        self._loop.notify()
 
     @contextmanager
     def room(self, now: datetime) -> Iterator[MailClaim | None]:
@@ -146,14 +137,8 @@ class DeliveryWorker:
         It saves the transaction of a claim. If the database was lost in the very commit, a mail may stand
         there that is claimed and in nobody's hands: it is due again when the claim runs out.
         """
-        if self._stopping.is_set() or not self._former_claims_released or self._room_left < 1:
-            yield None
-            return
-        self._promised += 1
-        try:
-            yield MailClaim(worker=self._name, until=now + self._settings.lease)
-        finally:
-            self._promised -= 1
+        with self._loop.room(now) as until:
+            yield None if until is None else MailClaim(worker=self._name, until=until)
 
     def enrolled(self, enrolment: FreshEnrolment) -> None:
         """Send what was claimed; look into the outbox for what was not. Called on the event loop."""
@@ -161,68 +146,19 @@ class DeliveryWorker:
         if claim is None:
             self.notify()
         else:
-            self._take_up(self._deliver_fresh(due_mail_of(enrolment), claim.until))
+            self._loop.take_up(self._deliver_fresh(due_mail_of(enrolment), claim.until))
 
     def stop(self) -> None:
         """Let `run` return: nothing more is claimed, what is in flight may finish."""
-        self._stopping.set()
-        self._wake.set()
+        self._loop.stop()
 
     async def run(self) -> None:
         """Send what is due, until told to stop. Runs once."""
         try:
-            while not self._stopping.is_set():
-                self._wake.clear()
-                pause = await self._guarded(self._claim_and_send)
-                await self._wait(self._wake, self._settings.poll if pause is None else pause)
+            await self._loop.run()
         finally:
-            await self._finish()
-
-    async def _guarded(self, step: Callable[[], Awaitable[timedelta]]) -> timedelta | None:
-        """Take a step of the top loop; whatever goes wrong with it, the loop goes on."""
-        try:
-            return await step()
-        except StoreUnavailable as error:
-            logger.warning("the outbox is unavailable: %s", error.reason)
-        except Exception as error:  # noqa: BLE001 - the top loop
-            log_failure("the delivery worker", error)
-        return None
-
-    async def _claim_and_send(self) -> timedelta:
-        """Claim as many mails as there is room for and begin to send them; return how long to wait."""
-        if not self._former_claims_released:
-            await self._outbox.release_claims(worker=self._name)
-            self._former_claims_released = True
-        room = self._room_left
-        if room < 1:
-            return self._settings.poll
-        now = self._clock.now()
-        lease_until = now + self._settings.lease
-        claimed = await self._outbox.claim_due(worker=self._name, now=now, lease_until=lease_until, most=room)
-        for mail in claimed:
-            self._take_up(self._deliver(mail, lease_until))
-        if len(claimed) == room:
-            # There is probably more; look again as soon as there is room for a fair number.
-            return self._settings.poll
-        due = await self._outbox.next_due()
-        until_due = self._settings.poll if due is None else due - self._clock.now()
-        return max(_SHORTEST_PAUSE, min(until_due, self._settings.poll))
-
-    @property
-    def _room_left(self) -> int:
-        return self._settings.in_flight - len(self._in_flight) - self._promised
-
-    def _take_up(self, delivery: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(delivery)
-        self._in_flight.add(task)
-        task.add_done_callback(self._landed)
-
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        if len(self._in_flight) == self._settings.in_flight // 2:
-            self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_failure("a delivery", error)
+            await self._carriers.close()
+            self._composing.shutdown(wait=False, cancel_futures=True)
 
     async def _deliver_fresh(self, mail: DueMail, lease_until: datetime) -> None:
         # The gateway waits for its answer, and composing would take the interpreter from it.
@@ -261,7 +197,7 @@ class DeliveryWorker:
         async with self._carriers.session(mail.organization, mail.recipient) as session:
             if isinstance(session, Transient | Permanent):
                 return session
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return _transient(Phase.WAIT, "the service was stopped")
             # Only now are the secrets opened: there is somebody to hand the mail to.
             message = await self._message(mail)
@@ -313,9 +249,9 @@ class DeliveryWorker:
             try:
                 return await self._record_once(mail, outcome)
             except StoreUnavailable:
-                if self._stopping.is_set() or self._clock.now() + _RECORD_AGAIN >= lease_until:
+                if self._loop.is_stopping or self._clock.now() + _RECORD_AGAIN >= lease_until:
                     raise
-                await self._wait(self._stopping, _RECORD_AGAIN)
+                await self._loop.wait_for_stop(_RECORD_AGAIN)
 
     async def _record_once(self, mail: DueMail, outcome: Outcome) -> None:
         now = self._clock.now()
@@ -354,30 +290,13 @@ class DeliveryWorker:
 
     async def _postpone(self, mail: DueMail, now: datetime, failure: Failure) -> None:
         """Let others have their turn: it was not tried, so neither its patience nor its time is used up."""
-        pause = timedelta(0) if self._stopping.is_set() else _TURN * self._uniform(1.0, 2.0)
+        pause = timedelta(0) if self._loop.is_stopping else _TURN * self._uniform(1.0, 2.0)
         await self._outbox.record_postponed(mail, due_at=now + pause, reason=str(failure))
 
     async def _give_up(self, mail: DueMail, now: datetime, failure: Failure, because: GivenUp) -> None:
         event = _event(_GIVEN_UP[mail.kind is MailKind.KEY], mail, now, failure=failure.code)
         await self._outbox.record_given_up(mail, at=now, failure=str(failure), event=event, because=because)
         logger.warning("mail %s (%s) was given up: %s", mail.mail_id, mail.kind, failure.code)
-
-    async def _finish(self) -> None:
-        """Let what is in flight finish within bounds, cut the rest off, and leave nothing claimed."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=self._settings.stopping.total_seconds())
-        # More than once: `wait_for` of Python 3.11, under every reply that aiosmtplib waits for, forgets a
-        # cancellation that meets the reply.
-        while self._in_flight:
-            for task in self._in_flight:
-                task.cancel()
-            await asyncio.wait(self._in_flight, timeout=_CUT_OFF_AGAIN_SECONDS)
-        await self._carriers.close()
-        self._composing.shutdown(wait=False, cancel_futures=True)
-        try:
-            await self._outbox.release_claims(worker=self._name)
-        except StoreUnavailable as error:
-            logger.warning("the outbox is unavailable, claims stay until they run out: %s", error.reason)
 
 
 def _event(kind: AuditKind, mail: DueMail, now: datetime, **detail: str) -> AuditEvent:

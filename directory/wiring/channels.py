@@ -12,7 +12,6 @@ from typing import Self
 from directory.channels.calling import Caller
 from directory.channels.client import WebhookClient, WebhookRules
 from directory.channels.worker import WebhookSettings, WebhookWorker
-from directory.delivery.worker import wait_until_set
 from directory.deskwatch import DeskCertificates
 from directory.expiry import RelayExpiry, RelayWarnings
 from directory.followup import Chore
@@ -71,7 +70,6 @@ class Webhooks:
             caller=caller,
             settings=WebhookSettings(poll=timedelta(seconds=installation.settings.delivery.poll_seconds)),
             clock=installation.clock,
-            wait=wait_until_set,
             on_step=on_step,
         )
         return cls(worker)

@@ -13,7 +13,6 @@ from directory.audit import AuditKind
 from directory.delivery.composing import Composed
 from directory.delivery.outbox import DueMail, MailState
 from directory.delivery.settings import SmtpTimeouts
-from directory.delivery.worker import wait_until_set
 from directory.errors import MailRefused
 from directory.mint_ports import MailClaim
 from directory.organization import SmartHost, SmtpSecurity
@@ -503,14 +502,6 @@ async def test_a_claim_outlives_the_attempt() -> None:
         async with at_work(outbox, settings=settings) as work:
             await work.steps.reached(Step.MAIL_BEFORE_SEND)
             assert outbox.rows[mail.mail_id].claimed_until == NOW + settings.lease
-
-
-async def test_waiting_ends_with_the_event_or_the_period() -> None:
-    event = asyncio.Event()
-    await wait_until_set(event, timedelta(milliseconds=1))
-    event.set()
-    await wait_until_set(event, timedelta(hours=1))
-    assert event.is_set()
 
 
 async def test_what_must_not_be_written_is_given_up_at_once() -> None:
