@@ -48,7 +48,8 @@ class ExpiryStore(Protocol):
         """Destroy the passwords whose time is over, and all that hangs on them; return how many.
 
         The relay has failed, the certificate is withdrawn, the enrolment ends; what was queued to the
-        recipient is cancelled, and the organization is told.
+        recipient is cancelled, and the organization is told. Where the recipient has proven his key, the
+        password was passed on, whatever is on record of it: only the service's copy is destroyed.
         """
         ...
 

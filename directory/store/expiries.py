@@ -15,6 +15,7 @@ from directory.store.mail_outcomes import withdraw
 from directory.store.mail_queue import queue
 from directory.store.tables import (
     EnrolmentEnd,
+    deliveries,
     enrolments,
     organizations,
     outgoing_mail,
@@ -30,20 +31,23 @@ _WAITING: Select[*tuple[object, ...]] = (
         enrolments.c.id.label("enrolment_id"),
         enrolments.c.organization_id,
         enrolments.c.live,
+        deliveries.c.proven_at,
         relays.c.expires_at,
         organizations.c.notices_to,
         organizations.c.mail_from,
     )
     .join_from(relays, enrolments, enrolments.c.id == relays.c.enrolment_id)
+    .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
     .join(organizations, organizations.c.id == enrolments.c.organization_id)
     .where(relays.c.state == RelayState.WAITING.value)
     .order_by(relays.c.expires_at)
     .limit(bindparam("most"))
-    # Both: what a relay has become meanwhile is seen only if its own row is locked.
-    .with_for_update(of=[enrolments, relays], key_share=True, skip_locked=True)
+    # All three: what became of one meanwhile is seen only if its own row is locked.
+    .with_for_update(of=[enrolments, relays, deliveries], key_share=True, skip_locked=True)
 )
 _ENDING = _WAITING.where(
     enrolments.c.live,
+    deliveries.c.proven_at.is_(None),
     relays.c.expires_at > bindparam("now"),
     relays.c.expires_at <= bindparam("ends_before"),
     enrolments.c.minted_at <= bindparam("minted_before"),
@@ -66,8 +70,8 @@ _DESTROY = (
     update(relays)
     .where(relays.c.enrolment_id == bindparam("of_enrolment"))
     .values(
-        state=RelayState.FAILED.value,
-        outcome=RelayOutcome.FAILED.value,
+        state=bindparam("new_state"),
+        outcome=bindparam("new_outcome"),
         note=EXPIRED_NOTE,
         closed_at=bindparam("moment"),
         password_master_key_id=None,
@@ -109,6 +113,10 @@ class SqlExpiries:
         def work(connection: Connection) -> int:
             ended = connection.execute(_ENDED, {"now": now, "most": most}).all()
             for row in ended:
+                if row.proven_at is not None:
+                    # It reached him, whoever told him: a mail to the organization came back that was read.
+                    _destroy(connection, row.enrolment_id, RelayState.RELAYED, RelayOutcome.RELAYED, now)
+                    continue
                 _expire(connection, row.enrolment_id, now)
                 if row.live:
                     _tell(
@@ -128,8 +136,22 @@ class SqlExpiries:
 
 
 def _expire(connection: Connection, enrolment_id: str, at: datetime) -> None:
-    connection.execute(_DESTROY, {"of_enrolment": enrolment_id, "moment": at})
+    _destroy(connection, enrolment_id, RelayState.FAILED, RelayOutcome.FAILED, at)
     withdraw(connection, enrolment_id, EnrolmentEnd.UNRELAYED, at)
+
+
+def _destroy(
+    connection: Connection, enrolment_id: str, state: RelayState, outcome: RelayOutcome, at: datetime
+) -> None:
+    connection.execute(
+        _DESTROY,
+        {
+            "of_enrolment": enrolment_id,
+            "moment": at,
+            "new_state": state.value,
+            "new_outcome": outcome.value,
+        },
+    )
 
 
 def _tell(

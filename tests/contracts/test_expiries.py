@@ -8,14 +8,20 @@ from sqlalchemy import select
 
 from ca.address import Mailbox
 from directory.expiry import WARNING, RelayExpiry, RelayWarnings
+from directory.links import LinkPurpose
+from directory.proof import ProofDesk
+from directory.relay import RelayState
 from directory.store.expiries import SqlExpiries
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.organizations import SqlOrganizations
+from directory.store.proofs import SqlProofStore
 from directory.store.relays import SqlRelayStore
 from directory.store.tables import enrolments, outgoing_mail, relays, webhook_deliveries
+from tests.contracts.following import a_link
 from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_enrolment, an_event, mint, record
 from tests.directory.builders import a_gateway, an_agent, an_organization
 from tests.directory.channels.working import with_webhook
+from tests.directory.clocks import StoppedClock
 
 DAY = timedelta(days=1)
 END = NOW + 30 * DAY  # as the builders have it
@@ -72,6 +78,25 @@ async def test_who_cannot_be_told_is_not_warned(store: Store) -> None:
     await mint(store.database)
 
     assert await warned(SqlExpiries(store.database, node="node-1"), END - DAY) == 0
+
+
+async def test_what_the_recipient_has_proven_stays_though_nobody_said_who_told_him(
+    store: Store, expiries: SqlExpiries
+) -> None:
+    """As where the mail with the password came back from one reader of the desk, of several."""
+    await mint(store.database)
+    proof = await a_link(store.database, LinkPurpose.PROOF)
+    await ProofDesk(store=SqlProofStore(store.database, node="node-1"), clock=StoppedClock(NOW)).prove(proof)
+
+    assert await warned(expiries, END - WARNING) == 0
+    assert await expired(expiries, END) == 1
+    assert await expired(expiries, END) == 0
+
+    reader = SqlDirectoryReader(store.database)
+    assert await reader.best_certificate(ANNA.key, a_gateway(), END) is not None
+    relay = await SqlRelayStore(store.database, node="node-1").relay("enrolment-1", "org-1")
+    assert (relay.state, relay.sealed_password) == (RelayState.RELAYED, None)
+    assert await told(store) == ([], [])
 
 
 async def test_destroys_the_password_and_takes_the_certificate_away(
