@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from ca.errors import KeyRefused
 from ca.keyquality import check_quality
@@ -16,12 +16,28 @@ from ca.keys import algorithm_of
 from ca.profiles import (
     DOMAIN_AUTHORITY,
     LONGEST_VALIDITY,
+    SMIME_CAPABILITIES,
     Purpose,
     basic_constraints,
     extended_key_usage,
     is_private_policy,
     key_usage,
 )
+
+_SHORTEST_SERIAL_BITS = 65
+"""CA/B S/MIME BR 7.1 asks for 64 random bits. Ours have 159: one in 2^94 is so short by chance."""
+
+_CRITICAL = frozenset({ExtensionOID.KEY_USAGE, ExtensionOID.BASIC_CONSTRAINTS})
+_OF_RECIPIENTS = _CRITICAL | {
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    SMIME_CAPABILITIES.oid,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
+}
 
 _Value = TypeVar("_Value", bound=x509.ExtensionType)
 
@@ -44,11 +60,22 @@ def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
         yield "pushpki.validity_too_long"
     if (_value(extensions, x509.OCSPNoCheck) is not None) is not (purpose is Purpose.OCSP_RESPONDER):
         yield "pushpki.ocsp_no_check_not_of_the_purpose"
+    if certificate.serial_number.bit_length() < _SHORTEST_SERIAL_BITS:
+        yield "pushpki.serial_too_short"
     if purpose.is_recipient:
         yield from _broken_by_recipient(certificate, purpose)
 
 
 def _broken_by_recipient(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
+    for known in certificate.extensions:
+        if known.oid not in _OF_RECIPIENTS:
+            yield "pushpki.extension_not_of_the_purpose"
+        elif known.critical is not (known.oid in _CRITICAL):
+            yield "pushpki.criticality_not_of_the_purpose"
+        elif known.oid == SMIME_CAPABILITIES.oid and known.value != SMIME_CAPABILITIES:
+            yield "pushpki.capabilities_not_of_the_purpose"
+    if not _has_one_whole_crl(certificate.extensions):
+        yield "pushpki.crl_not_one_whole"
     if not _has_one_private_policy(certificate.extensions):
         yield "pushpki.policy_not_one_private"
     if not _names_one_mailbox(certificate):
@@ -87,6 +114,18 @@ def _has_one_private_policy(extensions: x509.Extensions) -> bool:
     )
 
 
+def _has_one_whole_crl(extensions: x509.Extensions) -> bool:
+    """Whether one CRL, of the issuer's own, says of every reason whether the certificate is revoked."""
+    points = _value(extensions, x509.CRLDistributionPoints)
+    return (
+        points is not None
+        and len(points) == 1
+        and points[0].full_name is not None
+        and points[0].reasons is None
+        and points[0].crl_issuer is None
+    )
+
+
 def _names_a_domain_authority(certificate: x509.Certificate) -> bool:
     addresses = certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
     return any(str(one.value).lower().startswith(f"{DOMAIN_AUTHORITY}@") for one in addresses)
@@ -101,6 +140,8 @@ def _names_one_mailbox(certificate: x509.Certificate) -> bool:
     if len(names) != 1 or not isinstance(names[0], x509.RFC822Name):
         return False
     attributes = {attribute.oid: attribute.value for attribute in certificate.subject}
+    if len(attributes) != len(list(certificate.subject)):
+        return False
     named = {NameOID.EMAIL_ADDRESS: names[0].value}
     if NameOID.COMMON_NAME in attributes:
         named[NameOID.COMMON_NAME] = names[0].value

@@ -33,7 +33,7 @@ _SHORTEST_VALIDITY = timedelta(days=1)
 # aes256-CBC, aes128-CBC: the order is the preference, parameters are absent (RFC 5911, cea-aes256-cbc). RFC
 # 4262 puts this into the certificate: without it a gateway that never had signed mail from the recipient
 # must assume that he reads nothing better than 3DES. A test compares it with a library's encoding.
-_SMIME_CAPABILITIES = x509.UnrecognizedExtension(
+SMIME_CAPABILITIES = x509.UnrecognizedExtension(
     x509.ObjectIdentifier("1.2.840.113549.1.9.15"),
     bytes.fromhex("301a300b060960864801650304012a300b0609608648016503040102"),
 )
@@ -167,7 +167,7 @@ class Profile:
                 _extension(x509.CertificatePolicies([x509.PolicyInformation(policy, None)]), critical=False)
             )
         if self.purpose.is_recipient:
-            extensions.append(_extension(_SMIME_CAPABILITIES, critical=False))
+            extensions.append(_extension(SMIME_CAPABILITIES, critical=False))
         if self.purpose is Purpose.OCSP_RESPONDER:
             # Else whoever checks an answer would ask for the status of whoever signed it, and so on for ever
             # (RFC 6960 section 4.2.2.2.1).

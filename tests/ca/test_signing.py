@@ -183,5 +183,5 @@ def test_an_authority_with_elliptic_keys_works_the_same(linter: Linter) -> None:
 
 
 def test_shows_purpose_and_serial_number_only(authority: Authority, prepared: PreparedCertificate) -> None:
-    linted = a_gate(authority).lint(replace(prepared, serial_number=0xBEEF))
-    assert repr(linted) == "<LintedCertificate recipient-encryption beef>"
+    linted = a_gate(authority).lint(replace(prepared, serial_number=0xBEEF << 64))
+    assert repr(linted) == "<LintedCertificate recipient-encryption beef0000000000000000>"
