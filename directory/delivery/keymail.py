@@ -4,7 +4,7 @@ The composer is handed the finished key package and never sees a key or a passwo
 cannot send. Nor does it have a word from whoever asked for the certificate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -64,14 +64,12 @@ class KeyMailComposer:
         variables = {
             "address": str(mail.mailbox),
             "file_name": FILE_NAME,
-            "authority": _authority_name(mail.chain[-1]) if _shows_authority(mail.organization) else "",
             "has_attachment": "yes" if attachment else "",
-            # A webhook hands the password to a machine, and we do not know how it passes it on.
-            "by_telephone": "" if mail.organization.correspondence.webhook else "yes",
             "test_mail": "yes" if self.pages and _can_be_written_to(mail.certificate) else "",
             "install_url": install_url,
             "install_until": f"{now + self.hold:%Y-%m-%d}" if install_url else "",
             "stop_url": stop_url,
+            **words_of_choice(mail.organization, mail.chain[-1]),
         }
         message = letter(self.stationery, mail, MESSAGE, variables=variables, now=now)
         message = replace(message, attachment=attachment, unsubscribe=stop_url)
@@ -102,9 +100,15 @@ class _Links:
         return self._pages.install(token) if purpose is LinkPurpose.INSTALL else self._pages.stop(token)
 
 
-def _shows_authority(organization: Organization) -> bool:
-    """Tell whether Windows will ask about the root: it does if the key package holds it."""
-    return organization.correspondence.package_chain
+def words_of_choice(organization: Organization, root: bytes) -> Mapping[str, str]:
+    """Return the variables that hang on nothing but what the organization has chosen."""
+    letters = organization.correspondence
+    return {
+        # Programs ask about the root, or can be told to trust it, if the key package holds it.
+        "authority": _authority_name(root) if letters.package_chain else "",
+        # A webhook hands the password to a machine, and we do not know how it passes it on.
+        "by_telephone": "" if letters.webhook else "yes",
+    }
 
 
 def _can_be_written_to(certificate: bytes) -> bool:

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from ca.address import Mailbox
 from ca.keypackage import build_keyless_package
-from directory.delivery.keymail import CONTENT_TYPE, FILE_NAME
+from directory.delivery.keymail import CONTENT_TYPE, FILE_NAME, words_of_choice
 from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.letters import written
 from directory.delivery.mime import Attachment, Message
@@ -74,11 +74,14 @@ def specimen_message(
         Unknown: there is no such message, or no such specimen of it.
     """
     specimen = find_specimen(wanted, organization)
+    variables = dict(specimen.variables)
+    if wanted.message == KEY_MESSAGE and wanted.specimen is None:
+        variables |= words_of_choice(organization, chain[-1])
     composed = written(
         stationery,
         organization,
         wanted.message,
-        variables=specimen.variables,
+        variables=variables,
         recipient=wanted.recipient,
         language=wanted.language,
         # Of no enrolment, so of none that a bounce could be about.

@@ -9,9 +9,9 @@ from ca.address import Mailbox
 from directory.delivery.mime import Message
 from directory.delivery.previewing import Wanted, find_specimen, marked_as_test, specimen_message
 from directory.errors import Unknown
-from directory.organization import Correspondence, KeyDelivery
+from directory.organization import Correspondence, KeyDelivery, Webhook, webhook_secret_identity
 from tests.directory.builders import an_organization
-from tests.directory.delivery.builders import NOW, a_stationery, an_authority
+from tests.directory.delivery.builders import NOW, a_sealer, a_stationery, an_authority
 from tests.directory.delivery.equality import check_equal_in_content
 
 
@@ -43,6 +43,22 @@ def test_the_key_mail_is_shown_as_recipients_get_it(delivery: KeyDelivery) -> No
     assert find_specimen(Wanted(message="key_package"), organization).name == delivery.value
     named = Wanted(message="key_package", specimen="another-way")
     assert find_specimen(named, organization).name == "another-way"
+
+
+def test_the_key_mail_says_what_the_organization_has_chosen() -> None:
+    identity = webhook_secret_identity(an_organization().organization_id)
+    webhook = Webhook(url="https://desk.hospital.org/", sealed_secret=a_sealer().seal(b"s", identity))
+    chosen = Correspondence(webhook=webhook, package_chain=False)
+    organization = replace(an_organization(), correspondence=chosen)
+
+    def shown(specimen: str | None) -> str:
+        wanted = Wanted(message="key_package", specimen=specimen, language="en")
+        chain = an_authority().chain
+        return specimen_message(a_stationery(), organization, wanted, chain=chain, now=NOW).plain
+
+    assert "will tell you the password by another way" in shown(None)
+    assert "Windows may ask" not in shown(None)
+    assert "will call you" in shown("attachment"), "what is named is shown as it is"
 
 
 @pytest.mark.parametrize(
