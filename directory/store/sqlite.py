@@ -35,6 +35,8 @@ _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 _BUSY_SECONDS = 1.5
 """How long SQLite waits for a lock that another process holds."""
+_RESTRUCTURING_SECONDS = 600.0
+"""How long a change of the schema waits for it, which may be another change: nobody expects it to be quick."""
 _PATIENCE_SECONDS = 1.8
 """How long a caller waits for a thread; below the two seconds in which a lookup must be answered."""
 
@@ -54,9 +56,8 @@ class SqliteDatabase:
         self._path = path
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._reader_threads = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
-        self._writer = _engine(self._connect_writer, connections=1)
+        self._writer = self._writing_engine(_BUSY_SECONDS)
         self._readers = _engine(partial(_connect_reader, path), connections=readers)
-        event.listen(self._writer, "begin", _begin_immediate)
         self._reading, self._committing = _manners(CommitGate(patience=_BUSY_SECONDS))
         self._turn = asyncio.Lock()
         self._mode_is_set = False
@@ -96,7 +97,7 @@ class SqliteDatabase:
         """
         async with self._my_turn():
             with as_unavailable():
-                return await _in(self._writer_thread, partial(self._write, work))
+                return await _in(self._writer_thread, partial(_write, self._writer, work, self._committing))
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
@@ -108,19 +109,20 @@ class SqliteDatabase:
         finally:
             self._turn.release()
 
-    def _write(self, work: Work[Result]) -> Result:
-        with self._writer.connect() as connection:
-            connection.begin()
-            result = work(connection)
-            with self._committing():
-                connection.commit()
-        return result
-
     async def restructure(self, work: Work[Result]) -> Result:
         """Run changes of the schema; make the file, readable by nobody else, if there is none."""
         with as_unavailable():
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return await self.write(work)
+        async with self._my_turn():
+            with as_unavailable():
+                return await _in(self._writer_thread, partial(self._restructure, work))
+
+    def _restructure(self, work: Work[Result]) -> Result:
+        patient = self._writing_engine(_RESTRUCTURING_SECONDS)
+        try:
+            return _write(patient, work, self._committing)
+        finally:
+            patient.dispose()
 
     @asynccontextmanager
     async def named(self, name: str) -> AsyncIterator[None]:
@@ -182,8 +184,13 @@ class SqliteDatabase:
         if not self._mode_is_set:
             self._writer.connect().close()
 
-    def _connect_writer(self) -> DriverConnection:
-        connection = _connect(self._path)
+    def _writing_engine(self, busy_seconds: float) -> Engine:
+        engine = _engine(partial(self._connect_writer, busy_seconds), connections=1)
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+
+    def _connect_writer(self, busy_seconds: float) -> DriverConnection:
+        connection = _connect(self._path, busy_seconds)
         mode = journal_mode(VERSION)
         (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
         if found != mode:
@@ -232,6 +239,15 @@ class _SqliteTransaction:
                 how(connection)
 
 
+def _write(engine: Engine, work: Work[Result], committing: _Manner) -> Result:
+    with engine.connect() as connection:
+        connection.begin()
+        result = work(connection)
+        with committing():
+            connection.commit()
+    return result
+
+
 def _manners(gate: CommitGate) -> tuple[_Manner, _Manner]:
     """Return how to read and how to commit: in write-ahead mode neither hinders the other."""
     if journal_mode(VERSION) == "wal":
@@ -256,18 +272,18 @@ def _engine(connect: Callable[[], DriverConnection], *, connections: int) -> Eng
 
 
 def _connect_reader(path: Path) -> DriverConnection:
-    connection = _connect(path)
+    connection = _connect(path, _BUSY_SECONDS)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _connect(path: Path) -> DriverConnection:
+def _connect(path: Path, busy_seconds: float) -> DriverConnection:
     # `mode=rw` does not make a missing file: a directory that serves an empty database by mistake would mint
     # every address anew. `isolation_level=None`: the driver itself begins nothing; reads stay without BEGIN.
     connection: DriverConnection = DRIVER.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=_BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -255,3 +255,11 @@ async def test_reads_and_commits_under_load_neither_fail_nor_starve(database: Sq
 
     assert await count_certificates(database) == 20
     assert reads > 20
+
+
+async def test_a_change_of_the_schema_waits_for_another_as_long_as_it_takes(database: SqliteDatabase) -> None:
+    def patience(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+
+    assert await database.restructure(patience) == 600_000
+    assert await database.write(patience) == 1500
