@@ -36,7 +36,7 @@ _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
 _BUSY_SECONDS = 1.5
 """How long SQLite waits for a lock that another process holds."""
 _RESTRUCTURING_SECONDS = 600.0
-"""How long a change of the schema waits for it, which may be another change: nobody expects it to be quick."""
+"""How long a change of the schema waits for it, which may be another change: nobody hurries it."""
 _PATIENCE_SECONDS = 1.8
 """How long a caller waits for a thread; below the two seconds in which a lookup must be answered."""
 
