@@ -22,7 +22,10 @@ from ca.signing import SIGNATURE_HASH, throwaway_key_like
 
 @unique
 class RevocationReason(StrEnum):
-    """CRLReason (RFC 5280 section 5.3.1), by its names there."""
+    """CRLReason (RFC 5280 section 5.3.1), by its names there.
+
+    Without the two that belong to a hold, which CA/B S/MIME BR 4.9.13 forbids: a revocation here is for ever.
+    """
 
     UNSPECIFIED = "unspecified"
     KEY_COMPROMISE = "keyCompromise"
@@ -31,6 +34,7 @@ class RevocationReason(StrEnum):
     SUPERSEDED = "superseded"
     CESSATION_OF_OPERATION = "cessationOfOperation"
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
