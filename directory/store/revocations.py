@@ -12,7 +12,6 @@ from directory.revocation import RevocableCertificate, RevocationReason
 from directory.store import audit_log, blocked_keys, rows
 from directory.store.database import Database
 from directory.store.locks import lock_enrolment
-from directory.store.locks import lock_enrolment
 from directory.store.tables import EnrolmentEnd, certificates, enrolments
 
 _REVOCABLE = (
@@ -78,8 +77,6 @@ class SqlRevocationStore:
         """Revoke; if somebody else has done so meanwhile, leave his reason and write no second event."""
 
         def revoke(connection: Connection) -> None:
-            if certificate.enrolment_id is not None:
-                lock_enrolment(connection, certificate.enrolment_id)
             if certificate.enrolment_id is not None:
                 lock_enrolment(connection, certificate.enrolment_id)
             revoked = connection.execute(
