@@ -17,6 +17,7 @@ from bench import (
     found_lookup,
     large_store,
     ldap_front_end,
+    ocsp,
     sustained_minting,
 )
 from bench.figures import Result
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "large_store": large_store.run,
     "crowds": crowds.run,
     "audit_verify": audit_verify.run,
+    "ocsp": lambda options: ocsp.run(options.seconds),
     "delivery": lambda options: delivery.run(options.seconds),
     "backlog": lambda _options: backlog.run(),
 }
