@@ -2,12 +2,18 @@
 
 import secrets
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert, update
 
-from directory.delivery.outbox import MailState, NewMail
-from directory.store.tables import outgoing_mail
+from directory.delivery.outbox import MailKind, MailState, NewMail
+from directory.store.tables import deliveries, outgoing_mail
 
 _QUEUE = insert(outgoing_mail)
+_OF_DELIVERY = update(deliveries).where(deliveries.c.enrolment_id == bindparam("of_enrolment"))
+# Where the delivery says so, it is found without a look at all its mails.
+_REMEMBER = {
+    MailKind.PROOF: _OF_DELIVERY.values(asked_at=bindparam("moment")),
+    MailKind.REMINDER: _OF_DELIVERY.values(reminded_at=bindparam("moment")),
+}
 
 
 def queue(connection: Connection, mail: NewMail) -> str:
@@ -32,4 +38,6 @@ def queue(connection: Connection, mail: NewMail) -> str:
             "attempts": 0,
         },
     )
+    if mail.kind in _REMEMBER:
+        connection.execute(_REMEMBER[mail.kind], {"of_enrolment": mail.enrolment_id, "moment": mail.at})
     return mail_id

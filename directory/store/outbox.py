@@ -215,11 +215,8 @@ _GIVE_UP_MAIL = (
         **mail_outcomes.ERASED,
     )
 )
-_WAS_ASKED = select(
-    exists().where(
-        outgoing_mail.c.enrolment_id == bindparam("of_enrolment"),
-        outgoing_mail.c.kind == MailKind.PROOF.value,
-    )
+_WAS_ASKED = select(deliveries.c.asked_at.is_not(None)).where(
+    deliveries.c.enrolment_id == bindparam("of_enrolment")
 )
 
 

@@ -341,15 +341,25 @@ deliveries = Table(
     Column("package_format", String(16), nullable=False),
     Column("language", String(8), nullable=False),
     Column("accepted_at", UtcDateTime),
+    # When the mail that asks for a proof was queued, and the reminder.
+    Column("asked_at", UtcDateTime),
+    Column("reminded_at", UtcDateTime),
     Column("proven_at", UtcDateTime),
     Column("unproven_at", UtcDateTime),
     Column("bounced_at", UtcDateTime),
-    # Those that a reminder or the end of patience may be due for.
-    Index(
-        "ix_deliveries_accepted",
-        "accepted_at",
-        sqlite_where=text("state = 'accepted'"),
-        postgresql_where=text("state = 'accepted'"),
+    # Half a million may wait, for a month each: what is due is found without a look at all of them.
+    *(
+        Index(
+            f"ix_deliveries_{name}",
+            "accepted_at",
+            sqlite_where=text(f"state = 'accepted' AND {condition}"),
+            postgresql_where=text(f"state = 'accepted' AND {condition}"),
+        )
+        for name, condition in (
+            ("to_ask", "asked_at IS NULL"),
+            ("to_remind", "asked_at IS NOT NULL AND reminded_at IS NULL"),
+            ("to_give_up", "asked_at IS NOT NULL"),
+        )
     ),
 )
 

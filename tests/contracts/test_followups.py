@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from ca.address import Mailbox
 from directory.audit import AuditKind
@@ -19,6 +20,7 @@ from directory.store.followups import SqlFollowUps
 from directory.store.proofs import SqlProofStore
 from directory.store.resends import SqlResendStore
 from directory.store.suppressions import SqlSuppressions
+from directory.store.tables import deliveries
 from directory.suppression import OptOut
 from tests.contracts.following import (
     ENROLMENT,
@@ -140,7 +142,7 @@ async def test_who_was_not_asked_is_not_reminded_and_not_called_unproven(store: 
 
 async def test_who_could_not_be_asked_at_once_is_asked_later(store: Store) -> None:
     await deliver_key(store.database)
-    await store.sql("DELETE FROM outgoing_mail WHERE kind = 'proof'")
+    await store.sql("DELETE FROM outgoing_mail WHERE kind = 'proof'", "UPDATE deliveries SET asked_at = NULL")
 
     assert await follow_up(store.database, NOW + DAY) == 1
     assert await follow_up(store.database, NOW + DAY) == 0
@@ -227,3 +229,13 @@ async def test_a_key_mail_that_is_sent_again_begins_anew(store: Store) -> None:
 
     assert await delivery_state(store) == DeliveryState.UNPROVEN
     assert (await kinds(store)).count(MailKind.REMINDER) == 1
+
+
+async def test_a_delivery_says_when_its_recipient_was_asked_and_reminded(store: Store) -> None:
+    """So that what is due is found without a look at the mails of half a million others."""
+    when = select(deliveries.c.asked_at, deliveries.c.reminded_at)
+    await deliver_key(store.database)
+    assert await store.select(when) == [(NOW, None)]
+
+    await on_day(store, 7)
+    assert await store.select(when) == [(NOW, NOW + 7 * DAY)]

@@ -252,14 +252,23 @@ def _create_deliveries() -> None:
         _text("package_format", 16),
         _text("language", 8),
         _moment("accepted_at", nullable=True),
+        _moment("asked_at", nullable=True),
+        _moment("reminded_at", nullable=True),
         _moment("proven_at", nullable=True),
         _moment("unproven_at", nullable=True),
         _moment("bounced_at", nullable=True),
-        Index(
-            "ix_deliveries_accepted",
-            "accepted_at",
-            sqlite_where=sa.text("state = 'accepted'"),
-            postgresql_where=sa.text("state = 'accepted'"),
+        *(
+            Index(
+                f"ix_deliveries_{name}",
+                "accepted_at",
+                sqlite_where=sa.text(f"state = 'accepted' AND {condition}"),
+                postgresql_where=sa.text(f"state = 'accepted' AND {condition}"),
+            )
+            for name, condition in (
+                ("to_ask", "asked_at IS NULL"),
+                ("to_remind", "asked_at IS NOT NULL AND reminded_at IS NULL"),
+                ("to_give_up", "asked_at IS NOT NULL"),
+            )
         ),
     )
     op.create_table(
