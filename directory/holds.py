@@ -98,17 +98,17 @@ class EndOfHolds:
         self._has_left_traces = False
 
     async def perform(self, now: datetime) -> int:
-        """Destroy a batch; when nothing more is due, erase the traces of all that was."""
-        keys = await self._store.destroy_keys(
+        """Destroy a batch, keys first; when nothing more is due, erase the traces of all that was."""
+        destroyed = await self._store.destroy_keys(
             now=now,
             ended_before=now - self._grace,
             event_of=lambda ended: key_destroyed(ended, now),
             most=self._most,
         )
-        passwords = await self._store.destroy_passwords(
-            now=now, event_of=lambda affected: _password_destroyed(affected, now), most=self._most
-        )
-        destroyed = keys + passwords
+        if not destroyed:
+            destroyed = await self._store.destroy_passwords(
+                now=now, event_of=lambda affected: _password_destroyed(affected, now), most=self._most
+            )
         if destroyed:
             self._has_left_traces = True
         elif self._has_left_traces:

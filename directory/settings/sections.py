@@ -257,7 +257,8 @@ class DeliverySection(_Section):
     """How key mails are sent, and how long keys are held."""
 
     hold_days: float = Field(default=7, ge=0, le=365)
-    """How long the sealed private key is kept after the smart host has taken the key mail."""
+    """How long the sealed private key is kept after the key mail was accepted, before it is destroyed. 0: it
+    is destroyed at that moment, and key packages are always attached."""
     reminder_days: float = Field(default=7, gt=0, le=365)
     """When a recipient who has not shown that his key works is reminded, once, after the key mail went."""
     unproven_days: float = Field(default=30, gt=0, le=365)

@@ -7,7 +7,7 @@ another transaction has in hand is passed over; it is due again a quarter of an 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, not_, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, literal, not_, or_, select, update
 
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.followup import AffectedEnrolment, EventOf
@@ -29,6 +29,8 @@ from directory.store.tables import (
     relays,
 )
 
+# Written out: SQLite uses a partial index only where it sees its condition.
+_IS_HELD = held_keys.c.state == literal(KeyState.HELD.value, literal_execute=True)
 _KEY_MAIL = (
     outgoing_mail.c.enrolment_id == held_keys.c.enrolment_id,
     outgoing_mail.c.kind == MailKind.KEY.value,
@@ -46,7 +48,7 @@ _WAS_FETCHED = exists().where(
     recipient_links.c.downloads > 0,
 )
 HAS_SERVED = and_(
-    held_keys.c.state == KeyState.HELD.value,
+    _IS_HELD,
     not_(_KEY_MAIL_WAITS),
     deliveries.c.state != DeliveryState.QUEUED.value,
     or_(not_(enrolments.c.live), deliveries.c.proven_at.is_not(None), _WAS_ATTACHED, _WAS_FETCHED),
@@ -69,15 +71,21 @@ _HELD: Select[*tuple[object, ...]] = (
     .limit(bindparam("most"))
     .with_for_update(of=[enrolments, held_keys, deliveries], skip_locked=True)
 )
-_OVER = _HELD.where(HAS_SERVED, held_keys.c.hold_until <= bindparam("now")).order_by(held_keys.c.hold_until)
+_OVER = _HELD.where(
+    _IS_HELD,
+    held_keys.c.hold_until <= bindparam("now"),
+    or_(HAS_SERVED, and_(not_(_KEY_MAIL_WAITS), certificates.c.not_after <= bindparam("now"))),
+).order_by(held_keys.c.hold_until)
 _OVER_OF_ENROLMENT = _OVER.where(held_keys.c.enrolment_id == bindparam("of_enrolment"))
+# Of these many have no end of their hold: they are found by looking at all that are held, once for each time
+# that nothing else is due.
 _ENDED = _HELD.where(
-    held_keys.c.state == KeyState.HELD.value,
+    _IS_HELD,
+    not_(enrolments.c.live),
     not_(_KEY_MAIL_WAITS),
     or_(
         certificates.c.withdrawn_at <= bindparam("ended_before"),
         certificates.c.revoked_at <= bindparam("ended_before"),
-        certificates.c.not_after <= bindparam("ended_before"),
     ),
 )
 # What was queued while the locks were waited for is seen only by a new statement: so it looks again.
@@ -85,7 +93,7 @@ _DESTROY_KEY = (
     update(held_keys)
     .where(
         held_keys.c.enrolment_id == bindparam("of_enrolment"),
-        held_keys.c.state == KeyState.HELD.value,
+        _IS_HELD,
         not_(_KEY_MAIL_WAITS),
     )
     .values(
@@ -139,12 +147,10 @@ class SqlHolds:
         """Destroy the keys whose hold is over, and those of enrolments that ended before that moment."""
 
         def work(connection: Connection) -> int:
-            over = connection.execute(_OVER, {"now": now, "most": most}).all()
-            room = most - len(over)
-            ended = connection.execute(_ENDED, {"ended_before": ended_before, "most": room}).all()
-            # In both are those that ended, and whose hold is over as well.
-            due = {row.enrolment_id: row for row in (*over, *ended)}
-            return _destroy_keys(connection, due.values(), now, event_of, node=self._node)
+            due = connection.execute(_OVER, {"now": now, "most": most}).all()
+            if not due:
+                due = connection.execute(_ENDED, {"ended_before": ended_before, "most": most}).all()
+            return _destroy_keys(connection, due, now, event_of, node=self._node)
 
         return await self._database.write(work)
 

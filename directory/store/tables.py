@@ -300,6 +300,7 @@ held_keys = Table(
     Index(
         "ix_held_keys_held",
         "hold_until",
+        "enrolment_id",
         sqlite_where=text("state = 'held'"),
         postgresql_where=text("state = 'held'"),
     ),

@@ -55,9 +55,9 @@ async def test_traces_are_erased_when_the_last_batch_is_done() -> None:
     safe = Safe(keys=3, passwords=5)
     chore = end_of_holds(safe)
 
-    batches = [(await chore.perform(NOW), safe.erased) for _ in range(5)]
+    batches = [(await chore.perform(NOW), safe.erased) for _ in range(7)]
 
-    assert batches == [(4, 0), (3, 0), (1, 0), (0, 1), (0, 1)]
+    assert batches == [(2, 0), (1, 0), (2, 0), (2, 0), (1, 0), (0, 1), (0, 1)]
     assert safe.ended_before == NOW - GRACE
 
 
@@ -83,7 +83,8 @@ async def test_traces_that_could_not_be_erased_are_erased_next_time() -> None:
 
 async def test_the_records_name_the_enrolment_and_why() -> None:
     safe = Safe(keys=1, passwords=1)
-    await end_of_holds(safe).perform(NOW)
+    while await end_of_holds(safe).perform(NOW):
+        pass
 
     assert [(event.kind.value, event.subject, dict(event.detail)) for event in safe.events] == [
         ("key.destroyed", "enrolment-1", {"serial": "f", "because": "hold_over"}),

@@ -213,6 +213,7 @@ def _create_secrets_of_enrolments() -> None:
         Index(
             "ix_held_keys_held",
             "hold_until",
+            "enrolment_id",
             sqlite_where=sa.text("state = 'held'"),
             postgresql_where=sa.text("state = 'held'"),
         ),
