@@ -6,9 +6,10 @@ from functools import partial
 
 import pytest
 
-from directory.links import Link, LinkPurpose, PresentedLink, issue_link, read_link
+from directory.links import Link, LinkPurpose, PresentedLink
 from directory.store import links
 from directory.store.database import Database
+from tests.contracts.following import a_link
 from tests.contracts.world import NOW, mint
 
 LATER = NOW + timedelta(days=1)
@@ -17,11 +18,7 @@ LATER = NOW + timedelta(days=1)
 @pytest.fixture
 async def presented(database: Database) -> PresentedLink:
     await mint(database)
-    token, link = issue_link(LinkPurpose.INSTALL, LATER)
-    await database.write(lambda connection: links.add(connection, "enrolment-1", [link], NOW))
-    found = read_link(token)
-    assert found is not None
-    return found
+    return await a_link(database, LinkPurpose.INSTALL, expires_at=LATER)
 
 
 async def find(

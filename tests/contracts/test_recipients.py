@@ -8,11 +8,11 @@ import pytest
 from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditKind
 from directory.enrolment import recipient_key_identity, relay_password_identity
-from directory.links import LinkPurpose, PresentedLink, issue_link, read_link
+from directory.links import LinkPurpose, PresentedLink
 from directory.recipient import Recipient
-from directory.store import links
 from directory.store.database import Database
 from directory.store.recipients import SqlRecipientStore
+from tests.contracts.following import a_link
 from tests.contracts.world import ANNA, NOW, SEALER, Store, an_event, mint
 
 LATER = NOW + timedelta(days=1)
@@ -22,11 +22,7 @@ DOWNLOADED = an_event(AuditKind.KEY_PACKAGE_DOWNLOADED, subject="enrolment-1")
 @pytest.fixture
 async def presented(database: Database) -> PresentedLink:
     await mint(database)
-    token, link = issue_link(LinkPurpose.INSTALL, LATER)
-    await database.write(lambda connection: links.add(connection, "enrolment-1", [link], NOW))
-    found = read_link(token)
-    assert found is not None
-    return found
+    return await a_link(database, LinkPurpose.INSTALL, expires_at=LATER)
 
 
 async def linked(database: Database, presented: PresentedLink) -> Recipient:
