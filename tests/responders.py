@@ -9,7 +9,7 @@ from cryptography.x509 import ocsp
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc6960
 
-from ca.keys import KeyAlgorithm, PrivateKey, generate
+from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate
 from ca.ocsp import OcspResponder
 from ca.ocsprequests import IdHash, IssuerMark, issuer_marks
 from ca.profiles import Purpose
@@ -21,10 +21,7 @@ SHA_256: hashes.HashAlgorithm = hashes.SHA256()
 
 
 def a_responder_certificate(authority: Authority, key: PrivateKey) -> x509.Certificate:
-    algorithm = (
-        KeyAlgorithm.RSA_2048 if hasattr(key, "key_size") and key.key_size > 1000 else KeyAlgorithm.P_256
-    )
-    profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=algorithm)
+    profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=algorithm_of(key.public_key()))
     prepared = authority.issuer.prepare_ocsp_responder(profile, key.public_key(), NOW)
     return authority.issuer.sign(authority.issuer.lint(prepared))
 

@@ -6,10 +6,10 @@ import pytest
 
 from ca.address import Mailbox
 from ca.keys import KeyAlgorithm, PrivateKey, generate
-from ca.linting import Linter
 from ca.ocsp import Good, Revoked
 from ca.profiles import Purpose
 from ca.revocation import RevocationReason
+from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.lookup import Minted
 from directory.ocsp_responders import OcspResponders
 from directory.revocation import Revocation
@@ -19,7 +19,7 @@ from directory.store.ocsp import SqlOcspReader, SqlResponders
 from directory.store.revocations import SqlRevocationStore
 from directory.wiring.ocsp import SealedResponders
 from tests.builders import NOW, PUBLICATION, Authority, a_profile
-from tests.contracts.world import SEALER, Store
+from tests.contracts.world import MASTER_KEY, SEALER, Store, an_event
 from tests.directory.builders import a_mint_context
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import ReadyKeys, an_enroller, found_authority
@@ -177,21 +177,29 @@ async def test_where_the_issuers_key_is_not_here_the_last_responder_goes_on_unti
     assert seat.responder is None
 
 
-async def test_a_root_has_no_responder(
+async def test_a_root_has_no_responder(founded: Store, authority: Authority) -> None:
+    standings = await SqlResponders(founded.database, node="node-1").standings()
+
+    assert [one.issuer_id for one in standings] == [authority.issuer.key_id]
+
+
+async def test_its_key_moves_with_the_master_key_and_opens_afterwards(
     founded: Store, authority: Authority, workshop: SealedResponders
 ) -> None:
-    assert [one.issuer_id for one in await SqlResponders(founded.database, node="n").standings()] == [
-        authority.issuer.key_id
-    ]
-    assert workshop is not None
-
-
-async def test_its_key_moves_with_the_master_key(
-    founded: Store, workshop: SealedResponders, linter: Linter
-) -> None:
-    assert linter is not None
     await node(founded.database, workshop, StoppedClock(NOW), "node-1").refresh()
+    successor = MasterKey(key_id="master-2", material=b"\x02" * 32)
+    master_keys = SqlMasterKeys(founded.database, node="node-1")
+    await master_keys.register(successor.key_id, an_event())
 
-    assert await SqlMasterKeys(founded.database, node="node-1").rewrap(SEALER) == 0
-    counted = await founded.rows("SELECT count(*) FROM ocsp_responders WHERE key_master_key_id IS NOT NULL")
-    assert counted == [(1,)]
+    rotated = Sealer(MasterKeyring(active=successor, retired=(MASTER_KEY,)))
+    await master_keys.rewrap(rotated)
+
+    assert await founded.rows("SELECT key_master_key_id FROM ocsp_responders") == [("master-2",)]
+    alone = SealedResponders(
+        Sealer(MasterKeyring(active=successor)), PUBLICATION, a_profile(Purpose.OCSP_RESPONDER)
+    )
+    responders = node(founded.database, alone, StoppedClock(NOW), "node-2")
+    await responders.refresh()
+    seat = responders.seat(a_mark(authority))
+    assert seat is not None
+    assert seat.responder is not None

@@ -58,6 +58,7 @@ def test_every_place_for_a_secret_names_its_master_key() -> None:
         ("outgoing_mail", "message"),
         ("issuers", "key"),
         ("audit_keys", "key"),
+        ("ocsp_responders", "key"),
         ("held_keys", "key"),
         ("relays", "password"),
     }
