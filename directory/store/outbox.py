@@ -68,7 +68,11 @@ _MAY_GO = (
             mail_pauses.c.organization_id.in_([literal(EVERYBODY), outgoing_mail.c.organization_id])
         )
     ),
-    not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
+    # What an organization has sent to itself is its own business, whoever wants no keys from others there.
+    or_(
+        outgoing_mail.c.kind.not_in([kind.value for kind in mail_outcomes.TO_RECIPIENT]),
+        not_(exists().where(suppressions.c.address_key == outgoing_mail.c.recipient_key)),
+    ),
 )
 _WAITING = (
     outgoing_mail.c.state == MailState.QUEUED.value,

@@ -40,7 +40,16 @@ from tests.contracts.following import (
     mails,
     standing,
 )
-from tests.contracts.world import ANNA, NOW, Store, a_reservation, add_organization, mint
+from tests.contracts.world import (
+    ANNA,
+    NOW,
+    Store,
+    a_reservation,
+    add_organization,
+    an_enrolment,
+    mint,
+    record,
+)
 from tests.directory.builders import a_gateway, an_organization
 from tests.directory.clocks import StoppedClock
 
@@ -310,3 +319,16 @@ async def test_a_stop_and_a_proof_at_once_leave_one_of_two_worlds(
         assert isinstance(stopped, Stopped)
         live, _ = await standing(store, enrolment_id)
         assert live == isinstance(proven, Proven) == (stopped.ended == 0)
+
+
+async def test_an_organizations_own_mail_goes_on(store: Store, desk: SuppressionDesk) -> None:
+    """Another organization's key mail came to the mailbox for passwords, and somebody there stopped those."""
+    mailbox = Mailbox.parse("desk@hospital.org")
+    await record(store.database, an_enrolment(a_reservation(), password_mail_to=mailbox))
+    await desk.add(mailbox)
+
+    claimed = await SqlOutbox(store.database, node="node-1").claim_due(
+        worker="w", now=LATER, lease_until=LATER + timedelta(minutes=1), most=10
+    )
+
+    assert (MailKind.PASSWORD, mailbox) in {(mail.kind, mail.recipient) for mail in claimed}
