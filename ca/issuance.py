@@ -18,7 +18,7 @@ from ca.linting import Linter
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose, basic_constraints
 from ca.publication import Publication
 from ca.signers import Signer
-from ca.signing import LintedCertificate, PreparedCertificate, SigningGate
+from ca.signing import LintedCertificate, PreparedCertificate, SignatureScheme, SigningGate
 
 __all__ = ["Issuer", "LintedCertificate", "PreparedCertificate", "Publication"]
 
@@ -36,14 +36,20 @@ class Issuer:
     """
 
     def __init__(
-        self, certificate: x509.Certificate, signer: Signer, publication: Publication, linter: Linter
+        self,
+        certificate: x509.Certificate,
+        signer: Signer,
+        publication: Publication,
+        linter: Linter,
+        *,
+        scheme: SignatureScheme = SignatureScheme.PKCS1,
     ) -> None:
         if not same_key(signer.public_key, certificate.public_key()):
             raise KeyRefused("the signer's key does not belong to the issuer's certificate")
         self._certificate = certificate
         self._role, self._key_identifier = _standing_of(certificate)
         self._publication = publication
-        self._gate = SigningGate(signer, linter, certificate)
+        self._gate = SigningGate(signer, linter, certificate, scheme)
 
     def __repr__(self) -> str:
         return f"<Issuer {self.name.rfc4514_string()}>"

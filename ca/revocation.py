@@ -17,7 +17,7 @@ from ca.crllinting import CrlLinter
 from ca.errors import KeyRefused, LintFailed, ProfileRefused, SigningRefused
 from ca.keys import PrivateKey, same_key
 from ca.signers import Signer
-from ca.signing import SIGNATURE_HASH, throwaway_key_like
+from ca.signing import SIGNATURE_HASH, SignatureScheme, throwaway_key_like
 
 
 @unique
@@ -65,13 +65,21 @@ class CrlIssuer:
         ProfileRefused: the certificate's key may not sign CRLs (section 6.3.3 (f)).
     """
 
-    def __init__(self, certificate: x509.Certificate, signer: Signer, linter: CrlLinter) -> None:
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        signer: Signer,
+        linter: CrlLinter,
+        *,
+        scheme: SignatureScheme = SignatureScheme.PKCS1,
+    ) -> None:
         if not same_key(signer.public_key, certificate.public_key()):
             raise KeyRefused("the signer's key does not belong to the issuer's certificate")
         self._certificate = certificate
         self._key_identifier = _key_identifier_of(certificate)
         self._signer = signer
         self._linter = linter
+        self._scheme = scheme
         self._throwaway_key = throwaway_key_like(signer.public_key)
 
     def __repr__(self) -> str:
@@ -119,7 +127,7 @@ class CrlIssuer:
             )
             .add_extension(x509.CRLNumber(prepared.number), critical=False)
         )
-        return builder.sign(key, SIGNATURE_HASH)
+        return builder.sign(key, SIGNATURE_HASH, rsa_padding=self._scheme.padding_for(key))
 
 
 def _entry(revoked: RevokedCertificate, prepared: PreparedCrl) -> x509.RevokedCertificate:

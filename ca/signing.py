@@ -11,12 +11,13 @@ import threading
 import weakref
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum, unique
 from typing import final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca import houserules
@@ -27,7 +28,23 @@ from ca.profiles import Purpose
 from ca.signers import Signer
 
 SIGNATURE_HASH = hashes.SHA256()
-"""The hash under every signature of the authority, for RSA (PKCS#1 v1.5) as for P-256."""
+"""The hash under every signature of the authority, for RSA as for P-256."""
+
+
+@unique
+class SignatureScheme(StrEnum):
+    """How an issuer's RSA key signs; a P-256 key has but one way."""
+
+    PKCS1 = "pkcs1"
+    """RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2), which everybody can check."""
+    PSS = "pss"
+    """RSASSA-PSS with MGF1 and a salt as long as the hash (RFC 8017 section 8.1, RFC 4055 section 3.1)."""
+
+    def padding_for(self, key: PrivateKey) -> padding.PSS | None:
+        """Return what cryptography's builders take as `rsa_padding`."""
+        if self is SignatureScheme.PKCS1 or not isinstance(key, rsa.RSAPrivateKey):
+            return None
+        return padding.PSS(mgf=padding.MGF1(SIGNATURE_HASH), salt_length=SIGNATURE_HASH.digest_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +86,15 @@ class SigningGate:
     Safe to share among threads. The certificate is None while a root signs itself.
     """
 
-    def __init__(self, signer: Signer, linter: Linter, certificate: x509.Certificate | None) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        linter: Linter,
+        certificate: x509.Certificate | None,
+        scheme: SignatureScheme = SignatureScheme.PKCS1,
+    ) -> None:
         self._signer = signer
+        self._scheme = scheme
         self._linter = linter
         self._certificate = certificate
         self._throwaway_key = throwaway_key_like(signer.public_key)
@@ -84,7 +108,7 @@ class SigningGate:
             LintFailed: it breaks a rule, or cannot even be encoded.
         """
         try:
-            copy = _signed(prepared, self._throwaway_key)
+            copy = _signed(prepared, self._throwaway_key, self._scheme)
         except ValueError as error:  # a serial number of zero, an extension twice
             raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
         findings = self._linter.findings(copy.public_bytes(Encoding.DER), prepared.purpose)
@@ -111,7 +135,7 @@ class SigningGate:
             if linted not in self._signable:
                 raise SigningRefused("was not linted for this issuer, or has been signed before")
             self._signable.remove(linted)
-        certificate = _signed(linted.prepared, self._signer.signing_key)
+        certificate = _signed(linted.prepared, self._signer.signing_key, self._scheme)
         if certificate.tbs_certificate_bytes != linted.tbs_certificate:
             raise SigningRefused("is not what was linted")
         try:
@@ -121,7 +145,7 @@ class SigningGate:
         return certificate
 
 
-def _signed(prepared: PreparedCertificate, key: PrivateKey) -> x509.Certificate:
+def _signed(prepared: PreparedCertificate, key: PrivateKey, scheme: SignatureScheme) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
         .issuer_name(prepared.issuer_name)
@@ -133,7 +157,7 @@ def _signed(prepared: PreparedCertificate, key: PrivateKey) -> x509.Certificate:
     )
     for extension in prepared.extensions:
         builder = builder.add_extension(extension.value, critical=extension.critical)
-    return builder.sign(key, SIGNATURE_HASH)
+    return builder.sign(key, SIGNATURE_HASH, rsa_padding=scheme.padding_for(key))
 
 
 def throwaway_key_like(public_key: PublicKey) -> PrivateKey:

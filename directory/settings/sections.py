@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ca.keys import KeyAlgorithm
+from ca.signing import SignatureScheme
 from directory.access import AnonymousRead, MetricsAccess
 from directory.policy import RESERVED_DOMAINS, ROLE_LOCAL_PARTS
 
@@ -123,6 +124,9 @@ class CaSettings(_Section):
     """How many key pairs are kept ready."""
     key_pool_threads: int = Field(default=0, ge=0, le=256)
     """Threads that make keys, at low priority; 0: as many as there are processor cores."""
+    signature: SignatureScheme = SignatureScheme.PKCS1
+    """How RSA keys of CAs sign certificates and CRLs: `pkcs1`, or `pss` (RFC 4055), which older mail clients
+    and gateways cannot check."""
     crl_hours: int = Field(default=24, ge=1, le=24)
     """After how long a CRL is made anew though nothing was revoked; after a revocation it is made at once."""
     crl_validity_days: int = Field(default=7, ge=2, le=10)

@@ -16,6 +16,7 @@ from ca.keys import unsafe_from_sealed_pkcs8
 from ca.revocation import CrlIssuer
 from ca.sealing import Sealer
 from ca.signers import SoftwareSigner
+from ca.signing import SignatureScheme
 from directory.authorities import AuthorityBoard
 from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm, StandingIssuer
@@ -35,8 +36,9 @@ class Published:
 class CrlIssuers:
     """Opens issuers' keys for the moment in which they sign a CRL; a root's is not kept in memory for it."""
 
-    def __init__(self, sealer: Sealer) -> None:
+    def __init__(self, sealer: Sealer, scheme: SignatureScheme = SignatureScheme.PKCS1) -> None:
         self._sealer = sealer
+        self._scheme = scheme
 
     def open(self, standing: StandingIssuer) -> CrlIssuer:
         """Open the key of an issuer.
@@ -49,7 +51,8 @@ class CrlIssuers:
             raise KeyRefused(f"the key of issuer {standing.issuer_id} is not here")
         pkcs8 = self._sealer.unseal(standing.sealed_key, ca_key_identity(standing.issuer_id))
         certificate = x509.load_der_x509_certificate(standing.certificate)
-        return CrlIssuer(certificate, SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8)), self._linter)
+        signer = SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8))
+        return CrlIssuer(certificate, signer, self._linter, scheme=self._scheme)
 
     @cached_property
     def _linter(self) -> CrlLinter:
@@ -71,7 +74,7 @@ def crl_production(
     return CrlProduction(
         store=SqlCrlStore(installation.database, node=installation.node),
         board=board,
-        open_issuer=CrlIssuers(installation.sealer).open,
+        open_issuer=CrlIssuers(installation.sealer, installation.settings.ca.signature).open,
         rhythm=crl_rhythm(installation.settings),
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,

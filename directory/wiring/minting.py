@@ -70,6 +70,7 @@ async def certificate_maker(installation: Installation) -> CertificateMaker:
             SoftwareSigner(key),
             Publication(settings.ca.public_url),
             linter,
+            scheme=settings.ca.signature,
         )
         return CertificateMaker(
             issuer=issuer, issuer_id=active.issuer_id, chain=chain, profile=recipient_profile(settings)
