@@ -1,8 +1,8 @@
 """How fast are key mails sent that have piled up, once their smart host is there again?
 
 Two thousand mints by the service's own rules, one after the other and with nobody to send their mails; then
-the service is started. One key serves for all of them: making keys is not the subject. Each mail is composed,
-signed with the organization's DKIM key, stored as it is sent, handed over under TLS, and recorded durably.
+the service is started. The keys are made of a few primes: making keys is not the subject. Each mail is
+composed, signed with the organization's DKIM key, stored as it is sent, handed over under TLS, and recorded.
 """
 
 import asyncio
@@ -10,6 +10,10 @@ import sys
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from itertools import product, starmap
+from math import isqrt
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bench.asking import unknown_addresses
 from bench.delivery import signs_its_mails
@@ -18,7 +22,7 @@ from bench.premises import require
 from bench.processes import cores, cpu_time
 from bench.subject import UNLIMITED, DatabaseKind, SmartHost, subject
 from ca.address import Mailbox
-from ca.keys import KeyAlgorithm, PrivateKey, generate
+from ca.keys import PrivateKey
 from directory.enrolment import Enroller
 from directory.lookup import Minted, Question
 from directory.mint_ports import FreshEnrolment, MailClaim
@@ -29,6 +33,8 @@ from directory.wiring.installation import open_installation
 from tests.service import GATEWAY, Installed
 
 MAILS = 2_000
+_BITS = 3072
+_EXPONENT = 65537
 PER_SECOND = 100.0
 
 _WAYS = ((DatabaseKind.SQLITE, 1), (DatabaseKind.POSTGRESQL, 1), (DatabaseKind.POSTGRESQL, 2))
@@ -55,17 +61,33 @@ def run() -> Result:
     )
 
 
-class _OneKey:
-    """The same key for everybody."""
+class _KeysOfSharedPrimes:
+    """A key for each, made at once: of few primes, each with each, which no key in service may be."""
 
-    def __init__(self, key: PrivateKey) -> None:
-        self._key = key
+    def __init__(self) -> None:
+        made = [rsa.generate_private_key(_EXPONENT, _BITS).private_numbers() for _ in range(isqrt(MAILS) + 1)]
+        pairs = product([numbers.p for numbers in made], [numbers.q for numbers in made])
+        self._keys = starmap(_key_of, pairs)
 
     def take(self) -> Future[PrivateKey]:
-        """Return it."""
+        """Return the next."""
         taken: Future[PrivateKey] = Future()
-        taken.set_result(self._key)
+        taken.set_result(next(self._keys))
         return taken
+
+
+def _key_of(p: int, q: int) -> rsa.RSAPrivateKey:
+    d = rsa.rsa_recover_private_exponent(_EXPONENT, p, q)
+    numbers = rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=d,
+        dmp1=rsa.rsa_crt_dmp1(d, p),
+        dmq1=rsa.rsa_crt_dmq1(d, q),
+        iqmp=rsa.rsa_crt_iqmp(p, q),
+        public_numbers=rsa.RSAPublicNumbers(_EXPONENT, p * q),
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 class _Nobody:
@@ -114,7 +136,7 @@ async def _mint(settings: Settings, addresses: list[str]) -> None:
     async with open_installation(unlimited, None) as installation:
         minter = Enroller(
             store=SqlMintStore(installation.database, node=installation.node),
-            keys=_OneKey(generate(KeyAlgorithm.RSA_3072)),
+            keys=_KeysOfSharedPrimes(),
             maker=await minting.certificate_maker(installation),
             sealer=installation.sealer,
             rules=minting.mint_rules(unlimited),
