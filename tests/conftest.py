@@ -1,5 +1,6 @@
 """What several folders share: keys and authorities that are dear to make, made once."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -22,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     examples = 10_000 if config.getoption("--long") else 100
     settings.register_profile("pushpki", deadline=None, max_examples=examples)
     settings.load_profile("pushpki")
+    # The tests' own HTTP client writes down every URL, at a level that some tests let through; what they look
+    # at is what the service writes down.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

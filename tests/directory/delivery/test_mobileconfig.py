@@ -122,9 +122,7 @@ def certificates_pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
-def test_is_signed_with_the_chain_inside(
-    authority: Authority, recipient_key: PrivateKey
-) -> None:
+def test_is_signed_with_the_chain_inside(authority: Authority, recipient_key: PrivateKey) -> None:
     certificate = a_certificate(authority, recipient_key.public_key())
     chain = certificates_pem(certificate, authority.issuer.certificate)
     profile = configuration_profile(some_content(authority))
