@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 MOST_HARD_BOUNCES: Final = 10
-"""With this many within `WITHIN` the domain is paused for the organization."""
+"""With this many mailboxes within `WITHIN` the domain is paused for the organization."""
 WITHIN: Final = timedelta(hours=1)
 PAUSE: Final = timedelta(hours=24)
 """How long nothing is minted for it, unless an operator ends it earlier."""

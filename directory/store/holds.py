@@ -69,7 +69,7 @@ _HELD: Select[*tuple[object, ...]] = (
     .join(certificates, certificates.c.enrolment_id == held_keys.c.enrolment_id)
     .join(deliveries, deliveries.c.enrolment_id == held_keys.c.enrolment_id)
     .limit(bindparam("most"))
-    .with_for_update(of=[enrolments, held_keys, deliveries], skip_locked=True)
+    .with_for_update(of=[enrolments, held_keys, deliveries], key_share=True, skip_locked=True)
 )
 _OVER = _HELD.where(
     _IS_HELD,
@@ -125,7 +125,7 @@ _USELESS_PASSWORDS: Select[*tuple[object, ...]] = (
         ),
     )
     .limit(bindparam("most"))
-    .with_for_update(of=relays, skip_locked=True)
+    .with_for_update(of=relays, key_share=True, skip_locked=True)
 )
 _DESTROY_PASSWORD = (
     update(relays)

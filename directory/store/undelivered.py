@@ -19,7 +19,7 @@ from directory.delivery.outbox import MailKind, NewMail
 from directory.store import audit_log, mail_outcomes, rows, webhooks
 from directory.store.mail_queue import queue
 from directory.store.statements import Upsert
-from directory.store.tables import bounces, organizations, paused_domains
+from directory.store.tables import bounces, organizations, outgoing_mail, paused_domains
 
 NOTICE_LIFETIME: Final = timedelta(days=5)
 _LONGEST_STATUS: Final = 16
@@ -34,11 +34,16 @@ _NOTICES = select(organizations.c.notices_to, organizations.c.mail_from).where(
     organizations.c.id == bindparam("organization_id")
 )
 # A failure for want of time says nothing of the domain's mailboxes.
-_RECENT = select(func.count()).where(
-    bounces.c.organization_id == bindparam("organization_id"),
-    bounces.c.domain == bindparam("domain"),
-    bounces.c.at > bindparam("since"),
-    not_(bounces.c.status.startswith("4")),
+# Mailboxes are counted, not mails: a person gets several, and must not get his domain paused by himself.
+_RECENT = (
+    select(func.count(outgoing_mail.c.recipient_base.distinct()))
+    .join_from(bounces, outgoing_mail)
+    .where(
+        bounces.c.organization_id == bindparam("organization_id"),
+        bounces.c.domain == bindparam("domain"),
+        bounces.c.at > bindparam("since"),
+        not_(bounces.c.status.startswith("4")),
+    )
 )
 _PAUSE = Upsert(
     paused_domains,

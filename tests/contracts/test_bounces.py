@@ -250,6 +250,15 @@ async def test_too_many_in_an_hour_pause_the_domain_for_the_organization(house: 
     assert not await _is_paused(house)
 
 
+async def test_one_person_does_not_get_his_domain_paused(house: House) -> None:
+    for number in range(MOST_HARD_BOUNCES + 1):
+        mailbox = Mailbox.parse(f"anna+{number}@example.org")
+        record = await house.sent(f"e-{number}", mailbox=mailbox)
+        await house.bounce(record.bounce_token, recipient=mailbox)
+
+    assert not await _is_paused(house)
+
+
 async def test_the_organization_is_told_of_the_pause(house: House) -> None:
     await house.tell_desk()
     for number in range(MOST_HARD_BOUNCES + 1):
