@@ -1,0 +1,66 @@
+"""Who certifies, and what is published of it? Issuers, CRLs, OCSP responders, blocked keys."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from directory.store.tables.columns import UtcDateTime, metadata, secret
+
+issuers = Table(
+    "issuers",
+    metadata,
+    # The subject key identifier of its certificate, in hex: also the name of its files in URLs.
+    Column("id", String(64), primary_key=True),
+    Column("parent_id", String(64), ForeignKey("issuers.id")),
+    Column("purpose", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    *secret("key"),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Keys that are in wrong hands, or may be: no certificate with one of them enters the directory.
+blocked_keys = Table(
+    "blocked_keys",
+    metadata,
+    Column("key_sha256", LargeBinary, primary_key=True),
+    Column("blocked_at", UtcDateTime, nullable=False),
+)
+
+crls = Table(
+    "crls",
+    metadata,
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    # It lists the certificates that had not expired then, so many.
+    Column("covers_from", UtcDateTime, nullable=False),
+    Column("entries", Integer, nullable=False),
+)
+
+# Who signs OCSP responses for an issuer: one succeeds the other, and only the last can still sign.
+ocsp_responders = Table(
+    "ocsp_responders",
+    metadata,
+    # The subject key identifier of its certificate, in hex.
+    Column("id", String(64), primary_key=True),
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    *secret("key"),
+    UniqueConstraint("issuer_id", "number"),
+)

@@ -1,0 +1,187 @@
+"""What does a mint cause? The enrolment, its certificate, held key, relay, delivery and links."""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from directory.store.tables.columns import UtcDateTime, metadata, secret
+
+
+class EnrolmentEnd(StrEnum):
+    """Why an enrolment no longer holds its address."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    BOUNCED = "bounced"
+    UNRELAYED = "unrelayed"
+    OPTED_OUT = "opted_out"
+
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", String(32), ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("gateway_id", String(32), ForeignKey("gateways.id"), nullable=False),
+    Column("scope", String(32), nullable=False),
+    Column("address", String(254), nullable=False),
+    Column("address_key", String(254), nullable=False),
+    Column("minted_at", UtcDateTime, nullable=False),
+    # A live enrolment holds the address; it ends when its certificate is revoked, expired or undeliverable.
+    Column("live", Boolean, nullable=False),
+    Column("ended_because", String(16)),  # EnrolmentEnd
+    Index(
+        "uq_enrolments_one_live_per_address",
+        "scope",
+        "address_key",
+        unique=True,
+        sqlite_where=text("live"),
+        postgresql_where=text("live"),
+    ),
+    Index("ix_enrolments_address_key", "address_key"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), unique=True),
+    Column("issuer_id", String(64), ForeignKey("issuers.id")),
+    # Hex without leading zeros: serial numbers have up to 20 octets (RFC 5280 section 4.1.2.2).
+    Column("serial", String(40), nullable=False),
+    Column("scope", String(32), nullable=False),
+    Column("address", String(254), nullable=False),
+    Column("address_key", String(254), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    # SHA-256 of its SubjectPublicKeyInfo.
+    Column("key_sha256", LargeBinary, nullable=False, index=True),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    # Set when the certificate leaves the directory without being revoked (its key mail bounced).
+    Column("withdrawn_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation_reason", String(32)),
+    # The serial number first: an operator who revokes by it need not know the issuer.
+    UniqueConstraint("serial", "issuer_id"),
+    Index("ix_certificates_address_key_scope", "address_key", "scope"),
+    # A generator that makes the same key twice certifies it once. Recipients may keep theirs over a renewal.
+    Index(
+        "uq_certificates_one_minted_per_key",
+        "key_sha256",
+        unique=True,
+        sqlite_where=text("origin = 'minted'"),
+        postgresql_where=text("origin = 'minted'"),
+    ),
+    # What a CRL lists, in its order, and nothing else.
+    Index(
+        "ix_certificates_revoked",
+        "issuer_id",
+        "not_after",
+        "serial",
+        sqlite_where=text("revoked_at IS NOT NULL"),
+        postgresql_where=text("revoked_at IS NOT NULL"),
+    ),
+)
+
+held_keys = Table(
+    "held_keys",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    *secret("key"),
+    Column("hold_until", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    # In the long run nearly all keys are gone; those that are not are looked through for what is due.
+    Index(
+        "ix_held_keys_held",
+        "hold_until",
+        "enrolment_id",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
+)
+
+relays = Table(
+    "relays",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    *secret("password"),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revealed_at", UtcDateTime),
+    Column("revealed_by", String(32), ForeignKey("agents.id")),
+    Column("released_through", String(16)),  # PasswordChannel
+    Column("closed_at", UtcDateTime),
+    Column("outcome", String(16)),
+    Column("note", Text, nullable=False),
+    # Nearly all relays are closed; those that are not are counted for the metrics.
+    Index(
+        "ix_relays_open",
+        "enrolment_id",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "ix_relays_with_password",
+        "enrolment_id",
+        sqlite_where=text("password_wrapped_key IS NOT NULL"),
+        postgresql_where=text("password_wrapped_key IS NOT NULL"),
+    ),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("package_format", String(16), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("accepted_at", UtcDateTime),
+    # When the mail that asks for a proof was queued, and the reminder.
+    Column("asked_at", UtcDateTime),
+    Column("reminded_at", UtcDateTime),
+    Column("proven_at", UtcDateTime),
+    Column("unproven_at", UtcDateTime),
+    Column("bounced_at", UtcDateTime),
+    # Half a million may wait, for a month each: what is due is found without a look at all of them.
+    *(
+        Index(
+            f"ix_deliveries_{name}",
+            "accepted_at",
+            sqlite_where=text(f"state = 'accepted' AND {condition}"),
+            postgresql_where=text(f"state = 'accepted' AND {condition}"),
+        )
+        for name, condition in (
+            ("to_ask", "asked_at IS NULL"),
+            ("to_remind", "asked_at IS NOT NULL AND reminded_at IS NULL"),
+            ("to_give_up", "asked_at IS NOT NULL"),
+        )
+    ),
+)
+
+recipient_links = Table(
+    "recipient_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("purpose", String(16), nullable=False),  # LinkPurpose
+    Column("enrolment_id", String(32), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("downloads", Integer, nullable=False),
+)
