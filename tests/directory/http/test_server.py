@@ -161,7 +161,8 @@ async def test_a_trickle_does_not_move_the_deadline(house: House) -> None:
             await asyncio.wait({ended}, timeout=0.005)
         writer.close()
 
-    assert ended.result() == b""
+    # What arrives just as the server hangs up is answered with a reset.
+    assert isinstance(ended.exception(), ConnectionResetError) or ended.result() == b""
     assert 1 < sent < 1000
 
 
