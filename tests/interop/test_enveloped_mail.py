@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
@@ -62,10 +63,18 @@ def test_gpgsm_opens_it(program: Find, folder: Path) -> None:
     (folder / "gpg-agent.conf").write_text("allow-loopback-pinentry\n", encoding="ascii")
     options = [gpgsm, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--disable-crl-checks"]
     options += ["--passphrase-fd", "0"]
+
+    def import_(file: Path) -> CompletedProcess[bytes]:
+        return run([*options, "--import", str(file)], variables=variables, data=PASSWORD.encode() + b"\n")
+
     try:
-        imported = run(
-            [*options, "--import", str(package)], variables=variables, data=PASSWORD.encode() + b"\n"
-        )
+        imported = import_(package)
+        for _ in range(8):
+            # With some salts gpgsm 2.2 derives wrong keys (see test_key_package_imports.py): it may try others.
+            if b"secret keys imported: 1" in imported.stderr:
+                break
+            entity, package = the_mail_and_the_key_package(folder)
+            imported = import_(package)
         body = entity.partition(b"\r\n\r\n")[2]
         (folder / "smime.p7m").write_bytes(body)
         opened = run(
