@@ -70,7 +70,7 @@ def test_gpgsm_opens_it(program: Find, folder: Path) -> None:
     try:
         imported = import_(package)
         for _ in range(8):
-            # With some salts gpgsm 2.2 derives wrong keys (see test_key_package_imports.py): it may try others.
+            # With some salts gpgsm 2.2 derives wrong keys (see test_key_package_imports.py).
             if b"secret keys imported: 1" in imported.stderr:
                 break
             entity, package = the_mail_and_the_key_package(folder)
