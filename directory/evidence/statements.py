@@ -16,7 +16,6 @@ from ca.errors import KeyRefused
 from directory.audit import ChainHead
 
 KEY_OCTETS = 32
-SIGNATURE_OCTETS = 64
 _LENGTH_OCTETS = 4
 
 

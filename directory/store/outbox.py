@@ -13,9 +13,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    case,
     exists,
-    func,
     literal,
     not_,
     or_,
@@ -31,6 +29,7 @@ from directory.links import LinkPurpose, NewLink
 from directory.organization import KeyDelivery
 from directory.relay import PasswordChannel
 from directory.store import audit_log, mail_outcomes, rows, undelivered
+from directory.store.claims import Claims
 from directory.store.database import Database
 from directory.store.holds import destroy_at_once
 from directory.store.issuers import certificates_by_id, chain_of
@@ -86,30 +85,7 @@ _WAITING = (
     ),
     *_MAY_GO,
 )
-# A common table expression that locks is evaluated once; a plain subquery might be for every row, and would
-# then claim more than `most`.
-_DUE = (
-    select(outgoing_mail.c.id)
-    .where(
-        *_WAITING,
-        outgoing_mail.c.due_at <= bindparam("now"),
-        or_(outgoing_mail.c.claimed_until.is_(None), outgoing_mail.c.claimed_until <= bindparam("now")),
-    )
-    .order_by(outgoing_mail.c.due_at)
-    .limit(bindparam("most"))
-    .with_for_update(of=outgoing_mail, skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(outgoing_mail)
-    .where(outgoing_mail.c.id.in_(select(_DUE.c.id)))
-    .values(
-        claimed_by=bindparam("worker"),
-        claimed_until=bindparam("lease_until"),
-        attempts=outgoing_mail.c.attempts + 1,
-    )
-    .returning(outgoing_mail.c.id)
-)
+_CLAIMS = Claims(outgoing_mail, queued=outgoing_mail.c.state == MailState.QUEUED.value, waiting=_WAITING)
 _CLAIMED = (
     select(
         outgoing_mail.c.id.label("mail_id"),
@@ -147,21 +123,6 @@ _CLAIMED = (
     .where(outgoing_mail.c.id.in_(bindparam("mail_ids", expanding=True)))
     .order_by(outgoing_mail.c.due_at, outgoing_mail.c.id)
 )
-_NEXT_DUE = select(
-    func.min(
-        case(
-            (outgoing_mail.c.claimed_until > outgoing_mail.c.due_at, outgoing_mail.c.claimed_until),
-            else_=outgoing_mail.c.due_at,
-        )
-    )
-).where(*_WAITING)
-
-_RELEASE = (
-    update(outgoing_mail)
-    .where(outgoing_mail.c.state == MailState.QUEUED.value, outgoing_mail.c.claimed_by == bindparam("worker"))
-    .values(claimed_by=None, claimed_until=None)
-)
-
 _STILL_QUEUED = (
     outgoing_mail.c.id == bindparam("mail_id"),
     outgoing_mail.c.state == MailState.QUEUED.value,
@@ -331,7 +292,7 @@ class SqlOutbox:
 
 
 def _claim(connection: Connection, *, claim: dict[str, object]) -> list[DueMail]:
-    mail_ids = connection.execute(_CLAIM, claim).scalars().all()
+    mail_ids = connection.execute(_CLAIMS.claim, claim).scalars().all()
     if not mail_ids:
         return []
     issuers = certificates_by_id(connection)
@@ -407,12 +368,12 @@ def _asking_for_proof(mail: DueMail, acceptance: Acceptance) -> NewMail:
 
 
 def _next_due(connection: Connection) -> datetime | None:
-    due: datetime | None = connection.execute(_NEXT_DUE).scalar_one()
+    due: datetime | None = connection.execute(_CLAIMS.next_due).scalar_one()
     return due
 
 
 def _release(connection: Connection, *, worker: str) -> None:
-    connection.execute(_RELEASE, {"worker": worker})
+    connection.execute(_CLAIMS.release, {"worker": worker})
 
 
 def _retry(connection: Connection, *, retry: dict[str, object]) -> None:

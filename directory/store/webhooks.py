@@ -13,9 +13,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    case,
     exists,
-    func,
     insert,
     not_,
     or_,
@@ -32,6 +30,7 @@ from directory.channels.jobs import (
 )
 from directory.relay import PasswordChannel, RelayState
 from directory.store import audit_log, rows
+from directory.store.claims import Claims
 from directory.store.database import Database
 from directory.store.relays import release
 from directory.store.tables import (
@@ -61,15 +60,11 @@ RELEASABLE = and_(
 """Whose password a channel may still bring: no agent has seen to it, and it was not destroyed."""
 
 _QUEUED = webhook_deliveries.c.state == WebhookState.QUEUED.value
-_IS_DUE = (
-    _QUEUED,
-    webhook_deliveries.c.due_at <= bindparam("now"),
-    or_(webhook_deliveries.c.claimed_until.is_(None), webhook_deliveries.c.claimed_until <= bindparam("now")),
-)
+_CLAIMS = Claims(webhook_deliveries, queued=_QUEUED, waiting=(_QUEUED,))
 _END_OBSOLETE = (
     update(webhook_deliveries)
     .where(
-        *_IS_DUE,
+        *_CLAIMS.is_due,
         or_(
             not_(
                 exists().where(
@@ -84,25 +79,6 @@ _END_OBSOLETE = (
         ),
     )
     .values(state=WebhookState.OBSOLETE.value, ended_at=bindparam("now"))
-)
-# A common table expression that locks is evaluated once; a plain subquery might be for every row.
-_DUE = (
-    select(webhook_deliveries.c.id)
-    .where(*_IS_DUE)
-    .order_by(webhook_deliveries.c.due_at)
-    .limit(bindparam("most"))
-    .with_for_update(of=webhook_deliveries, skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(webhook_deliveries)
-    .where(webhook_deliveries.c.id.in_(select(_DUE.c.id)))
-    .values(
-        claimed_by=bindparam("worker"),
-        claimed_until=bindparam("lease_until"),
-        attempts=webhook_deliveries.c.attempts + 1,
-    )
-    .returning(webhook_deliveries.c.id)
 )
 _CLAIMED = (
     select(
@@ -126,22 +102,6 @@ _CLAIMED = (
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
     .where(webhook_deliveries.c.id.in_(bindparam("delivery_ids", expanding=True)))
     .order_by(webhook_deliveries.c.due_at, webhook_deliveries.c.id)
-)
-_NEXT_DUE = select(
-    func.min(
-        case(
-            (
-                webhook_deliveries.c.claimed_until > webhook_deliveries.c.due_at,
-                webhook_deliveries.c.claimed_until,
-            ),
-            else_=webhook_deliveries.c.due_at,
-        )
-    )
-).where(_QUEUED)
-_RELEASE_CLAIMS = (
-    update(webhook_deliveries)
-    .where(_QUEUED, webhook_deliveries.c.claimed_by == bindparam("worker"))
-    .values(claimed_by=None, claimed_until=None)
 )
 _STILL_QUEUED = (_QUEUED, webhook_deliveries.c.id == bindparam("delivery_id"))
 _STILL_OURS = (*_STILL_QUEUED, webhook_deliveries.c.attempts == bindparam("our_attempt"))
@@ -260,7 +220,7 @@ class SqlWebhookJobs:
 
 def _claim(connection: Connection, *, claim: dict[str, object]) -> list[WebhookJob]:
     connection.execute(_END_OBSOLETE, {"now": claim["now"]})
-    delivery_ids = connection.execute(_CLAIM, claim).scalars().all()
+    delivery_ids = connection.execute(_CLAIMS.claim, claim).scalars().all()
     if not delivery_ids:
         return []
     return [_job(row) for row in connection.execute(_CLAIMED, {"delivery_ids": delivery_ids})]
@@ -299,12 +259,12 @@ def _remember(connection: Connection, job: WebhookJob, attempt: WebhookAttempt) 
 
 
 def _next_due(connection: Connection) -> datetime | None:
-    due: datetime | None = connection.execute(_NEXT_DUE).scalar_one()
+    due: datetime | None = connection.execute(_CLAIMS.next_due).scalar_one()
     return due
 
 
 def _release_claims(connection: Connection, *, worker: str) -> None:
-    connection.execute(_RELEASE_CLAIMS, {"worker": worker})
+    connection.execute(_CLAIMS.release, {"worker": worker})
 
 
 def _fence(job: WebhookJob) -> dict[str, object]:
