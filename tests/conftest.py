@@ -11,7 +11,7 @@ from ca.linting import Linter
 from directory.store.opening import open_database
 from tests.builders import Authority, an_authority
 from tests.contracts.world import Store, populate
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +59,7 @@ def databases() -> Iterator[Databases]:
 async def store(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Store]:
     """A fresh database with an organization, a gateway, an agent, an issuer and a master key."""
     url = await databases.fresh(request.param)
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     try:
         await populate(database)
         yield Store(url=url, database=database)

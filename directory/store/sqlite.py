@@ -29,16 +29,13 @@ from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
 from directory.store.presence import locked_file
 from directory.store.sqlite_driver import DRIVER, VERSION, DriverConnection
+from directory.store.timelimits import TimeLimits
 
 Result = TypeVar("Result")
 _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
 
-_BUSY_SECONDS = 1.5
-"""How long SQLite waits for a lock that another process holds."""
 _RESTRUCTURING_SECONDS = 600.0
 """How long a change of the schema waits for it, which may be another change: nobody hurries it."""
-_PATIENCE_SECONDS = 1.8
-"""How long a caller waits for a thread; below the two seconds in which a lookup must be answered."""
 
 _REPAIRED = ((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (4,))
 """Versions, from and up to but without, in which write-ahead logging cannot corrupt the file."""
@@ -52,13 +49,14 @@ def journal_mode(version: tuple[int, ...]) -> str:
 class SqliteDatabase:
     """An SQLite file: one writer at a time, and readers beside it."""
 
-    def __init__(self, path: Path, *, readers: int = 2) -> None:
+    def __init__(self, path: Path, *, readers: int, limits: TimeLimits) -> None:
         self._path = path
+        self._limits = limits
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._reader_threads = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
-        self._writer = self._writing_engine(_BUSY_SECONDS)
-        self._readers = _engine(partial(_connect_reader, path), connections=readers)
-        self._reading, self._committing = _manners(CommitGate(patience=_BUSY_SECONDS))
+        self._writer = self._writing_engine(limits.lock)
+        self._readers = _engine(partial(_connect_reader, path, limits.lock), connections=readers)
+        self._reading, self._committing = _manners(CommitGate(patience=limits.lock))
         self._turn = asyncio.Lock()
         self._mode_is_set = False
         self._idle_readers: list[Connection] = []
@@ -72,7 +70,7 @@ class SqliteDatabase:
     async def read(self, work: Work[Result]) -> Result:
         """Run SQL that only reads, on whichever reader is free."""
         with as_unavailable():
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._limits.work):
                 if not self._mode_is_set:
                     # Only the writer may change the mode, and only before others have the file open.
                     await _in(self._writer_thread, self._set_mode)
@@ -102,7 +100,7 @@ class SqliteDatabase:
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
         with as_unavailable():
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._limits.work):
                 await self._turn.acquire()
         try:
             yield
@@ -271,13 +269,14 @@ def _engine(connect: Callable[[], DriverConnection], *, connections: int) -> Eng
     )
 
 
-def _connect_reader(path: Path) -> DriverConnection:
-    connection = _connect(path, _BUSY_SECONDS)
+def _connect_reader(path: Path, busy_seconds: float) -> DriverConnection:
+    connection = _connect(path, busy_seconds)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
 def _connect(path: Path, busy_seconds: float) -> DriverConnection:
+    # `busy_seconds`: how long SQLite waits for a lock that another process holds.
     # `mode=rw` does not make a missing file: a directory that serves an empty database by mistake would mint
     # every address anew. `isolation_level=None`: the driver itself begins nothing; reads stay without BEGIN.
     connection: DriverConnection = DRIVER.connect(

@@ -22,7 +22,7 @@ from directory.store.sqlite import SqliteDatabase
 from directory.store.tables import held_keys
 from tests.contracts.following import deliver
 from tests.contracts.world import MASTER_KEY, NOW, SEALER, Store, a_reservation, an_enrolment, record
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 from tests.directory.builders import an_agent
 from tests.directory.clocks import StoppedClock
 
@@ -115,7 +115,7 @@ async def test_nor_does_the_log_of_write_ahead_mode(
 ) -> None:
     monkeypatch.setattr(sqlite, "journal_mode", lambda _version: "wal")
     file = files_of(store)[0]
-    database = SqliteDatabase(file)
+    database = SqliteDatabase(file, readers=2, limits=PATIENT)
     in_wal_mode = Store(url=store.url, database=database)
     stored = await mint_and_deliver(in_wal_mode, recipient_key)
     log = file.with_name(f"{file.name}-wal")

@@ -1,6 +1,7 @@
 """Certificates of a gateway's own key: once per address, found before anything minted, and revocable."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
@@ -67,6 +68,7 @@ def lookup(store: Store, authority: Authority) -> Lookup:
         policy=MintPolicy(),
         minter=an_enroller(store.database, authority, ReadyKeys([])),
         clock=StoppedClock(),
+        patience=timedelta(minutes=1),
     )
 
 

@@ -28,6 +28,7 @@ from directory.store.mint import SqlMintStore
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
 from directory.store.tables import certificates, metadata
+from tests.databases import PATIENT
 from tests.directory.builders import a_gateway, an_agent, an_organization
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
@@ -149,7 +150,7 @@ class Store:
     @asynccontextmanager
     async def opened_again(self) -> AsyncIterator[Database]:
         """Open the same database as another process would."""
-        database = open_database(self.url)
+        database = open_database(self.url, limits=PATIENT)
         try:
             yield database
         finally:

@@ -1,6 +1,7 @@
 """What an operator adds and takes away, and that nothing of it happens without its audit event."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -271,6 +272,7 @@ async def test_a_gateway_disabled_after_it_authenticated_reads_and_mints_nothing
         policy=MintPolicy(),
         minter=an_enroller(store.database, authority, ReadyKeys([])),
         clock=StoppedClock(),
+        patience=timedelta(minutes=1),
     )
 
     await administration.disable_gateway("mailgate", "hospital")

@@ -253,6 +253,7 @@ class Doors:
             policy=MintPolicy(),
             minter=an_enroller(database, self._authority, self._keys),
             clock=StoppedClock(),
+            patience=timedelta(minutes=1),
         )
 
     async def ask_all_at_once(self, mailbox: Mailbox) -> list[tuple[Gateway, Answer]]:

@@ -1,5 +1,7 @@
 """What revoking changes for those who ask, and who may ask for a successor."""
 
+from datetime import timedelta
+
 import pytest
 from cryptography import x509
 
@@ -37,6 +39,7 @@ async def lookup(store: Store, authority: Authority) -> Lookup:
         policy=MintPolicy(),
         minter=an_enroller(store.database, authority, ReadyKeys(distinct_keys(2))),
         clock=StoppedClock(),
+        patience=timedelta(minutes=1),
     )
 
 

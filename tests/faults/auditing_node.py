@@ -17,6 +17,7 @@ from directory.store.audit_log import SqlAuditLog
 from directory.store.evidence import SqlAuditKeys
 from directory.store.opening import open_database
 from tests.contracts.world import SEALER
+from tests.databases import PATIENT
 from tests.directory.evidence.builders import a_notary
 
 
@@ -33,7 +34,7 @@ class SkewedClock:
 
 async def main(url: str, node: str, skew: timedelta) -> None:
     """Write until killed."""
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     clock = SkewedClock(skew)
     keys = AuditKeys(store=SqlAuditKeys(database, node=node), sealer=SEALER, clock=clock, actor="service")
     await keys.ensure()

@@ -19,6 +19,7 @@ from directory.delivery.worker import DeliveryWorker
 from directory.steps import Step, StepListener
 from directory.store.opening import open_database
 from directory.store.outbox import SqlOutbox
+from tests.databases import PATIENT
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import NOW, a_sealer
 from tests.directory.delivery.composers import every_composer
@@ -47,7 +48,7 @@ def killer(at: Step | None, occurrence: int, recorded: asyncio.Event) -> StepLis
 async def send_until_empty(url: str, at: Step | None, occurrence: int) -> None:
     """Work on the outbox until nothing is queued, or until death."""
     recorded = asyncio.Event()
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     clock, settings = StoppedClock(NOW), DeliverySettings(in_flight=IN_FLIGHT)
     outbox = SqlOutbox(database, node=WORKER)
     worker = DeliveryWorker(

@@ -26,7 +26,7 @@ from directory.store.database import Database
 from directory.store.opening import open_database
 from directory.store.tables import deliveries, held_keys, outgoing_mail, recipient_links
 from tests.chains import broken_links
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 from tests.directory.delivery.sink import SmtpSink, Transaction, smtp_sink
 from tests.faults.crashing_delivery import NEVER, WORKER
 from tests.faults.sending_world import an_organization_at, found, mint
@@ -79,7 +79,7 @@ async def test_nothing_is_lost_and_copies_are_the_same(
     draw = random.Random(deaths)  # noqa: S311 - reproducible, not secret
     url, died, minted = await databases.fresh(kind), Counter[str](), list[str]()
     async with smtp_sink() as sink, mortal(url, tmp_path / "log") as worker:
-        database = open_database(url)
+        database = open_database(url, limits=PATIENT)
         try:
             organization = an_organization_at(sink)
             await found(database, organization)

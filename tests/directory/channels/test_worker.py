@@ -21,7 +21,7 @@ from directory.store.database import Database
 from directory.store.opening import open_database
 from directory.store.relays import SqlRelayStore
 from tests.contracts.world import NOW, SEALER, Store, a_reservation, an_enrolment, populate, record
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 from tests.directory.builders import an_agent
 from tests.directory.channels.receiver import (
     Answer,
@@ -53,7 +53,7 @@ def ca_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def store(databases: Databases) -> AsyncIterator[Store]:
     url = await databases.fresh("sqlite")
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     try:
         await populate(database)
         yield Store(url=url, database=database)

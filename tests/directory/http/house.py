@@ -301,7 +301,9 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
     clock = StoppedClock()
     alice, fresh = certificates
     shelf = Shelf(fresh=fresh, certificates={ALICE.key: alice})
-    lookup = Lookup(reader=shelf, policy=MintPolicy(), minter=shelf, clock=clock)
+    lookup = Lookup(
+        reader=shelf, policy=MintPolicy(), minter=shelf, clock=clock, patience=timedelta(minutes=1)
+    )
     sealed = SEALER.seal(PASSWORD.encode(), relay_password_identity(ENROLMENT, "org-1"))
     drawer = Drawer(
         relays={

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection
@@ -10,12 +11,12 @@ from sqlalchemy.engine import make_url
 
 from ca.address import Mailbox
 from directory.errors import StoreUnavailable
-from directory.store import postgresql
 from directory.store.opening import open_database
 from directory.store.outbox import SqlOutbox
 from directory.store.postgresql import PostgresqlDatabase
+from directory.store.timelimits import TimeLimits
 from tests.contracts.world import NOW, YEAR, a_reservation, mint, populate
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def url(databases: Databases) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[PostgresqlDatabase]:
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     assert isinstance(database, PostgresqlDatabase)
     await populate(database)
     yield database
@@ -43,13 +44,16 @@ def settings(connection: Connection) -> dict[str, str]:
     return {row.name: row.setting for row in rows}
 
 
-async def test_commits_are_synchronous_and_no_wait_is_endless(database: PostgresqlDatabase) -> None:
+async def test_commits_are_synchronous_and_no_wait_is_endless(url: str) -> None:
+    database = open_database(url)
+
     for found in (await database.read(settings), await database.write(settings)):
         assert found["synchronous_commit"] == "on"
         assert found["lock_timeout"] == "1500"
         assert found["statement_timeout"] == "1800"
         assert found["idle_in_transaction_session_timeout"] == "10000"
         assert found["application_name"] == "pushpki"
+    await database.close()
 
 
 async def test_changes_of_the_schema_may_take_as_long_as_they_need(database: PostgresqlDatabase) -> None:
@@ -143,12 +147,14 @@ async def test_nobody_listening_is_unavailable() -> None:
         await database.close()
 
 
-async def test_a_server_that_never_answers_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 0.05)
+async def test_a_server_that_never_answers_is_unavailable() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        database = open_database(f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/pushpki")
+        database = open_database(
+            f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/pushpki",
+            limits=TimeLimits(connect=0.05),
+        )
 
         with pytest.raises(StoreUnavailable, match="no answer in time"):
             await database.read(count_certificates)
@@ -165,11 +171,8 @@ async def test_a_database_that_does_not_exist_is_named(databases: Databases) -> 
     await database.close()
 
 
-async def test_a_lock_held_too_long_makes_a_mint_unavailable(
-    url: str, database: PostgresqlDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", "20ms")
-    impatient = open_database(url)
+async def test_a_lock_held_too_long_makes_a_mint_unavailable(url: str, database: PostgresqlDatabase) -> None:
+    impatient = open_database(url, limits=replace(PATIENT, lock=0.02))
     async with database.writing() as transaction:
         await transaction.run(
             lambda connection: connection.exec_driver_sql("LOCK TABLE enrolments IN EXCLUSIVE MODE").close()
@@ -182,7 +185,7 @@ async def test_a_lock_held_too_long_makes_a_mint_unavailable(
 
 
 async def test_mints_that_wait_for_each_other_do_not_keep_lookups_waiting(url: str) -> None:
-    database = open_database(url, writers=1, readers=1)
+    database = open_database(url, writers=1, readers=1, limits=PATIENT)
     await populate(database)
 
     async with database.writing():
@@ -195,9 +198,8 @@ async def test_mints_that_wait_for_each_other_do_not_keep_lookups_waiting(url: s
     await database.close()
 
 
-async def test_a_pool_used_up_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "_POOL_SECONDS", 0.01)
-    database = open_database(url, writers=1)
+async def test_a_pool_used_up_is_unavailable(url: str) -> None:
+    database = open_database(url, writers=1, limits=replace(PATIENT, turn=0.01))
 
     async with database.writing() as transaction:
         await transaction.run(count_certificates)
@@ -214,7 +216,7 @@ async def test_a_claim_skips_what_another_process_is_claiming_this_moment(
     for number in range(4):
         mailbox = Mailbox.parse(f"person-{number}@example.org")
         await mint(database, a_reservation(f"enrolment-{number}", mailbox=mailbox))
-    other = open_database(url)
+    other = open_database(url, limits=PATIENT)
 
     async with other.writing() as transaction:
         await transaction.run(
@@ -231,7 +233,7 @@ async def test_a_claim_skips_what_another_process_is_claiming_this_moment(
 
 
 async def test_whoever_has_waited_longest_reads_next(url: str) -> None:
-    database = open_database(url, readers=1)
+    database = open_database(url, readers=1, limits=PATIENT)
     await database.read(settings)
     finished = []
 

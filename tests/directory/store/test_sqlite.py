@@ -4,6 +4,7 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from directory.store.lookup import SqlDirectoryReader
 from directory.store.schema import migrate
 from directory.store.sqlite import SqliteDatabase, journal_mode
 from directory.store.sqlite_driver import DRIVER, VERSION
+from directory.store.timelimits import TimeLimits
 from tests.contracts.world import ANNA, NOW, a_reservation, mint, populate
+from tests.databases import PATIENT
 from tests.directory.builders import a_gateway
 
 
@@ -27,11 +30,15 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(path)
+    database = opened(path)
     await migrate(database)
     await populate(database)
     yield database
     await database.close()
+
+
+def opened(path: Path, limits: TimeLimits = PATIENT) -> SqliteDatabase:
+    return SqliteDatabase(path, readers=2, limits=limits)
 
 
 def somebody(number: int) -> Mailbox:
@@ -82,7 +89,7 @@ async def test_commits_are_durable_and_deletions_thorough(database: SqliteDataba
 async def test_works_in_write_ahead_mode_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This SQLite may be too old for it in service, not for a test with one process and no power cut."""
     monkeypatch.setattr(sqlite, "journal_mode", lambda _version: "wal")
-    database = SqliteDatabase(path)
+    database = opened(path)
     await migrate(database)
     await populate(database)
 
@@ -99,7 +106,7 @@ async def test_a_file_in_write_ahead_mode_is_brought_back_on_an_old_version(
     with closing(DRIVER.connect(path)) as other:
         other.execute("PRAGMA journal_mode = wal")
     monkeypatch.setattr(sqlite, "journal_mode", lambda _version: "truncate")
-    database = SqliteDatabase(path)
+    database = opened(path)
 
     await migrate(database)
 
@@ -109,7 +116,7 @@ async def test_a_file_in_write_ahead_mode_is_brought_back_on_an_old_version(
 
 async def test_a_missing_file_is_not_made_by_mistake(path: Path) -> None:
     """An empty directory in place of the one whose disk was not mounted would mint everybody anew."""
-    database = SqliteDatabase(path)
+    database = opened(path)
 
     for attempt in (database.read, database.write):
         with pytest.raises(StoreUnavailable, match="unable to open database file"):
@@ -134,10 +141,10 @@ def permissions(folder: Path) -> set[int]:
 
 
 async def test_a_first_read_beside_an_open_transaction_does_not_wait_for_its_end(path: Path) -> None:
-    maker = SqliteDatabase(path)
+    maker = opened(path)
     await migrate(maker)
     await maker.close()
-    database = SqliteDatabase(path)
+    database = opened(path)
 
     async with database.writing() as transaction:
         await transaction.run(_count_certificates)
@@ -147,11 +154,10 @@ async def test_a_first_read_beside_an_open_transaction_does_not_wait_for_its_end
 
 
 async def test_another_process_that_holds_the_lock_too_long_makes_a_write_unavailable(
-    path: Path, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    path: Path, database: SqliteDatabase
 ) -> None:
     assert await count_certificates(database) == 0
-    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.01)
-    impatient = SqliteDatabase(path)
+    impatient = opened(path, replace(PATIENT, lock=0.01))
     with closing(DRIVER.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
@@ -165,13 +171,14 @@ async def test_another_process_that_holds_the_lock_too_long_makes_a_write_unavai
 
 
 async def test_a_writer_whose_turn_does_not_come_in_time_is_told_so(
-    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    path: Path, database: SqliteDatabase
 ) -> None:
-    monkeypatch.setattr(sqlite, "_PATIENCE_SECONDS", 0.01)
+    impatient = opened(path, replace(PATIENT, work=0.01))
 
-    async with database.writing():
+    async with impatient.writing():
         with pytest.raises(StoreUnavailable, match="no answer in time"):
-            await mint(database)
+            await mint(impatient)
+    await impatient.close()
 
     await mint(database)
 
@@ -224,7 +231,7 @@ def anywhere_in(folder: Path, octets: bytes) -> bool:
 
 async def test_what_is_no_database_is_refused(path: Path) -> None:
     write(path, b"this is a text, and a long one at that; " * 100)
-    database = SqliteDatabase(path)
+    database = opened(path)
 
     with pytest.raises(StoreUnavailable, match="not a database"):
         await database.read(_count_certificates)
@@ -262,4 +269,4 @@ async def test_a_change_of_the_schema_waits_for_another_as_long_as_it_takes(data
         return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
 
     assert await database.restructure(patience) == 600_000
-    assert await database.write(patience) == 1500
+    assert await database.write(patience) == PATIENT.lock * 1000
