@@ -18,6 +18,9 @@ AGENT = "agent@hospital.org"
 STARTS_WITHIN_SECONDS = 60
 STOPS_WITHIN_SECONDS = 30
 
+UNHURRIED = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_MINT__PATIENCE_SECONDS": "4"}
+"""For services that are asked how they answer, not how fast: on a busy machine a key takes its time."""
+
 _ANYWHERE = {f"PUSHPKI_{section}__LISTEN": "127.0.0.1:0" for section in ("HTTP", "LDAP", "LDAPS")}
 
 

@@ -32,11 +32,11 @@ from tests.command import pushpki
 from tests.databases import Databases
 from tests.gateways import call, look_up, metrics_page
 from tests.postbox import postbox
-from tests.service import GATEWAY, Installed, install, serving, succeed
+from tests.service import GATEWAY, UNHURRIED, Installed, install, serving, succeed
 
 TALKATIVE = {
     "PUSHPKI_SERVICE__LOG_LEVEL": "debug",
-    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    **UNHURRIED,
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
 }
 PASSPHRASE = f"passphrase {secrets.token_hex(16)}"

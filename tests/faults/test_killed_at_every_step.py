@@ -19,9 +19,9 @@ from directory.steps import Step
 from tests.databases import Databases
 from tests.gateways import call, look_up
 from tests.postbox import Postbox, postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
-QUICK_KEYS = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
+QUICK_KEYS = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
 DIES_WITHIN_SECONDS = 30
 KILLER = "tests.faults.crashing_service"
 BEFORE_THE_ANSWER = {Step.MINT_RESERVED, Step.MINT_BEFORE_COMMIT, Step.MINT_AFTER_COMMIT}

@@ -13,10 +13,10 @@ from directory.steps import Step
 from tests.gateways import look_up
 from tests.hook import Hook, hook
 from tests.postbox import postbox
-from tests.service import Installed, install, serving, succeed
+from tests.service import UNHURRIED, Installed, install, serving, succeed
 
 QUICK = {
-    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    **UNHURRIED,
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
     "PUSHPKI_DELIVERY__POLL_SECONDS": "1",
 }

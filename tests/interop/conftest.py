@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.postbox import Postbox, postbox
-from tests.service import Running, install, serving
+from tests.service import UNHURRIED, Running, install, serving
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,7 @@ def mail() -> Iterator[Postbox]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, mail: Postbox) -> Iterator[Running]:
     installed = install(tmp_path_factory.mktemp("interop") / "pushpki", smtp=mail.smtp)
-    # How soon an answer comes is not the subject; on a busy machine a key takes its time.
-    variables = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_MINT__PATIENCE_SECONDS": "4"}
-    with serving(installed, variables=variables) as running:
+    with serving(installed, variables=UNHURRIED) as running:
         yield running
 
 

@@ -24,9 +24,7 @@ from tests.interop.postfix import (
     write_configuration,
 )
 from tests.postbox import Postbox
-from tests.service import Installed, Running, install, serving, succeed
-
-VARIABLES = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_MINT__PATIENCE_SECONDS": "4"}
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
 
 class Refusing:
@@ -96,7 +94,7 @@ def test_a_key_mail_comes_through_with_its_signature_whole(
         key = succeed(
             *("org", "dkim", "hospital", "--selector", "keys2026", "--config", str(installed.config))
         )
-        with serving(installed, variables=VARIABLES) as running:
+        with serving(installed, variables=UNHURRIED) as running:
             assert look_up(running, "anna@example.com").status_code == 200
             message = mail.message_to("anna@example.com")
     raw = mail.raw[-1]
@@ -120,7 +118,7 @@ def test_a_refused_recipient_comes_back_and_withdraws_the_certificate(
         postfix_relaying(program, onward=nobody, bounces=listener) as postfix,
     ):
         installed = installed_behind(tmp_path, postfix)
-        variables = VARIABLES | {"PUSHPKI_BOUNCES__LISTEN": f"127.0.0.1:{listener}"}
+        variables = UNHURRIED | {"PUSHPKI_BOUNCES__LISTEN": f"127.0.0.1:{listener}"}
         with serving(installed, variables=variables) as running:
             minted = look_up(running, "nobody@example.com")
             assert minted.status_code == 200
@@ -151,7 +149,7 @@ def test_bounces_from_outside_are_asked_for_while_the_sender_waits(
     listener = a_free_port()
     with postfix_relaying(program, onward=mail.port, bounces=listener) as postfix:
         installed = installed_behind(tmp_path, postfix)
-        with serving(installed, variables=VARIABLES | {"PUSHPKI_BOUNCES__LISTEN": f"127.0.0.1:{listener}"}):
+        with serving(installed, variables=UNHURRIED | {"PUSHPKI_BOUNCES__LISTEN": f"127.0.0.1:{listener}"}):
             assert said_to(postfix.public, f"b+{'0' * 32}@{BOUNCES}").startswith("550")
             assert said_to(postfix.public, "anna@example.com").startswith("554"), "it relays nothing"
 

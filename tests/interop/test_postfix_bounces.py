@@ -17,12 +17,11 @@ from directory.delivery.returnpath import read_token
 from tests.command import pushpki
 from tests.interop.postfix import a_free_port, postfix_relaying
 from tests.interop.test_postfix import (
-    VARIABLES,
     a_server_that_knows_nobody,
     installed_behind,
     look_up,
 )
-from tests.service import Installed, serving, succeed
+from tests.service import UNHURRIED, Installed, serving, succeed
 
 NOBODY = "nobody@example.com"
 ARRIVES_WITHIN_SECONDS = 60
@@ -75,7 +74,7 @@ def test_a_real_notification_is_read_and_taken_through_the_pipe(
         postfix_relaying(program, onward=nobody, bounces=port) as postfix,
     ):
         installed = installed_behind(tmp_path, postfix)
-        with serving(installed, variables=VARIABLES) as running:
+        with serving(installed, variables=UNHURRIED) as running:
             enrolment = look_up(running, NOBODY).json()["enrolment_id"]
             recipient, notification = catcher.arrived.get(timeout=ARRIVES_WITHIN_SECONDS)
             report = read_report(notification)

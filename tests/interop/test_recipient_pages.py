@@ -33,7 +33,7 @@ from tests.gateways import call, look_up
 from tests.interop.chromium import DESKTOP, PHONE, Scheme, Screen, Scripts, Window, window
 from tests.interop.programs import an_address, run
 from tests.postbox import postbox
-from tests.service import install, serving, succeed
+from tests.service import UNHURRIED, install, serving, succeed
 
 Programs = Callable[[str], str]
 
@@ -124,8 +124,7 @@ def links(tmp_path_factory: pytest.TempPathFactory, linter: Linter) -> Iterator[
             config.write('signing_certificate = "signing.pem"\nsigning_key = "signing.key"\n')
         succeed("org", "set", "hospital", "--key-delivery", "both", "--config", str(installed.config))
         variables = {
-            "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
-            "PUSHPKI_MINT__PATIENCE_SECONDS": "4",
+            **UNHURRIED,
             "PUSHPKI_DELIVERY__POLL_SECONDS": "0.2",
             "PUSHPKI_HTTP__LISTEN": f"127.0.0.1:{port}",
         }

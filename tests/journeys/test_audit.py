@@ -11,9 +11,9 @@ from tests.command import pushpki
 from tests.databases import Databases
 from tests.gateways import call, ldap_connection, look_up
 from tests.postbox import postbox
-from tests.service import GATEWAY, SUFFIX, Installed, install, serving
+from tests.service import GATEWAY, SUFFIX, UNHURRIED, Installed, install, serving
 
-QUICK = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
+QUICK = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -12,10 +12,10 @@ import pytest
 from tests.directory.bounces.builders import a_notification
 from tests.gateways import call, look_up
 from tests.postbox import Postbox, postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
 QUICK = {
-    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    **UNHURRIED,
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
     "PUSHPKI_BOUNCES__LISTEN": "127.0.0.1:0",
     "PUSHPKI_LIMITS__RECIPIENT_PER_DAY": "10",

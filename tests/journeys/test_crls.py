@@ -14,9 +14,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from tests.gateways import ldap_connection, look_up
 from tests.postbox import Postbox, postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
-QUICK = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
+QUICK = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
 PROMISED_SECONDS = 60
 
 

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from tests.gateways import call, look_up
 from tests.postbox import postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
 QUICK = {
-    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    **UNHURRIED,
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
     "PUSHPKI_DELIVERY__FIRST_RETRY_SECONDS": "0.2",
     "PUSHPKI_DELIVERY__POLL_SECONDS": "0.2",

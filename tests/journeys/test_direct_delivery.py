@@ -8,7 +8,7 @@ import httpx
 
 from tests.directory.delivery.exchanges.nameserver import name_server
 from tests.directory.delivery.exchanges.servers import an_exchanger, listening
-from tests.service import Running, install, serving, succeed
+from tests.service import UNHURRIED, Running, install, serving, succeed
 
 RECIPIENT = "anna@example.com"
 
@@ -36,8 +36,7 @@ async def test_a_key_mail_goes_to_the_recipients_own_exchanger(tmp_path: Path) -
         where = ("--config", str(installed.config))
         key = await asyncio.to_thread(succeed, "org", "dkim", "hospital", "--selector", "keys", *where)
         variables = {
-            "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
-            "PUSHPKI_MINT__PATIENCE_SECONDS": "4",
+            **UNHURRIED,
             "PUSHPKI_DIRECT__RESOLVER": f"127.0.0.1:{dns.port}",
             "PUSHPKI_DIRECT__ALLOW_PRIVATE": "true",
             "PUSHPKI_DIRECT__PORT": str(port),

@@ -12,9 +12,9 @@ from cryptography import x509
 from tests.directory.foreign import a_foreign_certificate, der
 from tests.gateways import CERTIFICATE, certificates_of, ldap_connection
 from tests.postbox import postbox
-from tests.service import SUFFIX, Running, install, serving, succeed
+from tests.service import SUFFIX, UNHURRIED, Running, install, serving, succeed
 
-QUICK = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "1"}
+QUICK = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "1"}
 ANNA = "anna@example.org"
 PROMISED_SECONDS = 5.0
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.gateways import call, look_up
 from tests.postbox import postbox
-from tests.service import Running, install, serving, succeed
+from tests.service import UNHURRIED, Running, install, serving, succeed
 
-QUICK = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
+QUICK = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "2"}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 
 from tests.gateways import call, look_up
 from tests.postbox import Postbox, postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
 _LINK = re.compile(r"http://127\.0\.0\.1:\d+/install/[a-z0-9/]+")
 
@@ -67,7 +67,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with postbox() as mail:
         installed = install(tmp_path_factory.mktemp("recipients") / "pushpki", smtp=mail.smtp)
         variables = {
-            "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+            **UNHURRIED,
             "PUSHPKI_CA__KEY_POOL_SIZE": "2",
             "PUSHPKI_DELIVERY__POLL_SECONDS": "0.2",
             "PUSHPKI_HTTP__LISTEN": f"127.0.0.1:{port}",

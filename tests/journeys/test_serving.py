@@ -15,9 +15,9 @@ from ldap3.core.exceptions import LDAPException
 from tests.databases import Databases
 from tests.gateways import call, certificates_of, ldap_connection, look_up
 from tests.postbox import Postbox, postbox
-from tests.service import GATEWAY, SUFFIX, Installed, Running, install, serving, succeed
+from tests.service import GATEWAY, SUFFIX, UNHURRIED, Installed, Running, install, serving, succeed
 
-QUICK_KEYS = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "8"}
+QUICK_KEYS = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "8"}
 PROMISED_SECONDS = 5
 SECOND_NODE = {"PUSHPKI_SERVICE__NODE": "node-2"}
 

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from tests.gateways import call, look_up, metrics_page
 from tests.hook import hook
 from tests.postbox import postbox
-from tests.service import install, serving, succeed
+from tests.service import UNHURRIED, install, serving, succeed
 
 TALKATIVE = {
-    "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
+    **UNHURRIED,
     "PUSHPKI_CA__KEY_POOL_SIZE": "2",
     "PUSHPKI_SERVICE__LOG_LEVEL": "debug",
 }

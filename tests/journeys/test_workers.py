@@ -19,9 +19,9 @@ from ldap3.core.exceptions import LDAPException
 from tests.databases import Databases
 from tests.gateways import call, look_up, metrics_page
 from tests.postbox import Postbox, postbox
-from tests.service import Installed, Running, install, serving, succeed
+from tests.service import UNHURRIED, Installed, Running, install, serving, succeed
 
-QUICK_KEYS = {"PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048", "PUSHPKI_CA__KEY_POOL_SIZE": "8"}
+QUICK_KEYS = {**UNHURRIED, "PUSHPKI_CA__KEY_POOL_SIZE": "8"}
 SECOND_NODE = {"PUSHPKI_SERVICE__NODE": "node-2"}
 TWO_WORKERS = ("-m", "directory", "serve", "--workers", "2")
 WITHIN_SECONDS = 60
