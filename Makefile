@@ -28,7 +28,7 @@ demo: $(VENV)/.service ## Walk the whole story in front of you (ONCE=1: exit aft
 	@$(BIN)/pushpki demo $(if $(ONCE),--once)
 
 test: $(VENV)/.development ## Run the tests; needs nothing but Python (PostgreSQL comes from a wheel)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 check: $(VENV)/.development ## Formatting, lint, types, directions, the wheel
 	$(BIN)/ruff format --check .

@@ -146,7 +146,11 @@ def test_the_layers_are_not_interchangeable() -> None:
         SEALER.unseal(dataclasses.replace(SEALED, wrapped_key=SEALED.ciphertext), identity())
 
 
-@pytest.mark.parametrize("left_of_the_wrapped_key", [b"", b"\0" * 61, SEALED.wrapped_key[:20]])
+@pytest.mark.parametrize(
+    "left_of_the_wrapped_key",
+    [b"", b"\0" * 61, SEALED.wrapped_key[:20]],
+    ids=["nothing", "zeros", "the beginning"],
+)
 def test_a_destroyed_wrapped_key_destroys_the_secret(left_of_the_wrapped_key: bytes) -> None:
     erased = dataclasses.replace(SEALED, wrapped_key=left_of_the_wrapped_key)
     with pytest.raises(SealBroken):

@@ -79,6 +79,7 @@ def with_other_secret(token: IssuedToken) -> str:
         with_other_secret(GATEWAY_TOKEN),
         GATEWAY_TOKEN.text + "0",
     ],
+    ids=["nothing", "nonsense", "of nobody", "another secret", "one character more"],
 )
 async def test_any_other_text_is_nobodys(text: str) -> None:
     assert await an_authentication().gateway(text) is None
