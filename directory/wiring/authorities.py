@@ -11,18 +11,15 @@ from functools import cached_property
 from cryptography import x509
 
 from ca.crllinting import CrlLinter
-from ca.errors import KeyRefused
-from ca.keys import unsafe_from_sealed_pkcs8
 from ca.revocation import CrlIssuer
-from ca.sealing import Sealer
-from ca.signers import SoftwareSigner
 from ca.signing import SignatureScheme
 from directory.authorities import AuthorityBoard
 from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm, StandingIssuer
 from directory.settings import Settings
 from directory.store.crls import SqlCrlStore
-from directory.wiring.installation import Installation, ca_key_identity
+from directory.wiring.installation import Installation
+from directory.wiring.signers import Signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +33,8 @@ class Published:
 class CrlIssuers:
     """Opens issuers' keys for the moment in which they sign a CRL; a root's is not kept in memory for it."""
 
-    def __init__(self, sealer: Sealer, scheme: SignatureScheme = SignatureScheme.PKCS1) -> None:
-        self._sealer = sealer
+    def __init__(self, signers: Signers, scheme: SignatureScheme = SignatureScheme.PKCS1) -> None:
+        self._signers = signers
         self._scheme = scheme
 
     def open(self, standing: StandingIssuer) -> CrlIssuer:
@@ -47,11 +44,8 @@ class CrlIssuers:
             KeyRefused: it is not here, or not the certificate's.
             SealBroken: it does not open.
         """
-        if standing.sealed_key is None:
-            raise KeyRefused(f"the key of issuer {standing.issuer_id} is not here")
-        pkcs8 = self._sealer.unseal(standing.sealed_key, ca_key_identity(standing.issuer_id))
         certificate = x509.load_der_x509_certificate(standing.certificate)
-        signer = SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8))
+        signer = self._signers.of_issuer(standing)
         return CrlIssuer(certificate, signer, self._linter, scheme=self._scheme)
 
     @cached_property
@@ -74,7 +68,7 @@ def crl_production(
     return CrlProduction(
         store=SqlCrlStore(installation.database, node=installation.node),
         board=board,
-        open_issuer=CrlIssuers(installation.sealer, installation.settings.ca.signature).open,
+        open_issuer=CrlIssuers(installation.signers, installation.settings.ca.signature).open,
         rhythm=crl_rhythm(installation.settings),
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,

@@ -12,7 +12,6 @@ from ca.errors import MasterKeyUnusable
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, to_pkcs8
 from ca.profiles import Purpose
-from ca.sealing import SecretIdentity, SecretKind
 from directory.administration import Administration
 from directory.bounces.bounces import Bounces
 from directory.bounces.desk import BounceDesk
@@ -47,11 +46,7 @@ from directory.store.schema import migrate, require_current
 from directory.store.suppressions import SqlSuppressions
 from directory.suppression import SuppressionDesk
 from directory.verification import Verification
-
-
-def ca_key_identity(issuer_id: str) -> SecretIdentity:
-    """Return what an issuer's sealed private key is bound to."""
-    return SecretIdentity(kind=SecretKind.CA_KEY, record_id=issuer_id, organization_id=None)
+from directory.wiring.signers import Signers, ca_key_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +63,11 @@ class Installation:
     def node(self) -> str:
         """The name of this node's audit chain."""
         return self.settings.service.node
+
+    @property
+    def signers(self) -> Signers:
+        """What signs as issuers and responders."""
+        return Signers(self.sealer)
 
     @property
     def organizations(self) -> SqlOrganizations:

@@ -12,11 +12,10 @@ from ca.address import Mailbox
 from ca.errors import KeyRefused, LintFailed, ProfileRefused
 from ca.issuance import Issuer
 from ca.keypool import KeyPool
-from ca.keys import PublicKey, unsafe_from_sealed_pkcs8
+from ca.keys import PublicKey
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
-from ca.signers import SoftwareSigner
 from directory.enrolment import CertificateMaker, Enroller, MintRules
 from directory.errors import ConfigurationRefused
 from directory.limits import MintRates, Rate
@@ -27,7 +26,7 @@ from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
-from directory.wiring.installation import Installation, ca_key_identity
+from directory.wiring.installation import Installation
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -57,17 +56,16 @@ async def certificate_maker(installation: Installation) -> CertificateMaker:
     settings = installation.settings
     found = await installation.issuers.active()
     active, chain = found.issuer, found.chain
-    if active.sealed_key is None:
-        raise ConfigurationRefused(key="ca", reason=f"the key of issuing CA {active.issuer_id} is not here")
-    key = unsafe_from_sealed_pkcs8(
-        installation.sealer.unseal(active.sealed_key, ca_key_identity(active.issuer_id))
-    )
+    try:
+        signer = installation.signers.of_issuer(active)
+    except KeyRefused as error:
+        raise ConfigurationRefused(key="ca", reason=str(error)) from error
     linter = Linter()
     linter.warm()
     with _naming_the_key():
         issuer = Issuer(
             x509.load_der_x509_certificate(active.certificate),
-            SoftwareSigner(key),
+            signer,
             Publication(settings.ca.public_url),
             linter,
             scheme=settings.ca.signature,

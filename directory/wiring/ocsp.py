@@ -10,15 +10,13 @@ from functools import cached_property
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.errors import KeyRefused
 from ca.issuance import Issuer
-from ca.keys import generate, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.keys import generate, to_pkcs8
 from ca.linting import Linter
 from ca.ocsp import OcspResponder
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
 from ca.sealing import Sealer
-from ca.signers import SoftwareSigner
 from directory.changes import ChangeFollower
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy, OcspDesk, OcspRules
 from directory.ocsp_memory import OcspMemory
@@ -30,7 +28,8 @@ from directory.ocsp_responders import (
 )
 from directory.settings import Settings
 from directory.store.ocsp import SqlOcspReader, SqlResponders
-from directory.wiring.installation import Installation, ca_key_identity
+from directory.wiring.installation import Installation
+from directory.wiring.signers import Signers
 
 _LEFT_WHEN_RENEWED = 1 / 3
 
@@ -38,7 +37,8 @@ _LEFT_WHEN_RENEWED = 1 / 3
 class SealedResponders:
     """Certifies responders with issuers' sealed keys, which are open for that moment only."""
 
-    def __init__(self, sealer: Sealer, publication: Publication, profile: Profile) -> None:
+    def __init__(self, signers: Signers, sealer: Sealer, publication: Publication, profile: Profile) -> None:
+        self._signers = signers
         self._sealer = sealer
         self._publication = publication
         self._profile = profile
@@ -51,12 +51,9 @@ class SealedResponders:
             SealBroken: it does not open.
             ProfileRefused, LintFailed: the issuer may not certify a responder now.
         """
-        if standing.sealed_key is None:
-            raise KeyRefused(f"the key of issuer {standing.issuer_id} is not here")
-        pkcs8 = self._sealer.unseal(standing.sealed_key, ca_key_identity(standing.issuer_id))
         issuer = Issuer(
             x509.load_der_x509_certificate(standing.certificate),
-            SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8)),
+            self._signers.of_issuer(standing),
             self._publication,
             self._linter,
         )
@@ -81,13 +78,10 @@ class SealedResponders:
             KeyRefused, ProfileRefused: it has been erased, or is not what it should be.
             SealBroken: it does not open.
         """
-        if responder.sealed_key is None:
-            raise KeyRefused(f"the key of OCSP responder {responder.responder_id} has been erased")
-        pkcs8 = self._sealer.unseal(responder.sealed_key, ocsp_key_identity(responder.responder_id))
         return OcspResponder(
             x509.load_der_x509_certificate(responder.certificate),
             x509.load_der_x509_certificate(standing.certificate),
-            SoftwareSigner(unsafe_from_sealed_pkcs8(pkcs8)),
+            self._signers.of_responder(responder),
         )
 
     @cached_property
@@ -122,7 +116,9 @@ def ocsp_responders(installation: Installation) -> OcspResponders:
     profile = responder_profile(settings)
     return OcspResponders(
         store=SqlResponders(installation.database, node=installation.node),
-        workshop=SealedResponders(installation.sealer, Publication(settings.ca.public_url), profile),
+        workshop=SealedResponders(
+            installation.signers, installation.sealer, Publication(settings.ca.public_url), profile
+        ),
         renew_before=profile.validity * _LEFT_WHEN_RENEWED,
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,

@@ -27,7 +27,8 @@ from directory.settings import load_settings
 from directory.store.opening import open_database
 from directory.store.tables import metadata
 from directory.wiring.evidence import audit_keys
-from directory.wiring.installation import ca_key_identity, open_installation
+from directory.wiring.installation import open_installation
+from directory.wiring.signers import ca_key_identity
 from tests.command import pushpki
 from tests.databases import Databases
 from tests.gateways import call, look_up, metrics_page

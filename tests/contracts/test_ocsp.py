@@ -18,6 +18,7 @@ from directory.store.master_keys import SqlMasterKeys
 from directory.store.ocsp import SqlOcspReader, SqlResponders
 from directory.store.revocations import SqlRevocationStore
 from directory.wiring.ocsp import SealedResponders
+from directory.wiring.signers import Signers
 from tests.builders import NOW, PUBLICATION, Authority, a_profile
 from tests.contracts.world import MASTER_KEY, SEALER, Store, an_event
 from tests.directory.builders import a_mint_context
@@ -34,9 +35,13 @@ def one_key() -> PrivateKey:
     return generate(KeyAlgorithm.RSA_2048)
 
 
+def a_workshop(sealer: Sealer) -> SealedResponders:
+    return SealedResponders(Signers(sealer), sealer, PUBLICATION, a_profile(Purpose.OCSP_RESPONDER))
+
+
 @pytest.fixture(scope="module")
 def workshop() -> SealedResponders:
-    return SealedResponders(SEALER, PUBLICATION, a_profile(Purpose.OCSP_RESPONDER))
+    return a_workshop(SEALER)
 
 
 @pytest.fixture
@@ -195,10 +200,8 @@ async def test_its_key_moves_with_the_master_key_and_opens_afterwards(
     await master_keys.rewrap(rotated)
 
     assert await founded.rows("SELECT key_master_key_id FROM ocsp_responders") == [("master-2",)]
-    alone = SealedResponders(
-        Sealer(MasterKeyring(active=successor)), PUBLICATION, a_profile(Purpose.OCSP_RESPONDER)
-    )
-    responders = node(founded.database, alone, StoppedClock(NOW), "node-2")
+    alone = Sealer(MasterKeyring(active=successor))
+    responders = node(founded.database, a_workshop(alone), StoppedClock(NOW), "node-2")
     await responders.refresh()
     seat = responders.seat(a_mark(authority))
     assert seat is not None

@@ -21,7 +21,7 @@ from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers
 from directory.store.mint import SqlMintStore
 from directory.verification import Verification, Violation
-from directory.wiring.installation import ca_key_identity
+from directory.wiring.signers import ca_key_identity
 from tests.builders import Authority, a_profile
 from tests.contracts.world import NOW, SEALER, Store, an_event, an_issuer
 from tests.directory.clocks import StoppedClock

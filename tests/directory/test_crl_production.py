@@ -25,6 +25,7 @@ from directory.store.database import Database
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
 from directory.wiring.authorities import CrlIssuers
+from directory.wiring.signers import Signers
 from tests.builders import Authority
 from tests.contracts.world import SEALER, Store
 from tests.directory.builders import a_mint_context
@@ -46,7 +47,7 @@ class Node:
         self.production = CrlProduction(
             store=SqlCrlStore(database, node=name),
             board=self.board,
-            open_issuer=CrlIssuers(sealer).open,
+            open_issuer=CrlIssuers(Signers(sealer)).open,
             rhythm=CrlRhythm(interval=DAY, validity=WEEK),
             clock=clock,
             uniform=self._no_pause,

@@ -46,7 +46,7 @@ from directory.store.tables import (
 )
 from directory.suppression import SuppressionDesk
 from directory.wiring.authorities import CrlIssuers
-from directory.wiring.installation import ca_key_identity
+from directory.wiring.signers import Signers, ca_key_identity
 from tests.builders import Authority
 from tests.contracts.world import NOW, SEALER, YEAR, Store, an_event
 from tests.directory.builders import a_mint_context
@@ -386,7 +386,7 @@ async def issue_crls(store: Store, clock: StoppedClock) -> None:
     production = CrlProduction(
         store=SqlCrlStore(store.database, node="node-1"),
         board=AuthorityBoard(),
-        open_issuer=CrlIssuers(SEALER).open,
+        open_issuer=CrlIssuers(Signers(SEALER)).open,
         rhythm=CrlRhythm(),
         clock=clock,
         uniform=lambda shortest, _longest: shortest,

@@ -12,7 +12,7 @@ from directory.crls import StandingIssuer
 from directory.errors import ConfigurationRefused
 from directory.settings import load_settings
 from directory.wiring.authorities import CrlIssuers, crl_rhythm
-from directory.wiring.installation import ca_key_identity
+from directory.wiring.signers import Signers, ca_key_identity
 from tests.builders import NOW, Authority
 from tests.contracts.world import SEALER
 
@@ -33,7 +33,7 @@ def a_standing_issuer(authority: Authority, sealed_key: SealedSecret | None) -> 
 def test_a_key_is_opened_for_its_own_issuer(authority: Authority) -> None:
     sealed = SEALER.seal(to_pkcs8(authority.root_key), ca_key_identity(authority.root.key_id))
 
-    issuer = CrlIssuers(SEALER).open(a_standing_issuer(authority, sealed))
+    issuer = CrlIssuers(Signers(SEALER)).open(a_standing_issuer(authority, sealed))
 
     crl = issuer.issue(PreparedCrl(number=1, this_update=NOW, next_update=NOW + DAY, revoked=()))
     assert crl.is_signature_valid(authority.root_key.public_key())
@@ -43,19 +43,19 @@ def test_a_key_of_another_issuer_does_not_open(authority: Authority) -> None:
     sealed = SEALER.seal(to_pkcs8(authority.issuing_key), ca_key_identity(authority.issuer.key_id))
 
     with pytest.raises(SealBroken):
-        CrlIssuers(SEALER).open(a_standing_issuer(authority, sealed))
+        CrlIssuers(Signers(SEALER)).open(a_standing_issuer(authority, sealed))
 
 
 def test_another_key_in_the_right_seal_is_refused(authority: Authority) -> None:
     sealed = SEALER.seal(to_pkcs8(authority.issuing_key), ca_key_identity(authority.root.key_id))
 
     with pytest.raises(KeyRefused):
-        CrlIssuers(SEALER).open(a_standing_issuer(authority, sealed))
+        CrlIssuers(Signers(SEALER)).open(a_standing_issuer(authority, sealed))
 
 
 def test_a_key_that_is_elsewhere_cannot_be_opened(authority: Authority) -> None:
     with pytest.raises(KeyRefused, match="is not here"):
-        CrlIssuers(SEALER).open(a_standing_issuer(authority, None))
+        CrlIssuers(Signers(SEALER)).open(a_standing_issuer(authority, None))
 
 
 @pytest.mark.parametrize(
