@@ -149,6 +149,10 @@ class Profile:
             policy_oid=None if dotted is None else _object_identifier(dotted),
         )
 
+    def __str__(self) -> str:
+        policy = f", policy {self.policy_oid.dotted_string}" if self.policy_oid is not None else ""
+        return f"{self.purpose}: {self.key_algorithm}, {self.validity.days} days{policy}"
+
     def validity_from(self, now: datetime) -> tuple[datetime, datetime]:
         """The first and the last second of a certificate issued at `now`; both belong to its validity."""
         not_before = now.replace(microsecond=0) - _BACKDATED

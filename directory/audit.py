@@ -25,6 +25,7 @@ class AuditKind(StrEnum):
     SERVICE_CRASHED = "service.crashed"
     SOFTWARE_CHANGED = "software.changed"
     SETTINGS_CHANGED = "settings.changed"
+    PROFILES_CHANGED = "profiles.changed"
     CALLER_AUTHENTICATED = "caller.authenticated"
     AUTHENTICATION_FAILED = "authentication.failed"
     ORGANIZATION_ADDED = "organization.added"

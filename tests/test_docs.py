@@ -5,14 +5,34 @@ from pathlib import Path
 
 import pytest
 
+from directory.audit import AuditKind
+from directory.audit_requirements import REQUIREMENTS
 from directory.settings import Settings
-from docs.generate import configuration_reference
+from docs.generate import audit_reference, configuration_reference, looked_for_in, written_in
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_the_reference_of_the_configuration_is_current() -> None:
     assert (DOCS / "configuration.md").read_text(encoding="utf-8") == configuration_reference()
+
+
+def test_the_reference_of_the_audit_log_is_current() -> None:
+    assert (DOCS / "audit-events.md").read_text(encoding="utf-8") == audit_reference()
+
+
+def test_every_kind_of_event_answers_a_requirement() -> None:
+    assert {kind for one in REQUIREMENTS for kind in one.kinds} == set(AuditKind)
+
+
+def test_every_requirement_has_events_or_a_reason() -> None:
+    assert [one.what for one in REQUIREMENTS if not (one.kinds or one.instead)] == []
+
+
+@pytest.mark.parametrize("kind", AuditKind)
+def test_every_kind_of_event_is_written_somewhere_and_looked_for_by_a_test(kind: AuditKind) -> None:
+    assert written_in(kind)
+    assert looked_for_in(kind)
 
 
 @pytest.mark.parametrize("section", Settings.model_fields)

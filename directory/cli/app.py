@@ -12,6 +12,7 @@ from directory.cli import (
     callers,
     certificates,
     channel,
+    cps,
     demo,
     dkim,
     doctor,
@@ -66,6 +67,7 @@ app.command("resend")(resend.resend)
 app.command("revoke")(revoke.revoke)
 app.command("verify")(store.verify)
 app.command("migrate")(store.migrate)
+app.command("cps")(cps.cps)
 app.command("demo")(demo.demo)
 organizations.app.command("set")(organization_changes.change)
 organizations.app.command("webhook")(webhook.webhook)

@@ -14,6 +14,7 @@ from directory.evidence.statements import moment_text
 _ACTOR = "service"
 _VERSION = "version"
 _SETTINGS = "settings."
+_PROFILES = "profiles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Circumstances:
     version: str
     settings: Mapping[str, str]
     """A digest of each section."""
+    profiles: str
+    """What certificates will say."""
     master_key_id: str
 
 
@@ -60,8 +63,11 @@ def events_of_start(
         changed = _changed(former.detail, circumstances.settings)
         if changed:
             events.append(event(AuditKind.SETTINGS_CHANGED, sections=" ".join(changed)))
+        profiles = former.detail.get(_PROFILES, "unknown")
+        if profiles != circumstances.profiles:
+            events.append(event(AuditKind.PROFILES_CHANGED, before=profiles, now=circumstances.profiles))
     events.append(event(AuditKind.MASTER_KEY_LOADED, key=circumstances.master_key_id))
-    started = {_VERSION: circumstances.version} | {
+    started = {_VERSION: circumstances.version, _PROFILES: circumstances.profiles} | {
         f"{_SETTINGS}{section}": digest for section, digest in circumstances.settings.items()
     }
     events.append(event(AuditKind.SERVICE_STARTED, **started))

@@ -23,7 +23,9 @@ from directory.evidence.trust import Standing, TrustedKeys
 
 logger = logging.getLogger(__name__)
 
-INTERVAL: Final = timedelta(seconds=30)
+PROMISE: Final = timedelta(seconds=60)
+"""How long a chain that moved goes unsigned at most."""
+INTERVAL: Final = PROMISE / 2
 """Half of what is promised, so that one attempt may fail."""
 _PATIENCE_WITH_OTHERS: Final = timedelta(minutes=2)
 

@@ -117,6 +117,7 @@ _PATHS = (
     ("pages", "signing_key"),
     ("delivery", "templates"),
     ("audit", "heads_file"),
+    ("cps", "statements"),
     ("webhook", "ca_file"),
 )
 

@@ -351,6 +351,14 @@ class AuditSection(_Section):
     What it holds can be neither cut off nor rewritten in the database without being noticed."""
 
 
+class CpsSection(_Section):
+    """What the certification practice statement says that no setting can."""
+
+    statements: Path | None = None
+    """TOML file with the operator's own words by section of RFC 3647, such as `"1.5.2" = "Security desk, …"`.
+    What is missing in it is marked in the statement, and listed by `pushpki cps --json`."""
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -380,6 +388,7 @@ class Settings(BaseSettings):
     pages: PagesSection = PagesSection()
     webhook: WebhookSection = WebhookSection()
     audit: AuditSection = AuditSection()
+    cps: CpsSection = CpsSection()
 
     @classmethod
     def settings_customise_sources(

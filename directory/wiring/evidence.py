@@ -28,6 +28,8 @@ from directory.settings.digests import settings_digests
 from directory.store.evidence import SqlAuditKeys, SqlEvidence
 from directory.wiring.counting import AnswerQuestion
 from directory.wiring.installation import Installation
+from directory.wiring.minting import recipient_profile
+from directory.wiring.ocsp import responder_profile
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +169,9 @@ async def life_on_record(installation: Installation) -> AsyncIterator[None]:
         node=node,
         version=__version__,
         settings=settings_digests(installation.settings),
+        profiles="; ".join(
+            map(str, (recipient_profile(installation.settings), responder_profile(installation.settings)))
+        ),
         master_key_id=installation.sealer.active_key_id,
     )
     former = await log.former_life()

@@ -135,6 +135,14 @@ def mint_rules(settings: Settings) -> MintRules:
     )
 
 
+def mint_policy(settings: Settings) -> MintPolicy:
+    """Return the operator's rules about which addresses are never minted."""
+    policy = settings.policy
+    return MintPolicy(
+        reserved_local_parts=policy.reserved_local_parts, reserved_domains=policy.reserved_domains
+    )
+
+
 def enroller(
     installation: Installation,
     *,
@@ -161,12 +169,9 @@ def enroller(
 
 def lookup(installation: Installation, minter: Minter, *, patience: timedelta) -> Lookup:
     """Return what answers questions, in the time that whoever asks has."""
-    policy = installation.settings.policy
     return Lookup(
         reader=SqlDirectoryReader(installation.database),
-        policy=MintPolicy(
-            reserved_local_parts=policy.reserved_local_parts, reserved_domains=policy.reserved_domains
-        ),
+        policy=mint_policy(installation.settings),
         minter=minter,
         clock=installation.clock,
         patience=patience,

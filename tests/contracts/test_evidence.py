@@ -314,7 +314,9 @@ async def test_a_rotation_of_the_master_key_takes_the_audit_key_along(
 async def test_how_the_service_has_lived_before_is_told_by_its_own_chain(database: Database) -> None:
     log = SqlAuditLog(database, node=NODE)
     assert await log.former_life() is None
-    circumstances = Circumstances(node=NODE, version="1", settings={"ca": "x"}, master_key_id="k")
+    circumstances = Circumstances(
+        node=NODE, version="1", settings={"ca": "x"}, profiles="p", master_key_id="k"
+    )
 
     await log.append(*events_of_start(None, circumstances, NOW))
     alive = await log.former_life()
@@ -324,6 +326,6 @@ async def test_how_the_service_has_lived_before_is_told_by_its_own_chain(databas
     assert alive is not None
     assert stopped is not None
     assert (alive.stopped_in_order, stopped.stopped_in_order) == (False, True)
-    assert alive.detail == {"version": "1", "settings.ca": "x"}
+    assert alive.detail == {"version": "1", "profiles": "p", "settings.ca": "x"}
     assert alive.started_at == NOW
     assert await SqlAuditLog(database, node="node-2").former_life() is None

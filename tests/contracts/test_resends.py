@@ -15,7 +15,8 @@ from directory.store.database import Database
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.outbox import SqlOutbox
 from directory.store.resends import SqlResendStore
-from tests.contracts.world import NOW, an_event, mint
+from tests.contracts.following import events
+from tests.contracts.world import NOW, Store, an_event, mint
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import an_acceptance
 
@@ -53,7 +54,7 @@ def clock() -> StoppedClock:
 
 
 async def test_it_is_sent_again_in_the_other_format_under_another_message_id(
-    database: Database, clock: StoppedClock
+    store: Store, database: Database, clock: StoppedClock
 ) -> None:
     await mint(database)
     ((first, _),) = await accept_all(database, clock)
@@ -61,6 +62,7 @@ async def test_it_is_sent_again_in_the_other_format_under_another_message_id(
     await a_resender(database, clock).resend(ENROLMENT, KeyPackageFormat.MODERN, "operator:test")
     ((second, package_format),) = await accept_all(database, clock)
 
+    assert await events(store, AuditKind.KEY_MAIL_RESENT) == [("operator:test", ENROLMENT)]
     assert package_format is KeyPackageFormat.MODERN
     assert first != second
     assert second.endswith(".key@hospital.org>")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from directory.audit import AuditKind
 from directory.delivery.composing import Composed
-from directory.delivery.outbox import DueMail, MailState
+from directory.delivery.outbox import DueMail, MailKind, MailState
 from directory.delivery.settings import SmtpTimeouts
 from directory.errors import MailRefused
 from directory.mint_ports import MailClaim
@@ -223,6 +223,18 @@ async def test_gives_up_at_once_on_a_verdict_on_the_recipient() -> None:
     [event] = outbox.events
     assert event.kind is AuditKind.KEY_MAIL_GIVEN_UP
     assert event.detail == {"mail": "key", "attempt": "1", "failure": "rcpt.550"}
+
+
+async def test_of_another_mail_the_record_says_that_it_was_no_key_mail() -> None:
+    outbox = MemoryOutbox()
+    async with smtp_sink(SmtpSink(always={Stage.RCPT: b"550 5.1.1 unknown"})) as sink:
+        [mail] = mails_for(an_organization_at(sink.smart_host()))
+        outbox.put(replace(mail, kind=MailKind.REMINDER))
+        async with at_work(outbox) as work:
+            await work.steps.reached(Step.MAIL_RECORDED)
+    [event] = outbox.events
+    assert event.kind is AuditKind.MAIL_GIVEN_UP
+    assert event.detail == {"mail": "reminder", "attempt": "1", "failure": "rcpt.550"}
 
 
 async def test_gives_up_when_the_days_are_over_and_not_before() -> None:

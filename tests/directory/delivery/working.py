@@ -111,7 +111,7 @@ async def at_work(
         name=name,
         outbox=outbox,
         sealer=a_sealer(),
-        composers={MailKind.KEY: composer or a_key_mail_composer()},
+        composers=dict.fromkeys(MailKind, composer or a_key_mail_composer()),
         signer=DkimSigner(a_sealer()),
         carriers=SmartHosts(sealer=a_sealer(), clock=clock, settings=settings),
         settings=settings,

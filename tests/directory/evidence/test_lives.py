@@ -9,7 +9,7 @@ from directory.evidence.lives import Circumstances, FormerLife, event_of_stop, e
 from tests.directory.evidence.builders import NOW
 
 SETTINGS = {"ca": "1", "ldap": "2"}
-BEFORE = {"version": "1.0", "settings.ca": "1", "settings.ldap": "2"}
+BEFORE = {"version": "1.0", "profiles": "rsa-3072", "settings.ca": "1", "settings.ldap": "2"}
 
 
 def circumstances(**deviation: object) -> Circumstances:
@@ -17,6 +17,7 @@ def circumstances(**deviation: object) -> Circumstances:
         "node": "node-1",
         "version": "1.0",
         "settings": SETTINGS,
+        "profiles": "rsa-3072",
         "master_key_id": "key-1",
     }
     return Circumstances(**(values | deviation))  # type: ignore[arg-type] # the values fit the fields they name
@@ -45,6 +46,12 @@ def test_a_life_that_never_ended_was_a_crash() -> None:
     detail = told(a_life(stopped_in_order=False), circumstances())[AuditKind.SERVICE_CRASHED]
 
     assert detail == {"started_at": NOW.isoformat(timespec="microseconds")}
+
+
+def test_other_profiles_of_certificates_are_told() -> None:
+    detail = told(a_life(), circumstances(profiles="rsa-4096"))[AuditKind.PROFILES_CHANGED]
+
+    assert detail == {"before": "rsa-3072", "now": "rsa-4096"}
 
 
 def test_another_version_is_told() -> None:

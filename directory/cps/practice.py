@@ -1,0 +1,90 @@
+"""What does the authority go by? The very values that the code uses, in one place for whoever states them.
+
+Nothing in here is a copy: a rule that changes, by configuration or by code, changes here as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography import x509
+
+from ca.profiles import Profile, Purpose
+from ca.publication import Publication
+from ca.signing import SignatureScheme
+from directory.access import AnonymousRead
+from directory.crls import CrlRhythm
+from directory.delivery.exchanges.settings import DirectSettings
+from directory.delivery.settings import DeliverySettings
+from directory.enrolment import MintRules
+from directory.followup import FollowUpRules
+from directory.ocsp import OcspRules
+from directory.organization import Organization
+from directory.policy import MintPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingAuthority:
+    """An issuer of ours."""
+
+    issuer_id: str
+    purpose: Purpose
+    certificate: x509.Certificate
+    has_sealed_key: bool
+    """Whether its key is in the database, sealed; else it is in a token, or off-line."""
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuing:
+    """How certificates and their status are made."""
+
+    profile: Profile
+    """Of recipients."""
+    scheme: SignatureScheme
+    publication: Publication
+    rules: MintRules
+    policy: MintPolicy
+    key_pool_size: int
+    crls: CrlRhythm
+    ocsp: OcspRules
+    responder: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivering:
+    """How keys reach recipients, and how long they are held."""
+
+    delivery: DeliverySettings
+    direct: DirectSettings
+    follow_up: FollowUpRules
+    asks_for_proofs: bool
+    pages_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Who may ask, and where everything is."""
+
+    ldap_suffix: str
+    anonymous_read: AnonymousRead
+    clear_from_loopback: bool
+    https: bool
+    is_postgresql: bool
+    master_key_has_passphrase: bool
+    audit_signed_within: timedelta
+    audit_heads_leave: bool
+    """Whether signed heads of the audit log are appended to a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practice:
+    """All that the statement is made from."""
+
+    software: str
+    """The version."""
+    authorities: Sequence[StandingAuthority]
+    organizations: Sequence[Organization]
+    issuing: Issuing
+    delivering: Delivering
+    keeping: Keeping

@@ -1,0 +1,82 @@
+"""What does this installation go by? Collected by the same functions that put the service together."""
+
+from cryptography import x509
+
+from ca.publication import Publication
+from directory import __version__
+from directory.cps.practice import Delivering, Issuing, Keeping, Practice, StandingAuthority
+from directory.evidence.notary import PROMISE
+from directory.settings import Settings
+from directory.store.postgresql import PostgresqlDatabase
+from directory.wiring.authorities import crl_rhythm
+from directory.wiring.extracts import delivery_settings, direct_settings, http_settings, ldap_settings
+from directory.wiring.following import asks_for_proofs, follow_up_rules
+from directory.wiring.installation import Installation
+from directory.wiring.minting import mint_policy, mint_rules, recipient_profile
+from directory.wiring.ocsp import ocsp_rules, responder_profile
+
+
+async def practice_of(installation: Installation) -> Practice:
+    """Return what an installation goes by.
+
+    Raises:
+        ConfigurationRefused, ProfileRefused: the service would not start like this either.
+        StoreUnavailable: the database does not answer.
+    """
+    settings = installation.settings
+    return Practice(
+        software=__version__,
+        authorities=[
+            StandingAuthority(
+                issuer_id=issuer.issuer_id,
+                purpose=issuer.purpose,
+                certificate=x509.load_der_x509_certificate(issuer.certificate),
+                has_sealed_key=issuer.sealed_key is not None,
+                active=issuer.active,
+            )
+            for issuer in await installation.issuers.all()
+        ],
+        organizations=await installation.organizations.all(),
+        issuing=_issuing(settings),
+        delivering=_delivering(settings),
+        keeping=_keeping(installation),
+    )
+
+
+def _issuing(settings: Settings) -> Issuing:
+    return Issuing(
+        profile=recipient_profile(settings),
+        scheme=settings.ca.signature,
+        publication=Publication(settings.ca.public_url),
+        rules=mint_rules(settings),
+        policy=mint_policy(settings),
+        key_pool_size=settings.ca.key_pool_size,
+        crls=crl_rhythm(settings),
+        ocsp=ocsp_rules(settings),
+        responder=responder_profile(settings),
+    )
+
+
+def _delivering(settings: Settings) -> Delivering:
+    return Delivering(
+        delivery=delivery_settings(settings),
+        direct=direct_settings(settings),
+        follow_up=follow_up_rules(settings),
+        asks_for_proofs=asks_for_proofs(settings),
+        pages_url=settings.pages.url,
+    )
+
+
+def _keeping(installation: Installation) -> Keeping:
+    settings = installation.settings
+    http, ldap = http_settings(settings), ldap_settings(settings)
+    return Keeping(
+        ldap_suffix=ldap.suffix,
+        anonymous_read=http.anonymous_read,
+        clear_from_loopback=http.credentials_in_clear_from_loopback,
+        https=settings.http.tls,
+        is_postgresql=isinstance(installation.database, PostgresqlDatabase),
+        master_key_has_passphrase=installation.passphrase is not None,
+        audit_signed_within=PROMISE,
+        audit_heads_leave=settings.audit.heads_file is not None,
+    )

@@ -1,0 +1,108 @@
+"""A practice in which every part of the statement has something to say."""
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+from ca.address import Mailbox
+from ca.hierarchy import AuthorityName, create_root
+from ca.keypackage import KeyPackageFormat
+from ca.keys import KeyAlgorithm
+from ca.linting import Linter
+from ca.profiles import Purpose
+from ca.sealing import SealedSecret
+from ca.signing import SignatureScheme
+from directory.access import AnonymousRead
+from directory.cps.practice import Delivering, Issuing, Keeping, Practice, StandingAuthority
+from directory.crls import CrlRhythm
+from directory.delivery.exchanges.settings import DirectSettings
+from directory.delivery.settings import DeliverySettings
+from directory.enrolment import MintRules
+from directory.followup import FollowUpRules
+from directory.limits import MintRates, Rate
+from directory.ocsp import OcspRules
+from directory.organization import Dkim, Organization, PasswordMail, Webhook
+from directory.policy import MintPolicy
+from tests.builders import NOW, PUBLICATION, a_profile
+from tests.directory.builders import an_organization
+
+_SEALED = SealedSecret(master_key_id="key-1", wrapped_key=b"w", ciphertext=b"c")
+
+
+def a_busy_organization() -> Organization:
+    """An organization that has said something about everything."""
+    plain = an_organization()
+    mailbox = Mailbox.parse("desk@hospital.org")
+    return replace(
+        plain,
+        correspondence=replace(
+            plain.correspondence,
+            package_formats={"example.org": KeyPackageFormat.MODERN},
+            dkim=Dkim(selector="s1", sealed_key=_SEALED),
+            webhook=Webhook(url="https://hooks.hospital.org", sealed_secret=_SEALED),
+            password_mail=PasswordMail(mailbox=mailbox, certificate=b""),
+            notices_to=mailbox,
+        ),
+    )
+
+
+def a_practice() -> Practice:
+    day = Rate(burst=100, period=timedelta(days=1))
+    return Practice(
+        software="1.0",
+        authorities=[_root()],
+        organizations=[a_busy_organization()],
+        issuing=Issuing(
+            profile=a_profile(),
+            scheme=SignatureScheme.PKCS1,
+            publication=PUBLICATION,
+            rules=MintRules(
+                rates=MintRates(
+                    gateway_hour=day,
+                    gateway_day=day,
+                    organization_day=day,
+                    recipient_day=day,
+                    domain_day=day,
+                ),
+                patience=timedelta(seconds=2),
+                delivery_lifetime=timedelta(days=5),
+                retry_after=timedelta(seconds=5),
+            ),
+            policy=MintPolicy(),
+            key_pool_size=64,
+            crls=CrlRhythm(),
+            ocsp=OcspRules(),
+            responder=a_profile(Purpose.OCSP_RESPONDER),
+        ),
+        delivering=Delivering(
+            delivery=DeliverySettings(hold=timedelta(days=7)),
+            direct=DirectSettings(),
+            follow_up=FollowUpRules(),
+            asks_for_proofs=True,
+            pages_url="https://keys.hospital.org",
+        ),
+        keeping=Keeping(
+            ldap_suffix="o=directory",
+            anonymous_read=AnonymousRead.LOOPBACK,
+            clear_from_loopback=True,
+            https=False,
+            is_postgresql=False,
+            master_key_has_passphrase=False,
+            audit_signed_within=timedelta(seconds=60),
+            audit_heads_leave=False,
+        ),
+    )
+
+
+@cache
+def _root() -> StandingAuthority:
+    name = AuthorityName(organization="Example", common_name="Example Root 2026")
+    profile = a_profile(Purpose.ROOT_CA, key_algorithm=KeyAlgorithm.P_256)
+    certificate, _ = create_root(profile, name, NOW, Linter())
+    return StandingAuthority(
+        issuer_id="ab" * 20,
+        purpose=Purpose.ROOT_CA,
+        certificate=certificate,
+        has_sealed_key=True,
+        active=True,
+    )
