@@ -78,6 +78,8 @@ class AuditKind(StrEnum):
     PASSWORD_EXPIRED = "password.expired"  # noqa: S105 - likewise
     PASSWORD_DESTROYED = "password.destroyed"  # noqa: S105 - likewise
     RELAY_RECORDED = "relay.recorded"
+    CLOCK_DOUBTED = "clock.doubted"
+    CLOCK_ACCEPTED = "clock.accepted"
     MASTER_KEY_LOADED = "master_key.loaded"
     MASTER_KEY_ROTATED = "master_key.rotated"
     AUDIT_KEY_CREATED = "audit_key.created"

@@ -162,6 +162,11 @@ REQUIREMENTS = (
         kinds=(Kind.SERVICE_STARTED, Kind.SERVICE_STOPPED, Kind.SERVICE_CRASHED),
     ),
     Requirement(
+        item="3.v",
+        what="anomalies of the clock, and what an operator said of them",
+        kinds=(Kind.CLOCK_DOUBTED, Kind.CLOCK_ACCEPTED),
+    ),
+    Requirement(
         item="3.vi, 3.vii",
         what="firewalls, routers, entries to the facility",
         instead="none: the operator's, as are the logs of the machine",

@@ -22,6 +22,7 @@ from directory.authorities import AuthorityBoard, PublishedAuthority, PublishedC
 from directory.clock import Clock
 from directory.crls import CrlRecord, CrlRhythm, CrlStore, Occasion, StandingIssuer, StoredCrl, next_number
 from directory.errors import StoreUnavailable
+from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class CrlProduction:
         rhythm: CrlRhythm,
         clock: Clock,
         uniform: Uniform,
+        doubt: Doubt = never_doubted,
         actor: str = "service",
     ) -> None:
         self._store = store
@@ -55,6 +57,7 @@ class CrlProduction:
         self._rhythm = rhythm
         self._clock = clock
         self._uniform = uniform
+        self._doubt = doubt
         self._actor = actor
         self._stopped = asyncio.Event()
         self._valid: frozenset[str] = frozenset()
@@ -136,7 +139,8 @@ class CrlProduction:
             return False
 
     def _due(self, standing: StandingIssuer) -> Occasion | None:
-        if not self._is_at_work(standing):
+        # By a clock in doubt it would be out of date, or not begin yet; what is published may still hold.
+        if not self._is_at_work(standing) or self._doubt() is not None:
             return None
         return self._rhythm.due(standing.latest, revoked=standing.revoked, now=self._clock.now())
 

@@ -41,6 +41,7 @@ from directory.organization import Organization
 from directory.policy import MintContext, Refusal
 from directory.separation import shares_channel
 from directory.steps import Step, StepListener, ignore_step
+from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Enroller:
         postman: Postman,
         rules: MintRules,
         clock: Clock,
+        doubt: Doubt = never_doubted,
         on_step: StepListener = ignore_step,
         actor: str | None = None,
     ) -> None:
@@ -107,6 +109,7 @@ class Enroller:
         self._postman = postman
         self._rules = rules
         self._clock = clock
+        self._doubt = doubt
         self._on_step = on_step
         self._actor = actor
         self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
@@ -122,6 +125,8 @@ class Enroller:
         Raises:
             StoreUnavailable: the database does not answer.
         """
+        if self._doubt() is not None:  # what the clock shows would be in the certificate
+            return Deferred(refusal=Refusal.CLOCK_DOUBTED, retry_after=self._rules.retry_after)
         slot = (context.organization.scope, mailbox.key)
         try:
             async with asyncio.timeout(self._rules.patience.total_seconds()):

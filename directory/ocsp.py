@@ -24,6 +24,7 @@ from directory.clock import Clock
 from directory.errors import StoreUnavailable
 from directory.ocsp_memory import OcspAnswer, OcspMemory, Remembered
 from directory.ocsp_responders import Seat
+from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +99,21 @@ class OcspDesk:
     """Answers OCSP requests."""
 
     def __init__(
-        self, *, reader: IssuedReader, seats: Seats, memory: OcspMemory, rules: OcspRules, clock: Clock
+        self,
+        *,
+        reader: IssuedReader,
+        seats: Seats,
+        memory: OcspMemory,
+        rules: OcspRules,
+        clock: Clock,
+        doubt: Doubt = never_doubted,
     ) -> None:
         self._reader = reader
         self._seats = seats
         self._memory = memory
         self._rules = rules
         self._clock = clock
+        self._doubt = doubt
         self._signing = asyncio.Semaphore(_SIGNING_AT_ONCE)
         self._waiting = 0
 
@@ -130,6 +139,8 @@ class OcspDesk:
         """Make an answer, if there is somebody who signs it and it does not take too long."""
         responder = seat.responder
         if responder is None or responder.certificate.not_valid_after_utc <= self._clock.now():
+            return _TRY_LATER
+        if self._doubt() is not None:  # what was signed before is still answered, from memory
             return _TRY_LATER
         try:
             async with self._turn() as is_granted:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from ca.ocsp import Period, Status
 from ca.ocsprequests import CertificateId
+from directory.timekeeping import TOLERANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,11 @@ class Remembered:
     """Whose certificate it is; empty if nobody's."""
     renew_at: datetime
     """From when it is signed anew, so that whoever is given it may rely on it for a while."""
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it may be given: not yet to be renewed, nor the work of a clock that was ahead."""
+        period = self.answer.period
+        return now < self.renew_at and (period is None or period.this_update - now <= TOLERANCE)
 
 
 class OcspMemory:
@@ -60,7 +66,7 @@ class OcspMemory:
         if asked not in self._vouched or not self._is_current():
             return None
         remembered = self._answers[asked]
-        if remembered.renew_at <= now:
+        if not remembered.is_fresh(now):
             return None
         self._answers.move_to_end(asked)
         return remembered.answer
@@ -68,7 +74,7 @@ class OcspMemory:
     def signed(self, asked: CertificateId, status: Status, now: datetime) -> Remembered | None:
         """Return what was signed already and says just this."""
         remembered = self._answers.get(asked)
-        if remembered is None or remembered.status != status or remembered.renew_at <= now:
+        if remembered is None or remembered.status != status or not remembered.is_fresh(now):
             return None
         return remembered
 

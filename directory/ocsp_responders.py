@@ -22,6 +22,7 @@ from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import StoreUnavailable
+from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
 
@@ -120,12 +121,14 @@ class OcspResponders:
         renew_before: timedelta,
         clock: Clock,
         uniform: Uniform,
+        doubt: Doubt = never_doubted,
     ) -> None:
         self._store = store
         self._workshop = workshop
         self._renew_before = renew_before
         self._clock = clock
         self._uniform = uniform
+        self._doubt = doubt
         self._stopped = asyncio.Event()
         self._opened: Mapping[str, OcspResponder] = {}
         self._seats: Mapping[IssuerMark, Seat] = {}
@@ -175,6 +178,8 @@ class OcspResponders:
             return False
 
     def _is_due(self, standing: ResponderStanding) -> bool:
+        if self._doubt() is not None:
+            return False
         now, latest = self._clock.now(), standing.latest
         ends = x509.load_der_x509_certificate(standing.certificate).not_valid_after_utc
         if ends <= now or (latest is not None and latest.not_after >= ends - timedelta(seconds=1)):

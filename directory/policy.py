@@ -28,6 +28,7 @@ class Refusal(StrEnum):
     NOT_CERTIFIABLE = "mint.not_certifiable"
     NO_KEY_READY = "mint.no_key_ready"
     TOO_SLOW = "mint.too_slow"
+    CLOCK_DOUBTED = "mint.clock_doubted"
 
 
 DOMSEC_LOCAL_PARTS = frozenset(

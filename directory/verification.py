@@ -24,6 +24,7 @@ from directory.invariants import (
     InspectedEnrolment,
     readable_certificate,
 )
+from directory.timekeeping import TOLERANCE
 
 _OPENS = {SecretKind.CA_KEY: "issuer.key_opens", SecretKind.OCSP_KEY: "ocsp.key_opens"}
 
@@ -61,6 +62,10 @@ class StoreInspector(Protocol):
 
     async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
         """Return the latest CRL of every issuer, and what it must list."""
+        ...
+
+    async def moments(self) -> Mapping[str, datetime]:
+        """Return the latest moment that each node has put on record."""
         ...
 
     async def audit_heads(self) -> Sequence[ChainHead]:
@@ -133,10 +138,9 @@ class Verification:
                 subject=address,
                 reason="more than one live minted certificate",
             )
-        async for violation in self._broken_crls(issuers):
-            yield violation
-        async for violation in self._broken_chains():
-            yield violation
+        for broken in (self._broken_crls(issuers), self._broken_chains(), self._broken_moments()):
+            async for violation in broken:
+                yield violation
 
     def _broken_secret(
         self, secret: InspectedSecret, issuers: Mapping[str, x509.Certificate]
@@ -171,6 +175,13 @@ class Verification:
         for inspected in await self._inspector.crls(now):
             for invariant, reason in invariants.broken_in(inspected):
                 yield Violation(invariant=invariant, subject=inspected.issuer_id, reason=reason)
+
+    async def _broken_moments(self) -> AsyncIterator[Violation]:
+        now = self._clock.now()
+        for node, moment in sorted((await self._inspector.moments()).items()):
+            if moment - now > TOLERANCE:
+                reason = f"{moment:%Y-%m-%d %H:%M} UTC is on record, and that has not come yet"
+                yield Violation(invariant="clock.on_record", subject=node, reason=reason)
 
     async def _broken_chains(self) -> AsyncIterator[Violation]:
         statements = await self._inspector.audit_keys()

@@ -12,6 +12,7 @@ from directory.cli import (
     callers,
     certificates,
     channel,
+    clock,
     cps,
     demo,
     dkim,
@@ -88,5 +89,6 @@ mail.app.add_typer(templates.app, name="templates", help="The words of the mails
 app.add_typer(mail.app, name="mail", help="The outbox: what waits, what failed, holding it up.")
 app.add_typer(channel.app, name="channel", help="What organizations' webhooks were told.")
 app.add_typer(audit.app, name="audit", help="The audit log: its key, its export, its check.")
+app.add_typer(clock.app, name="clock", help="The time that the service goes by.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

@@ -33,6 +33,7 @@ from directory.mailbudget import BUDGET_PERIOD, MOST_KEY_MAILS
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy
 from directory.organization import Organization
 from directory.policy import DOMSEC_LOCAL_PARTS
+from directory.timekeeping import TOLERANCE
 
 Facts: TypeAlias = Mapping[str, object]
 """Values that JSON can hold, by name."""
@@ -95,6 +96,7 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
         "audit": {
             "signed_within_seconds": _seconds(practice.keeping.audit_signed_within),
             "heads_leave": practice.keeping.audit_heads_leave,
+            "clock_tolerance_minutes": _plain(TOLERANCE / timedelta(minutes=1)),
             "requirements": [
                 {
                     "item": one.item,

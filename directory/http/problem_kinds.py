@@ -150,6 +150,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         "The certificate is not ready yet",
         "It is still being made; ask again.",
     ),
+    (
+        Refusal.CLOCK_DOUBTED,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The clock is in doubt",
+        "Nothing is signed until the operator has put the clock right; certificates that exist are served.",
+    ),
     # Who asks.
     (
         HttpProblem.TOKEN_REQUIRED,

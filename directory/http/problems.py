@@ -72,7 +72,9 @@ _STATUS_CODES: Mapping[int, str] = MappingProxyType(
 )
 """Which problem a plain status of the framework is."""
 
-_PASSING = frozenset({Refusal.NO_KEY_READY, Refusal.TOO_SLOW, HttpProblem.STORE_UNAVAILABLE})
+_PASSING = frozenset(
+    {Refusal.NO_KEY_READY, Refusal.TOO_SLOW, Refusal.CLOCK_DOUBTED, HttpProblem.STORE_UNAVAILABLE}
+)
 """Problems that asking again solves, even where nobody said when."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, case, select, update
 
 from directory.audit import GENESIS_HASH, AuditEvent, AuditKind, ChainedEvent, ChainHead, chain
 from directory.evidence.lives import FormerLife, service_subject
@@ -17,6 +17,7 @@ from directory.store.database import Database
 from directory.store.rows import AnyRow
 from directory.store.statements import Together, Upsert, insert_row, parameter
 from directory.store.tables import audit_events, audit_heads
+from directory.store.tables.columns import UtcDateTime
 
 _PAGE = 1000
 _STANDS_FOR_UNREADABLE = AuditKind.SERVICE_INITIALIZED
@@ -58,12 +59,14 @@ _LAST_STOP = _last(AuditKind.SERVICE_STOPPED)
 
 INSERT_EVENT = insert_row(audit_events, *audit_events.c.keys())
 """Parameters: `event_parameters`."""
+_AT = bindparam(parameter(audit_heads, "latest_at"), type_=UtcDateTime())
 MOVE_HEAD = (
     update(audit_heads)
     .where(audit_heads.c.node == bindparam(parameter(audit_heads, "node")))
     .values(
         sequence=bindparam(parameter(audit_heads, "sequence")),
         hash=bindparam(parameter(audit_heads, "hash")),
+        latest_at=case((audit_heads.c.latest_at > _AT, audit_heads.c.latest_at), else_=_AT),
     )
 )
 """Parameters: `event_parameters`."""
@@ -103,6 +106,7 @@ def event_parameters(chained: ChainedEvent) -> dict[str, object]:
     return {
         **{parameter(audit_events, name): value for name, value in columns.items()},
         **{parameter(audit_heads, name): columns[name] for name in ("node", "sequence", "hash")},
+        parameter(audit_heads, "latest_at"): event.at,
     }
 
 

@@ -4,7 +4,7 @@ Read a page at a time, each a short statement however much there is: on SQLite a
 writer from committing, and everywhere it would run into the time limits of a service that answers at once.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -34,6 +34,7 @@ from directory.store.evidence import SqlEvidence
 from directory.store.holds import HAS_SERVED
 from directory.store.issuers import certificates_by_id
 from directory.store.mail_outcomes import TO_RECIPIENT
+from directory.store.moments import moments_by_node
 from directory.store.rows import AnyRow, sealed
 from directory.store.tables import (
     audit_events,
@@ -215,6 +216,10 @@ class SqlStoreInspector:
             crl = await self._crls.latest(issuer_id)
             found.append(InspectedCrl(issuer_id=issuer_id, crl=crl, revoked=revoked))
         return found
+
+    async def moments(self) -> Mapping[str, datetime]:
+        """Return the latest moment that each node has put on record."""
+        return await moments_by_node(self._database)
 
     async def audit_heads(self) -> Sequence[ChainHead]:
         """Return the head of every node's chain; of one whose head was deleted, where it would begin."""

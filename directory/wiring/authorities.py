@@ -18,6 +18,7 @@ from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm, StandingIssuer
 from directory.settings import Settings
 from directory.store.crls import SqlCrlStore
+from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
 from directory.wiring.signers import Signers
 
@@ -62,7 +63,11 @@ def crl_rhythm(settings: Settings) -> CrlRhythm:
 
 
 def crl_production(
-    installation: Installation, board: AuthorityBoard, *, actor: str = "service"
+    installation: Installation,
+    board: AuthorityBoard,
+    *,
+    doubt: Doubt = never_doubted,
+    actor: str = "service",
 ) -> CrlProduction:
     """Return what makes CRLs and shows them on the board."""
     return CrlProduction(
@@ -72,12 +77,13 @@ def crl_production(
         rhythm=crl_rhythm(installation.settings),
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,
+        doubt=doubt,
         actor=actor,
     )
 
 
 @asynccontextmanager
-async def publishing(installation: Installation) -> AsyncIterator[Published]:
+async def publishing(installation: Installation, doubt: Doubt) -> AsyncIterator[Published]:
     """Publish what is current, then keep it so until the context ends.
 
     Raises:
@@ -85,7 +91,7 @@ async def publishing(installation: Installation) -> AsyncIterator[Published]:
         StoreUnavailable: the database does not answer.
     """
     board = AuthorityBoard()
-    production = crl_production(installation, board)
+    production = crl_production(installation, board, doubt=doubt)
     await production.start()
     task = asyncio.create_task(production.run(), name="CRLs")
     try:

@@ -24,6 +24,7 @@ from directory.ocsp import OcspDesk
 from directory.relay import RelayDesk
 from directory.store.enrolments import SqlEnrolmentReader
 from directory.store.relays import SqlRelayStore
+from directory.timekeeping import Doubt
 from directory.wiring import extracts
 from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import Published
@@ -47,6 +48,8 @@ class FrontEndParts:
     """Answers one question."""
     access: AccessWatch
     published: Published
+    doubt: Doubt
+    """Whether the clock can be believed."""
     remembered: Remembered
     ocsp: OcspDesk
     measuring: Measuring
@@ -103,7 +106,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
             issuers=parts.published.board,
             crls=parts.published.board,
             ocsp=parts.ocsp,
-            readiness=_Readiness(installation, parts.published.production),
+            readiness=_Readiness(installation, parts.published.production, parts.doubt),
             metrics=parts.measuring.page,
             pages=page_services(installation, parts.on_queued),
             requests=parts.measuring.requests,
@@ -143,14 +146,16 @@ async def serving_bounces(
 class _Readiness:
     """Whether this process can do its work."""
 
-    def __init__(self, installation: Installation, crls: CrlProduction) -> None:
+    def __init__(self, installation: Installation, crls: CrlProduction, doubt: Doubt) -> None:
         self._installation = installation
+        self._doubt = doubt
         self._crls = crls
 
     async def checks(self) -> Sequence[NamedCheck]:
-        """Check database, master key, CRLs; an empty key pool only slows mints down, and fills up again."""
+        """Check database, master key, CRLs, clock. An empty key pool only slows mints down, and fills up."""
         crls = NamedCheck(name="crls", failure=self._crls.problem())
-        return [await self._database(), self._master_key(), crls]
+        clock = NamedCheck(name="clock", failure=self._doubt())
+        return [await self._database(), self._master_key(), crls, clock]
 
     async def _database(self) -> NamedCheck:
         try:

@@ -26,7 +26,9 @@ from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
+from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
+from directory.wiring.timekeeping import timekeeper
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -149,6 +151,7 @@ def enroller(
     maker: CertificateMaker,
     keys: KeyPool,
     postman: Postman,
+    doubt: Doubt = never_doubted,
     on_step: StepListener = ignore_step,
     rules: MintRules | None = None,
     actor: str | None = None,
@@ -162,6 +165,7 @@ def enroller(
         rules=rules or mint_rules(installation.settings),
         clock=installation.clock,
         postman=postman,
+        doubt=doubt,
         on_step=on_step,
         actor=actor,
     )
@@ -211,11 +215,14 @@ class CommandMinter:
         rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
         with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
             maker = await certificate_maker(installation)
+            keeper = timekeeper(installation)
+            await keeper.compare()
             minter = enroller(
                 installation,
                 maker=maker,
                 keys=keys,
                 postman=_LeftToTheService(),
+                doubt=keeper.doubt,
                 rules=rules,
                 actor=self._actor,
             )

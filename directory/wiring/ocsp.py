@@ -28,6 +28,7 @@ from directory.ocsp_responders import (
 )
 from directory.settings import Settings
 from directory.store.ocsp import SqlOcspReader, SqlResponders
+from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
 from directory.wiring.signers import Signers
 
@@ -110,7 +111,7 @@ def ocsp_rules(settings: Settings) -> OcspRules:
     )
 
 
-def ocsp_responders(installation: Installation) -> OcspResponders:
+def ocsp_responders(installation: Installation, doubt: Doubt = never_doubted) -> OcspResponders:
     """Return what has the responders at hand."""
     settings = installation.settings
     profile = responder_profile(settings)
@@ -122,11 +123,14 @@ def ocsp_responders(installation: Installation) -> OcspResponders:
         renew_before=profile.validity * _LEFT_WHEN_RENEWED,
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,
+        doubt=doubt,
     )
 
 
 @asynccontextmanager
-async def answering_ocsp(installation: Installation, follower: ChangeFollower) -> AsyncIterator[OcspDesk]:
+async def answering_ocsp(
+    installation: Installation, follower: ChangeFollower, doubt: Doubt
+) -> AsyncIterator[OcspDesk]:
     """Have responders, and what they signed, at hand until the context ends.
 
     Raises:
@@ -134,7 +138,7 @@ async def answering_ocsp(installation: Installation, follower: ChangeFollower) -
     """
     memory = OcspMemory(most=installation.settings.ca.ocsp_remembered, is_current=follower.is_current)
     follower.keep_true(memory)
-    responders = ocsp_responders(installation)
+    responders = ocsp_responders(installation, doubt)
     await responders.refresh()
     task = asyncio.create_task(responders.run(), name="OCSP responders")
     try:
@@ -144,6 +148,7 @@ async def answering_ocsp(installation: Installation, follower: ChangeFollower) -
             memory=memory,
             rules=ocsp_rules(installation.settings),
             clock=installation.clock,
+            doubt=doubt,
         )
     finally:
         responders.stop()

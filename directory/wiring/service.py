@@ -31,6 +31,7 @@ from directory.wiring.installation import Installation
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.remembering import remembering
+from directory.wiring.timekeeping import keeping_time
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ async def serving(
         #    What signs the audit log: the last to stop, so that the stop itself is signed.
         await stack.enter_async_context(notarized(installation))
 
+        #    What watches the clock: nothing is signed for others before it has looked.
+        keeper = await stack.enter_async_context(keeping_time(installation))
+
         # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
         measuring.keys(keys)
@@ -70,14 +74,16 @@ async def serving(
         delivery = await stack.enter_async_context(_Delivery(worker))
         webhooks = await stack.enter_async_context(Webhooks.of(installation, on_step).stopped_at_the_end())
         postman = TellingPostman(worker, webhooks)
-        minter = minting.enroller(installation, maker=maker, keys=keys, postman=postman, on_step=on_step)
+        minter = minting.enroller(
+            installation, maker=maker, keys=keys, postman=postman, doubt=keeper.doubt, on_step=on_step
+        )
         stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience
         lookup = minting.lookup(installation, measuring.minter(minter), patience=patience)
 
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(installation))
-        published = await stack.enter_async_context(publishing(installation))
+        published = await stack.enter_async_context(publishing(installation, keeper.doubt))
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
         #    recorded only when nothing can keep it from it: the addresses are taken.
@@ -85,12 +91,15 @@ async def serving(
         await stack.enter_async_context(life_on_record(installation))
         watch = await stack.enter_async_context(watching(installation))
         remembered = await stack.enter_async_context(remembering(installation, published.board))
-        ocsp = await stack.enter_async_context(answering_ocsp(installation, remembered.follower))
+        ocsp = await stack.enter_async_context(
+            answering_ocsp(installation, remembered.follower, keeper.doubt)
+        )
         parts = FrontEndParts(
             installation=installation,
             answer=watch.answering(lookup.answer),
             access=watch.access,
             published=published,
+            doubt=keeper.doubt,
             remembered=remembered,
             ocsp=ocsp,
             measuring=measuring,

@@ -119,6 +119,24 @@ async def test_a_process_certifies_the_responder_that_others_take_up(
     assert [one.status for one in issued.values()] == [Good()]
 
 
+async def test_by_a_clock_in_doubt_none_is_certified(founded: Store, workshop: SealedResponders) -> None:
+    doubts: list[str | None] = ["it has jumped"]
+    responders = OcspResponders(
+        store=SqlResponders(founded.database, node="node-1"),
+        workshop=workshop,
+        renew_before=10 * DAY,
+        clock=StoppedClock(NOW),
+        uniform=lambda _shortest, longest: longest,
+        doubt=lambda: doubts[-1],
+    )
+    await responders.refresh()
+    assert await serials(founded) == []
+
+    doubts.append(None)
+    await responders.refresh()
+    assert await serials(founded) == [(1, False)]
+
+
 async def test_of_two_that_find_it_due_at_once_one_certifies(
     founded: Store, workshop: SealedResponders
 ) -> None:

@@ -39,8 +39,10 @@ MASTER_KEY = MasterKey(key_id="master-1", material=b"\x01" * 32)
 SEALER = Sealer(MasterKeyring(active=MASTER_KEY))
 
 
-def an_event(kind: AuditKind = AuditKind.SERVICE_STARTED, *, subject: str = "test") -> AuditEvent:
-    return AuditEvent(kind=kind, at=NOW, actor="operator:test", subject=subject)
+def an_event(
+    kind: AuditKind = AuditKind.SERVICE_STARTED, *, subject: str = "test", at: datetime = NOW
+) -> AuditEvent:
+    return AuditEvent(kind=kind, at=at, actor="operator:test", subject=subject)
 
 
 def an_issuer(

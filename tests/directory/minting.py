@@ -20,6 +20,7 @@ from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers
 from directory.store.mint import SqlMintStore
+from directory.timekeeping import Doubt, never_doubted
 from directory.verification import Verification, Violation
 from directory.wiring.signers import ca_key_identity
 from tests.builders import Authority, a_profile
@@ -112,6 +113,7 @@ def an_enroller(
     sealer: Sealer = SEALER,
     mint_rules: MintRules | None = None,
     postman: Postman | None = None,
+    doubt: Doubt = never_doubted,
     on_step: StepListener = ignore_step,
 ) -> Enroller:
     return Enroller(
@@ -129,6 +131,7 @@ def an_enroller(
         rules=mint_rules or rules(),
         clock=clock or StoppedClock(),
         postman=postman or QuietPostman(),
+        doubt=doubt,
         on_step=on_step,
     )
 

@@ -11,6 +11,7 @@ from directory.errors import StoreUnavailable
 from directory.ocsp import IssuedCertificate, OcspDesk, OcspRules
 from directory.ocsp_memory import OcspMemory
 from directory.ocsp_responders import Seat
+from directory.timekeeping import Doubt, never_doubted
 from tests.builders import NOW, Authority
 from tests.directory.clocks import StoppedClock
 from tests.responders import a_mark
@@ -73,6 +74,7 @@ def an_ocsp_desk(
     memory: OcspMemory | None = None,
     rules: OcspRules | None = None,
     clock: Clock | None = None,
+    doubt: Doubt = never_doubted,
 ) -> OcspDesk:
     return OcspDesk(
         reader=reader or Books(),
@@ -80,4 +82,5 @@ def an_ocsp_desk(
         memory=memory if memory is not None else a_memory(),
         rules=rules or OcspRules(),
         clock=clock or StoppedClock(NOW),
+        doubt=doubt,
     )

@@ -51,7 +51,9 @@ class Node:
             rhythm=CrlRhythm(interval=DAY, validity=WEEK),
             clock=clock,
             uniform=self._no_pause,
+            doubt=lambda: self.doubt,
         )
+        self.doubt: str | None = None
         self._until: Callable[[], bool] = lambda: False
 
     async def run(self, until: Callable[[], bool]) -> None:
@@ -247,6 +249,22 @@ async def test_a_clock_that_was_ahead_is_made_good(node: Node, clock: StoppedClo
 
     assert all(after == number + 1 for after, number in zip(node.numbers(), before, strict=True))
     assert {crl.this_update for crl in node.board.crls()} == {clock.now()}
+
+
+async def test_by_a_clock_in_doubt_none_is_made_and_what_holds_is_shown(
+    node: Node, clock: StoppedClock
+) -> None:
+    await node.production.refresh()
+    before = node.numbers()
+
+    node.doubt = "it has jumped"
+    clock.advance(-365 * DAY)
+    await node.production.refresh()
+    assert node.numbers() == before
+
+    node.doubt = None
+    await node.production.refresh()
+    assert all(after == number + 1 for after, number in zip(node.numbers(), before, strict=True))
 
 
 async def test_a_command_makes_every_crl_due_or_not(node: Node, authority: Authority) -> None:

@@ -413,6 +413,20 @@ async def test_whoever_joined_a_deferred_mint_tries_on_his_own_account(
     assert await mints(store) == 2
 
 
+async def test_by_a_clock_in_doubt_nothing_is_minted_and_no_key_taken(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    doubts: list[str | None] = ["it has jumped"]
+    enroller = an_enroller(store.database, authority, keys, doubt=lambda: doubts[-1])
+
+    refused = await enroller.mint(ANNA, a_mint_context())
+
+    assert refused == Deferred(refusal=Refusal.CLOCK_DOUBTED, retry_after=rules().retry_after)
+    assert await mints(store) == 0
+    doubts.append(None)
+    assert isinstance(await enroller.mint(ANNA, a_mint_context()), Minted)
+
+
 async def test_without_a_key_in_time_the_gateway_is_asked_to_come_back(
     store: Store, authority: Authority
 ) -> None:

@@ -226,6 +226,34 @@ async def test_no_responder_signs_after_its_end(authority: Authority, responder:
     assert why_not(answer) is ocsp.OCSPResponseStatus.TRY_LATER
 
 
+async def test_by_a_clock_in_doubt_nothing_is_signed_and_what_was_is_given_again(
+    authority: Authority, responder: OcspResponder
+) -> None:
+    doubts: list[str | None] = [None]
+    desk = an_ocsp_desk(seats=seats_of(authority, responder), doubt=lambda: doubts[-1])
+    request = a_request(a_mark(authority), ISSUED)
+    signed = await desk.answer(request)
+
+    doubts.append("it has jumped")
+
+    assert await desk.answer(request) is signed
+    other = await desk.answer(a_request(a_mark(authority), REVOKED))
+    assert why_not(other) is ocsp.OCSPResponseStatus.TRY_LATER
+
+
+async def test_what_a_clock_has_signed_that_was_ahead_is_signed_anew(
+    authority: Authority, responder: OcspResponder
+) -> None:
+    clock = StoppedClock(NOW + timedelta(days=1))
+    desk = an_ocsp_desk(seats=seats_of(authority, responder), clock=clock)
+    request = a_request(a_mark(authority), ISSUED)
+    await desk.answer(request)
+
+    clock.advance(timedelta(days=-1))
+
+    assert read(await desk.answer(request)).this_update_utc == NOW
+
+
 async def test_no_answer_outlives_its_responder(authority: Authority, responder: OcspResponder) -> None:
     ends = responder.certificate.not_valid_after_utc
     desk = an_ocsp_desk(seats=seats_of(authority, responder), clock=StoppedClock(ends - HOUR))

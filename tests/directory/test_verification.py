@@ -595,3 +595,13 @@ async def test_what_waits_for_a_mail_that_is_not_wanted_is_found(
         ("suppression.no_mail", enrolment_ids["anna"]),
         ("suppression.not_served", enrolment_ids["anna"]),
     ]
+
+
+async def test_what_is_on_record_of_the_future_is_found(store: Store, enroller: Enroller) -> None:
+    await enroller.mint(ANNA, a_mint_context())
+    log = SqlAuditLog(store.database, node="node-1")
+    await log.append(an_event(at=NOW + DAY))
+
+    found = await violations(store.database, clock=StoppedClock(NOW))
+
+    assert [(one.invariant, one.subject) for one in found] == [("clock.on_record", "node-1")]

@@ -36,22 +36,34 @@ def test_a_master_key_that_is_away_or_spoilt_is_reported_and_costs_no_secret(run
     known = an_address()
     (certificate,) = look_up(running, known)
     good = key.read_bytes()
-    assert readiness(running) == (200, {"database": "passed", "master_key": "passed", "crls": "passed"})
+    assert readiness(running) == (
+        200,
+        {"database": "passed", "master_key": "passed", "crls": "passed", "clock": "passed"},
+    )
 
     # Away: the keys last read stay in force.
     key.rename(key.with_suffix(".away"))
-    assert readiness(running) == (503, {"database": "passed", "master_key": "failed", "crls": "passed"})
+    assert readiness(running) == (
+        503,
+        {"database": "passed", "master_key": "failed", "crls": "passed", "clock": "passed"},
+    )
     assert len(look_up(running, an_address())) == 1
 
     # Spoilt: what is known is still served.
     key.touch(mode=0o600)
     key.write_bytes(b"spoilt")
-    assert readiness(running) == (503, {"database": "passed", "master_key": "failed", "crls": "passed"})
+    assert readiness(running) == (
+        503,
+        {"database": "passed", "master_key": "failed", "crls": "passed", "clock": "passed"},
+    )
     assert look_up(running, known) == [certificate]
 
     # Back.
     key.write_bytes(good)
-    assert readiness(running) == (200, {"database": "passed", "master_key": "passed", "crls": "passed"})
+    assert readiness(running) == (
+        200,
+        {"database": "passed", "master_key": "passed", "crls": "passed", "clock": "passed"},
+    )
     assert len(look_up(running, an_address())) == 1
     assert succeed("verify", "--config", str(running.installed.config)) == {"violations": []}
 

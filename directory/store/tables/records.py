@@ -44,6 +44,8 @@ audit_heads = Table(
     Column("node", String(64), primary_key=True),
     Column("sequence", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # The latest moment that an event of the chain names, unless an operator has said what time it is since.
+    Column("latest_at", UtcDateTime),
 )
 
 # What signs the heads of the chains: one succeeds the other, and only the last can still sign.

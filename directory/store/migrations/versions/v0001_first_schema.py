@@ -413,6 +413,7 @@ def _create_audit() -> None:
         _key("node", 64),
         Column("sequence", _BIG, nullable=False),
         Column("hash", sa.LargeBinary, nullable=False),
+        _moment("latest_at", nullable=True),
     )
     op.create_table(
         "audit_keys",

@@ -1,0 +1,64 @@
+"""`pushpki clock`: by a clock that is wrong nothing is signed until an operator has looked."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from directory.audit import AuditEvent, AuditKind
+from directory.settings import load_settings
+from directory.wiring.installation import open_installation
+from tests.directory.cli.workplace import Workplace
+
+ANNA, BERT = "anna@example.org", "bert@example.org"
+
+
+@pytest.fixture(autouse=True)
+def _quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHPKI_CA__KEY_ALGORITHM", "rsa-2048")
+
+
+def put_tomorrow_on_record(workplace: Workplace) -> None:
+    """Do what a service does whose clock is a day ahead."""
+
+    async def work() -> None:
+        async with open_installation(load_settings(workplace.config), None) as opened:
+            tomorrow = opened.clock.now() + timedelta(days=1)
+            await opened.audit_log.append(
+                AuditEvent(
+                    kind=AuditKind.SERVICE_STARTED, at=tomorrow, actor="service", subject="node:node-1"
+                )
+            )
+
+    asyncio.run(work())
+
+
+def test_nothing_contradicts_a_clock_that_is_right(workplace: Workplace) -> None:
+    assert workplace.document("clock", "show")["doubt"] is None
+    assert workplace.lines("clock", "show")[0].endswith(" UTC: nothing contradicts that.")
+
+
+def test_after_a_day_ahead_nothing_is_minted_until_an_operator_says_what_time_it_is(
+    workplace: Workplace,
+) -> None:
+    minted = workplace.document("lookup", ANNA, "--gateway", "gw")
+    put_tomorrow_on_record(workplace)
+
+    assert "is on record" in workplace.document("clock", "show")["doubt"]
+    refused = workplace.pushpki("lookup", BERT, "--gateway", "gw")
+    assert refused.code == 75
+    assert "mint.clock_doubted" in refused.err
+    assert workplace.document("lookup", ANNA, "--gateway", "gw")["serial"] == minted["serial"]
+    assert [line.partition(":")[0] for line in workplace.pushpki("verify").out.splitlines()] == [
+        "clock.on_record"
+    ]
+
+    workplace.document("clock", "accept", "--yes")
+
+    assert workplace.document("clock", "show")["doubt"] is None
+    assert workplace.document("lookup", BERT, "--gateway", "gw")["origin"] == "minted"
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_it_asks_before_it_believes(workplace: Workplace) -> None:
+    assert "Is this machine's clock right?" in workplace.refusal("clock", "accept", code=78)
