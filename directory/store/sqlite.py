@@ -14,12 +14,12 @@ checkpoint, so it is used only where that is repaired (https://sqlite.org/wal.ht
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
@@ -27,6 +27,7 @@ from directory.errors import StoreUnavailable
 from directory.store.commit_gate import CommitGate
 from directory.store.database import Transaction, Work
 from directory.store.failures import as_unavailable
+from directory.store.group_commit import Ended, GroupCommit, run_together
 from directory.store.presence import locked_file
 from directory.store.sqlite_driver import DRIVER, VERSION, DriverConnection
 from directory.store.timelimits import TimeLimits
@@ -58,6 +59,7 @@ class SqliteDatabase:
         self._readers = _engine(partial(_connect_reader, path, limits.lock), connections=readers)
         self._reading, self._committing = _manners(CommitGate(patience=limits.lock))
         self._turn = asyncio.Lock()
+        self._group = GroupCommit(turn=self._my_turn, commit=self._write_together)
         self._mode_is_set = False
         self._idle_readers: list[Connection] = []
 
@@ -89,13 +91,18 @@ class SqliteDatabase:
             await transaction.end(Connection.commit)
 
     async def write(self, work: Work[Result]) -> Result:
-        """Run SQL in a transaction of its own, from BEGIN to COMMIT without leaving the thread.
+        """Run SQL in a transaction, with others that wait, from BEGIN to COMMIT without leaving the thread.
 
         A caller that is cancelled leaves it to end by itself, committed or not.
         """
-        async with self._my_turn():
-            with as_unavailable():
-                return await _in(self._writer_thread, partial(_write, self._writer, work, self._committing))
+        with as_unavailable():
+            return await self._group.write(work)
+
+    async def _write_together(self, works: Sequence[Work[Any]]) -> Sequence[Ended]:
+        if not works:
+            return ()  # all of them were cancelled
+        work = partial(run_together, works=works)
+        return await _in(self._writer_thread, partial(_write, self._writer, work, self._committing))
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
