@@ -134,10 +134,12 @@ async def _mint(settings: Settings, addresses: list[str]) -> None:
         update={"limits": type(settings.limits)(**{_field(name): 0 for name in UNLIMITED})}
     )
     async with open_installation(unlimited, None) as installation:
+        makers = minting.maker_roster(installation)
+        await makers.start()
         minter = Enroller(
             store=SqlMintStore(installation.database, node=installation.node),
             keys=_KeysOfSharedPrimes(),
-            maker=await minting.certificate_maker(installation),
+            makers=makers,
             sealer=installation.sealer,
             rules=minting.mint_rules(unlimited),
             clock=installation.clock,

@@ -38,6 +38,7 @@ class AuditKind(StrEnum):
     AGENT_DISABLED = "agent.disabled"
     ISSUER_KEY_MADE = "issuer.key_made"
     ISSUER_CREATED = "issuer.created"
+    ISSUER_ACTIVATED = "issuer.activated"
     CRL_ISSUED = "crl.issued"
     OCSP_RESPONDER_CERTIFIED = "ocsp_responder.certified"
     CERTIFICATE_MINTED = "certificate.minted"

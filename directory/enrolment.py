@@ -8,14 +8,15 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
+from typing import Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
-from ca.errors import LintFailed
+from ca.errors import LintFailed, ProfileRefused
 from ca.issuance import Issuer, LintedCertificate
 from ca.keys import PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
@@ -24,7 +25,7 @@ from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock
-from directory.errors import LimitReached, SlotTaken
+from directory.errors import IssuerEnded, LimitReached, SlotTaken
 from directory.limits import MintRates, UsedUpLimits
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
 from directory.mint_ports import (
@@ -75,6 +76,14 @@ class CertificateMaker:
     profile: Profile
 
 
+class CertificateMakers(Protocol):
+    """Knows who certifies whom."""
+
+    def maker(self, organization: Organization, now: datetime) -> CertificateMaker | None:
+        """Return whoever certifies recipients for the organization at that moment; None if nobody can."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sealed:
     """The secrets of one mint."""
@@ -85,6 +94,15 @@ class _Sealed:
     password: SealedSecret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A certificate that lacks nothing but its signature."""
+
+    key: PrivateKey = field(repr=False)
+    maker: CertificateMaker
+    linted: LintedCertificate
+
+
 class Enroller:
     """Mints: at most one live certificate, key, password and key mail per address, whatever races."""
 
@@ -93,7 +111,7 @@ class Enroller:
         *,
         store: MintStore,
         keys: KeySource,
-        maker: CertificateMaker,
+        makers: CertificateMakers,
         sealer: Sealer,
         postman: Postman,
         rules: MintRules,
@@ -104,7 +122,7 @@ class Enroller:
     ) -> None:
         self._store = store
         self._keys = keys
-        self._maker = maker
+        self._makers = makers
         self._sealer = sealer
         self._postman = postman
         self._rules = rules
@@ -167,8 +185,47 @@ class Enroller:
         gateway, organization = context.gateway, context.organization
         reservation = self._reservation(mailbox, context, now)
 
-        # 1. A key pair from the pool, and everything about the certificate but the signature, linted. Whoever
-        #    is known to be beyond his limits gets no key: others would have to wait for theirs.
+        # 1. A key pair from the pool, and everything about the certificate but the signature, linted.
+        ready = await self._make_ready(mailbox, reservation, organization)
+        if not isinstance(ready, _Ready):
+            return ready
+        key = ready.key
+
+        # 2. The secrets, sealed to this enrolment and organization.
+        sealed = self._seal(reservation.enrolment_id, context, key)
+
+        try:
+            with self._postman.room(now) as claim:
+                issuance = self._issuance(reservation, ready, sealed, claim, context)
+                enrolment = await self._store.mint(issuance)
+
+                # 5. Durable. Only now may the certificate be seen; the key mail is on its way.
+                self._on_step(Step.MINT_AFTER_COMMIT)
+                self._postman.enrolled(
+                    FreshEnrolment(record=enrolment, organization=organization, chain=ready.maker.chain)
+                )
+        except SlotTaken:
+            self._unused_keys.append(key)
+            return await self._winner(mailbox, gateway)
+        except IssuerEnded:
+            # Revoked a moment ago; the makers will have heard of it when the gateway asks again.
+            self._unused_keys.append(key)
+            return self._no_issuer()
+        except LimitReached as error:
+            self._unused_keys.append(key)
+            self._used_up.remember(reservation.limits, error, now)
+            return _limit_reached(error)
+        return Minted(certificate=enrolment.certificate, enrolment_id=reservation.enrolment_id)
+
+    async def _make_ready(
+        self, mailbox: Mailbox, reservation: Reservation, organization: Organization
+    ) -> _Ready | Absent | Deferred:
+        now = reservation.minted_at
+        # He certifies to the end of this mint, though another one should become active meanwhile.
+        maker = self._makers.maker(organization, now)
+        if maker is None:
+            return self._no_issuer()
+        # Whoever is known to be beyond his limits gets no key: others would have to wait for theirs.
         try:
             self._used_up.check(reservation.limits, now)
         except LimitReached as error:
@@ -177,54 +234,40 @@ class Enroller:
         if key is None:
             return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
         try:
-            linted = await asyncio.to_thread(self._prepare, mailbox, key, now)
+            linted = await asyncio.to_thread(_prepare, maker, mailbox, key, now)
         except LintFailed as error:
             self._unused_keys.append(key)
             logger.warning("an address was refused by the linter: %s", ", ".join(error.findings))
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
-
-        # 2. The secrets, sealed to this enrolment and organization.
-        sealed = self._seal(reservation.enrolment_id, context, key)
-
-        try:
-            with self._postman.room(now) as claim:
-                issuance = self._issuance(reservation, linted, sealed, claim, context)
-                enrolment = await self._store.mint(issuance)
-
-                # 5. Durable. Only now may the certificate be seen; the key mail is on its way.
-                self._on_step(Step.MINT_AFTER_COMMIT)
-                self._postman.enrolled(
-                    FreshEnrolment(record=enrolment, organization=organization, chain=self._maker.chain)
-                )
-        except SlotTaken:
+        except ProfileRefused as error:
             self._unused_keys.append(key)
-            return await self._winner(mailbox, gateway)
-        except LimitReached as error:
-            self._unused_keys.append(key)
-            self._used_up.remember(reservation.limits, error, now)
-            return _limit_reached(error)
-        return Minted(certificate=enrolment.certificate, enrolment_id=reservation.enrolment_id)
+            logger.error("issuer %s cannot certify recipients: %s", maker.issuer_id, error)  # noqa: TRY400 - it says all
+            return self._no_issuer()
+        return _Ready(key=key, maker=maker, linted=linted)
 
     def _issuance(
         self,
         reservation: Reservation,
-        linted: LintedCertificate,
+        ready: _Ready,
         sealed: _Sealed,
         claim: MailClaim | None,
         context: MintContext,
     ) -> Callable[[MintTransaction], EnrolmentRecord]:
         """Return what happens in the one transaction."""
         # Signed once, even where the transaction has to be begun again on another connection.
-        certificate = cache(partial(self._sign, linted, reservation.mailbox))
+        certificate = cache(partial(_sign, ready.maker, ready.linted, reservation.mailbox))
 
         def issue(transaction: MintTransaction) -> EnrolmentRecord:
             # 3. The slot comes before the signature: who does not get it has signed nothing, so no
             #    certificate exists that the database does not know.
             transaction.reserve(reservation)
+            transaction.hold_issuer(ready.maker.issuer_id)
             self._on_step(Step.MINT_RESERVED)
 
             # 4. Sign, and record all that follows from it.
-            enrolment = self._record(reservation, certificate(), sealed, claim, context)
+            enrolment = self._record(
+                reservation, certificate(), sealed, claim, context, issuer_id=ready.maker.issuer_id
+            )
             transaction.record(enrolment)
             self._on_step(Step.MINT_BEFORE_COMMIT)
             return enrolment
@@ -238,6 +281,8 @@ class Enroller:
         sealed: _Sealed,
         claim: MailClaim | None,
         context: MintContext,
+        *,
+        issuer_id: str,
     ) -> EnrolmentRecord:
         organization = context.organization
         letters = organization.correspondence
@@ -245,7 +290,7 @@ class Enroller:
             reservation=reservation,
             certificate=certificate,
             key_sha256=sealed.key_sha256,
-            issuer_id=self._maker.issuer_id,
+            issuer_id=issuer_id,
             sealed_key=sealed.key,
             sealed_password=sealed.password,
             package_format=organization.package_format_for(reservation.mailbox),
@@ -305,10 +350,6 @@ class Enroller:
         except TimeoutError:
             return None
 
-    def _prepare(self, mailbox: Mailbox, key: PrivateKey, now: datetime) -> LintedCertificate:
-        issuer = self._maker.issuer
-        return issuer.lint(issuer.prepare(self._maker.profile, mailbox, key.public_key(), now))
-
     def _seal(self, enrolment_id: str, context: MintContext, key: PrivateKey) -> _Sealed:
         organization = context.organization
         password = generate(PASSWORD_RULES[organization.password_style])
@@ -320,16 +361,8 @@ class Enroller:
             password=self._sealer.seal(password.reveal().encode(), password_identity),
         )
 
-    def _sign(self, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
-        certificate = self._maker.issuer.sign(linted)
-        return PublishedCertificate(
-            mailbox=mailbox,
-            der=certificate.public_bytes(Encoding.DER),
-            serial=certificate.serial_number,
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            origin=Origin.MINTED,
-        )
+    def _no_issuer(self) -> Deferred:
+        return Deferred(refusal=Refusal.NO_ISSUER, retry_after=self._rules.retry_after)
 
     async def _winner(self, mailbox: Mailbox, gateway: Gateway) -> Answer:
         certificate = await self._store.best_certificate(mailbox.key, gateway, self._clock.now())
@@ -337,6 +370,23 @@ class Enroller:
             # Revoked or expired between the two transactions: the next question finds the truth.
             return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
         return Found(certificate=certificate)
+
+
+def _prepare(maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime) -> LintedCertificate:
+    issuer = maker.issuer
+    return issuer.lint(issuer.prepare(maker.profile, mailbox, key.public_key(), now))
+
+
+def _sign(maker: CertificateMaker, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
+    certificate = maker.issuer.sign(linted)
+    return PublishedCertificate(
+        mailbox=mailbox,
+        der=certificate.public_bytes(Encoding.DER),
+        serial=certificate.serial_number,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        origin=Origin.MINTED,
+    )
 
 
 def _password_mail_to(organization: Organization, recipient: Mailbox) -> Mailbox | None:

@@ -10,6 +10,7 @@
     ├── SlotTaken              another enrolment holds the address; read it instead
     ├── LimitReached           a rate limit is used up; when to come back
     ├── KeyBlocked             a key is known to be in wrong hands
+    ├── IssuerEnded            an issuer was revoked, and signs nothing more
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
     ├── RedeliveryRefused      a webhook must not be told again
@@ -120,6 +121,16 @@ class KeyBlocked(DirectoryError):
 
     def __str__(self) -> str:
         return f"the key {self.key_sha256} is blocked"
+
+
+@dataclass(eq=False)
+class IssuerEnded(DirectoryError):
+    """An issuer was revoked: nothing more is signed in its name."""
+
+    issuer_id: str
+
+    def __str__(self) -> str:
+        return f"issuer {self.issuer_id} was revoked"
 
 
 @dataclass(eq=False)

@@ -178,7 +178,13 @@ class _Hierarchy:
         )
         created = [
             (
-                installation.sealed_issuer(issuer, key, purpose=purpose, parent_id=parent_id),
+                installation.sealed_issuer(
+                    issuer,
+                    key,
+                    purpose=purpose,
+                    parent_id=parent_id,
+                    active_from=now if purpose is Purpose.ISSUING_CA else None,
+                ),
                 (
                     AuditEvent(
                         kind=AuditKind.ISSUER_KEY_MADE,

@@ -98,6 +98,14 @@ class MintTransaction(Protocol):
         """
         ...
 
+    def hold_issuer(self, issuer_id: str) -> None:
+        """Keep the issuer from being revoked until this transaction has ended.
+
+        Raises:
+            IssuerEnded: it was revoked.
+        """
+        ...
+
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event.
 

@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     LIMIT_REACHED = "limit.reached"
     NOT_CERTIFIABLE = "mint.not_certifiable"
     NO_KEY_READY = "mint.no_key_ready"
+    NO_ISSUER = "mint.no_issuer"
     TOO_SLOW = "mint.too_slow"
     CLOCK_DOUBTED = "mint.clock_doubted"
 

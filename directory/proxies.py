@@ -53,6 +53,7 @@ class ProxyStore(Protocol):
 
         Raises:
             KeyBlocked: the key is known to be in wrong hands.
+            IssuerEnded: the issuer was revoked.
         """
         ...
 
@@ -79,6 +80,7 @@ class ProxyCertification:
             ProfileRefused: the issuer ends too soon for the profile.
             LintFailed: a certificate would break a rule; nothing was signed.
             KeyBlocked: the key is known to be in wrong hands.
+            IssuerEnded: the issuer was revoked meanwhile.
         """
         now = self._clock.now()
         _check_addresses(organization, mailboxes)

@@ -81,7 +81,7 @@ def certify_proxy(
             organization = await opened.organizations.by_slug(org)
             certification = ProxyCertification(
                 store=SqlProxies(opened.database, node=opened.node),
-                maker=await certificate_maker(opened),
+                maker=await certificate_maker(opened, organization),
                 clock=opened.clock,
                 actor=operator(),
             )

@@ -145,6 +145,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         "Keys are being made; ask again.",
     ),
     (
+        Refusal.NO_ISSUER,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "No issuing CA is active",
+        "Nothing is minted until the operator makes one active; certificates that exist are still served.",
+    ),
+    (
         Refusal.TOO_SLOW,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The certificate is not ready yet",

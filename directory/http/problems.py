@@ -21,6 +21,7 @@ from directory.errors import (
     ConfigurationRefused,
     DirectoryError,
     EnvelopeRefused,
+    IssuerEnded,
     KeyBlocked,
     LimitReached,
     MailRefused,
@@ -57,6 +58,7 @@ ERROR_CODES: Mapping[type[DirectoryError], str] = MappingProxyType(
         KeyBlocked: HttpProblem.INTERNAL,
         RelayRefused: HttpProblem.RELAY_REFUSED,
         ResendRefused: HttpProblem.RESEND_REFUSED,
+        IssuerEnded: HttpProblem.INTERNAL,
         RedeliveryRefused: HttpProblem.INTERNAL,
         MailRefused: HttpProblem.INTERNAL,
         EnvelopeRefused: HttpProblem.INTERNAL,
@@ -73,7 +75,13 @@ _STATUS_CODES: Mapping[int, str] = MappingProxyType(
 """Which problem a plain status of the framework is."""
 
 _PASSING = frozenset(
-    {Refusal.NO_KEY_READY, Refusal.TOO_SLOW, Refusal.CLOCK_DOUBTED, HttpProblem.STORE_UNAVAILABLE}
+    {
+        Refusal.NO_KEY_READY,
+        Refusal.NO_ISSUER,
+        Refusal.TOO_SLOW,
+        Refusal.CLOCK_DOUBTED,
+        HttpProblem.STORE_UNAVAILABLE,
+    }
 )
 """Problems that asking again solves, even where nobody said when."""
 

@@ -127,6 +127,9 @@ class CaSettings(_Section):
     signature: SignatureScheme = SignatureScheme.PKCS1
     """How RSA keys of CAs sign certificates and CRLs: `pkcs1`, or `pss` (RFC 4055), which older mail clients
     and gateways cannot check."""
+    isolated_issuers: Literal["preferred", "required"] = "preferred"
+    """Who certifies for an isolated organization that has no active issuing CA of its own yet: the shared one
+    (`preferred`), or nobody (`required`). Once it has one, nobody else does."""
     crl_hours: int = Field(default=24, ge=1, le=24)
     """After how long a CRL is made anew though nothing was revoked; after a revocation it is made at once."""
     crl_validity_days: int = Field(default=7, ge=2, le=10)

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, select
 from directory.audit import AuditEvent
 from directory.errors import AlreadyExists
 from directory.evidence.keys import AuditKey
-from directory.store import audit_log, evidence, issuers, master_keys
+from directory.hierarchy import StoredIssuer
+from directory.store import evidence, issuers, master_keys
 from directory.store.database import Database
-from directory.store.issuers import StoredIssuer
 from directory.store.tables import issuers as issuers_table
 
 _ANY_ISSUER = select(issuers_table.c.id).limit(1)
@@ -39,8 +39,6 @@ class SqlFounding:
         event: AuditEvent,
     ) -> None:
         """Register the master key, add the audit key and the issuers, parents first: one durable transaction.
-
-        Of an issuer's events the last tells that it was created, the others how that came about.
 
         Raises:
             AlreadyExists: there is an installation in the database, perhaps since this moment.
@@ -76,7 +74,5 @@ def _found(
     _refuse_founded(connection)
     key, key_created = audit_key
     evidence.add_key(connection, node=node, key=key, event=key_created)
-    for issuer, (*before, issuer_created) in created:
-        for told in before:
-            audit_log.append(connection, node, told)
-        issuers.add(connection, node=node, issuer=issuer, event=issuer_created)
+    for issuer, events in created:
+        issuers.add(connection, node=node, issuer=issuer, events=tuple(events))

@@ -1,16 +1,16 @@
-"""Which issuers has this authority, and which of them signs today?"""
+"""Which issuers has this authority? They are added, made active, revoked; nothing else of them changes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from ca.profiles import Purpose
-from ca.sealing import SealedSecret
+from ca.revocation import RevocationReason
 from directory.audit import AuditEvent
-from directory.errors import AlreadyExists, Unknown
+from directory.errors import AlreadyExists, IssuerEnded, Unknown
+from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import AnyRow, sealed, sealed_columns
@@ -18,86 +18,49 @@ from directory.store.statements import Upsert
 from directory.store.tables import issuers
 
 _ADD = Upsert(issuers, lambda insert: insert.on_conflict_do_nothing().returning(issuers.c.id))
-_RETIRE = (
-    update(issuers).where(issuers.c.purpose == bindparam("of_purpose"), issuers.c.active).values(active=False)
-)
 _ALL = select(issuers).order_by(issuers.c.created_at, issuers.c.id)
 _CERTIFICATES = select(issuers.c.id, issuers.c.parent_id, issuers.c.der)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredIssuer:
-    """An issuer as stored."""
-
-    issuer_id: str
-    """The subject key identifier of its certificate, in hex."""
-    parent_id: str | None
-    """None for a root."""
-    purpose: Purpose
-    subject: str
-    certificate: bytes
-    sealed_key: SealedSecret | None
-    """None where the key is elsewhere: in a token, or off-line."""
-    active: bool
-    """Whether it is the one of its purpose that signs today."""
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActiveIssuer:
-    """The issuer that signs recipients' certificates today."""
-
-    issuer: StoredIssuer
-    chain: tuple[bytes, ...]
-    """DER of its certificate, then of its issuers up to the root."""
+_THIS = issuers.c.id == bindparam("of_issuer")
+_ACTIVATE = (
+    update(issuers).where(_THIS, issuers.c.revoked_at.is_(None)).values(active_from=bindparam("moment"))
+)
+# What refers to the issuer takes this lock as well; a revocation takes one that excludes it.
+_HOLD = select(issuers.c.revoked_at).where(_THIS).with_for_update(read=True, key_share=True)
 
 
 class SqlIssuers:
-    """The issuers; they are added, succeeded by others, and never changed."""
+    """The issuers."""
 
     def __init__(self, database: Database, *, node: str) -> None:
         self._database = database
         self._node = node
 
-    async def add(self, issuer: StoredIssuer, event: AuditEvent) -> None:
-        """Add an issuer; an active one takes the place of the one active before.
+    async def add(self, issuer: StoredIssuer, *events: AuditEvent) -> None:
+        """Add an issuer.
 
         Raises:
             AlreadyExists: there is an issuer with this key.
         """
-        await self._database.write(partial(add, node=self._node, issuer=issuer, event=event))
+        await self._database.write(partial(add, node=self._node, issuer=issuer, events=events))
 
-    async def active(self) -> ActiveIssuer:
-        """Return the issuing CA that signs recipients' certificates.
+    async def activate(self, issuer_id: str, at: datetime, event: AuditEvent) -> None:
+        """Let an issuer certify recipients from that moment on.
 
         Raises:
-            Unknown: there is none.
+            Unknown: there is none of that identifier that was not revoked.
         """
-        every = await self.all()
-        for issuer in every:
-            if issuer.active and issuer.purpose is Purpose.ISSUING_CA:
-                parents = {each.issuer_id: (each.parent_id, each.certificate) for each in every}
-                return ActiveIssuer(issuer=issuer, chain=chain_of(issuer.issuer_id, parents))
-        raise Unknown(kind="issuer", name="active")
+        await self._database.write(
+            partial(_activate, node=self._node, issuer_id=issuer_id, at=at, event=event)
+        )
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer, the oldest first."""
+        return Hierarchy(issuers=await self._database.read(_all))
 
     async def issuer_certificates(self) -> Mapping[str, bytes]:
         """Return the DER of every issuer by its identifier."""
         stored = await self._database.read(certificates_by_id)
         return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
-
-    async def all(self) -> list[StoredIssuer]:
-        """Return every issuer, the oldest first."""
-        return await self._database.read(_all)
-
-
-def chain_of(issuer_id: str, issuers_by_id: Mapping[str, tuple[str | None, bytes]]) -> tuple[bytes, ...]:
-    """Follow the parents from an issuer to its root; return their certificates in that order."""
-    certificates: list[bytes] = []
-    next_id: str | None = issuer_id
-    while next_id is not None:
-        next_id, certificate = issuers_by_id[next_id]
-        certificates.append(certificate)
-    return tuple(certificates)
 
 
 def certificates_by_id(connection: Connection) -> dict[str, tuple[str | None, bytes]]:
@@ -105,14 +68,12 @@ def certificates_by_id(connection: Connection) -> dict[str, tuple[str | None, by
     return {row.id: (row.parent_id, row.der) for row in connection.execute(_CERTIFICATES)}
 
 
-def add(connection: Connection, *, node: str, issuer: StoredIssuer, event: AuditEvent) -> None:
+def add(connection: Connection, *, node: str, issuer: StoredIssuer, events: tuple[AuditEvent, ...]) -> None:
     """Add an issuer, in the transaction under way.
 
     Raises:
         AlreadyExists: there is an issuer with this key.
     """
-    if issuer.active:
-        connection.execute(_RETIRE, {"of_purpose": issuer.purpose.value})
     added = connection.execute(
         _ADD.on(connection),
         {
@@ -121,18 +82,39 @@ def add(connection: Connection, *, node: str, issuer: StoredIssuer, event: Audit
             "purpose": issuer.purpose.value,
             "subject": issuer.subject,
             "der": issuer.certificate,
+            "serial": f"{issuer.serial:x}",
+            "not_before": issuer.not_before,
+            "not_after": issuer.not_after,
             **sealed_columns("key", issuer.sealed_key),
-            "active": issuer.active,
+            "organization_id": issuer.organization_id,
+            "active_from": issuer.active_from,
             "created_at": issuer.created_at,
         },
     )
     if added.one_or_none() is None:
         raise AlreadyExists(kind="issuer", name=issuer.issuer_id)
+    for event in events:
+        audit_log.append(connection, node, event)
+
+
+def hold(connection: Connection, issuer_id: str) -> None:
+    """Keep an issuer from being revoked until the transaction under way ends.
+
+    Raises:
+        IssuerEnded: it was revoked.
+    """
+    if connection.execute(_HOLD, {"of_issuer": issuer_id}).scalar_one() is not None:
+        raise IssuerEnded(issuer_id=issuer_id)
+
+
+def _activate(connection: Connection, *, node: str, issuer_id: str, at: datetime, event: AuditEvent) -> None:
+    if connection.execute(_ACTIVATE, {"of_issuer": issuer_id, "moment": at}).rowcount == 0:
+        raise Unknown(kind="issuer", name=issuer_id)
     audit_log.append(connection, node, event)
 
 
-def _all(connection: Connection) -> list[StoredIssuer]:
-    return [_issuer(row) for row in connection.execute(_ALL)]
+def _all(connection: Connection) -> tuple[StoredIssuer, ...]:
+    return tuple(_issuer(row) for row in connection.execute(_ALL))
 
 
 def _issuer(row: AnyRow) -> StoredIssuer:
@@ -142,7 +124,13 @@ def _issuer(row: AnyRow) -> StoredIssuer:
         purpose=Purpose(row.purpose),
         subject=row.subject,
         certificate=row.der,
+        serial=int(row.serial, 16),
+        not_before=row.not_before,
+        not_after=row.not_after,
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
-        active=row.active,
+        organization_id=row.organization_id,
+        active_from=row.active_from,
         created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        revocation_reason=RevocationReason(row.revocation_reason) if row.revocation_reason else None,
     )

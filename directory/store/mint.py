@@ -1,7 +1,8 @@
 """How is a mint made durable, once per address? The unique index decides, whatever races.
 
 PostgreSQL: a second reserver of an address waits in its insert until the first one's transaction has ended.
-SQLite: there is one writer. Locks are taken in one order by everybody: the slot, the limits, the audit head.
+SQLite: there is one writer. Locks are taken in one order by everybody: the slot, the limits, the
+issuer, the audit head.
 """
 
 import secrets
@@ -22,7 +23,7 @@ from directory.lookup import PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
-from directory.store import audit_log, blocked_keys, limits, webhooks
+from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mail_queue import queue
@@ -152,6 +153,10 @@ class SqlMintTransaction:
             if expired.rowcount == 0 or not _take_slot(connection, reservation):
                 raise SlotTaken
         limits.charge(connection, reservation.limits, reservation.minted_at)
+
+    def hold_issuer(self, issuer_id: str) -> None:
+        """Keep the issuer from being revoked until this transaction has ended."""
+        issuers.hold(self._connection, issuer_id)
 
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""

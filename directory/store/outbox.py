@@ -25,6 +25,7 @@ from ca.keypackage import KeyPackageFormat
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
 from directory.delivery.outbox import Acceptance, DueMail, GivenUp, MailKind, MailState, NewMail
+from directory.hierarchy import chain_of
 from directory.links import LinkPurpose, NewLink
 from directory.organization import KeyDelivery
 from directory.relay import PasswordChannel
@@ -32,7 +33,7 @@ from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.claims import Claims
 from directory.store.database import Database
 from directory.store.holds import destroy_at_once
-from directory.store.issuers import certificates_by_id, chain_of
+from directory.store.issuers import certificates_by_id
 from directory.store.links import add as add_links
 from directory.store.locks import lock_enrolment
 from directory.store.mail_budget import room_for

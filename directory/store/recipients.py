@@ -8,11 +8,12 @@ from sqlalchemy import Connection, bindparam, select, update
 from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditEvent
 from directory.delivery.outbox import DeliveryState
+from directory.hierarchy import chain_of
 from directory.links import LinkPurpose, PresentedLink
 from directory.recipient import Recipient
 from directory.store import audit_log, rows
 from directory.store.database import Database
-from directory.store.issuers import certificates_by_id, chain_of
+from directory.store.issuers import certificates_by_id
 from directory.store.links import find
 from directory.store.tables import (
     certificates,

@@ -159,7 +159,7 @@ class _Readiness:
 
     async def _database(self) -> NamedCheck:
         try:
-            await self._installation.issuers.active()
+            await self._installation.issuers.hierarchy()
         except StoreUnavailable as error:
             return NamedCheck(name="database", failure=error.reason)
         return NamedCheck(name="database")

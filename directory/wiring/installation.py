@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +18,9 @@ from directory.bounces.desk import BounceDesk
 from directory.callers import Gateway
 from directory.clock import Clock, SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable, Unknown
+from directory.hierarchy import StoredIssuer
 from directory.importing import CertificateImport
+from directory.issuers import IssuerDesk
 from directory.keyblocking import KeyBlocking
 from directory.keyring import LiveSealer
 from directory.outbox_admin import OutboxAdministration
@@ -35,7 +37,7 @@ from directory.store.database import Database
 from directory.store.founding import SqlFounding
 from directory.store.imports import SqlImports
 from directory.store.inspection import SqlStoreInspector
-from directory.store.issuers import SqlIssuers, StoredIssuer
+from directory.store.issuers import SqlIssuers
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
@@ -145,6 +147,10 @@ class Installation:
             clock=self.clock,
         )
 
+    def issuer_desk(self, actor: str) -> IssuerDesk:
+        """Return the use cases of an operator at the issuers."""
+        return IssuerDesk(register=self.issuers, clock=self.clock, actor=actor)
+
     @property
     def outbox_view(self) -> SqlOutboxAdministration:
         """Where mails stand."""
@@ -188,7 +194,13 @@ class Installation:
         return SqlFounding(self.database, node=self.node)
 
     def sealed_issuer(
-        self, issuer: Issuer, key: PrivateKey, *, purpose: Purpose, parent_id: str | None
+        self,
+        issuer: Issuer,
+        key: PrivateKey,
+        *,
+        purpose: Purpose,
+        parent_id: str | None,
+        active_from: datetime | None,
     ) -> StoredIssuer:
         """Return an issuer as it is stored: with its private key, sealed."""
         return StoredIssuer(
@@ -197,8 +209,11 @@ class Installation:
             purpose=purpose,
             subject=issuer.name.rfc4514_string(),
             certificate=issuer.certificate.public_bytes(Encoding.DER),
+            serial=issuer.certificate.serial_number,
+            not_before=issuer.certificate.not_valid_before_utc,
+            not_after=issuer.certificate.not_valid_after_utc,
             sealed_key=self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id)),
-            active=True,
+            active_from=active_from,
             created_at=self.clock.now(),
         )
 

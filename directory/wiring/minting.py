@@ -1,10 +1,13 @@
 """What mints? The authority, its keys and rules, put together for `serve` and for a single lookup."""
 
+import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from cryptography import x509
 
@@ -16,11 +19,14 @@ from ca.keys import PublicKey
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
-from directory.enrolment import CertificateMaker, Enroller, MintRules
-from directory.errors import ConfigurationRefused
+from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
+from directory.errors import ConfigurationRefused, Unknown
+from directory.hierarchy import StoredIssuer
 from directory.limits import MintRates, Rate
 from directory.lookup import Answer, Lookup, Minter
+from directory.makers import MakerRoster
 from directory.mint_ports import FreshEnrolment, MailClaim, Postman
+from directory.organization import Organization
 from directory.policy import MintContext, MintPolicy
 from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
@@ -28,6 +34,7 @@ from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
 from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
+from directory.wiring.signers import Signers
 from directory.wiring.timekeeping import timekeeper
 
 _HOUR = timedelta(hours=1)
@@ -47,34 +54,87 @@ def key_pool(settings: Settings) -> KeyPool:
     return KeyPool(settings.ca.key_algorithm, target=settings.ca.key_pool_size, threads=threads)
 
 
-async def certificate_maker(installation: Installation) -> CertificateMaker:
-    """Load the active issuing CA, with the profile it is to certify recipients by.
+class MakerWorkshop:
+    """Opens issuing CAs, with the profile that recipients are certified by. Takes a while: for a thread."""
+
+    def __init__(self, settings: Settings, signers: Signers) -> None:
+        self._settings = settings
+        self._signers = signers
+
+    def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
+        """Open the key of an issuing CA.
+
+        Raises:
+            ConfigurationRefused: its key is not here, or the profile is refused.
+            SealBroken: its key does not open.
+        """
+        try:
+            signer = self._signers.of_issuer(issuer)
+        except KeyRefused as error:
+            raise ConfigurationRefused(key="ca", reason=str(error)) from error
+        settings = self._settings
+        with _naming_the_key():
+            opened = Issuer(
+                x509.load_der_x509_certificate(issuer.certificate),
+                signer,
+                Publication(settings.ca.public_url),
+                self._linter,
+                scheme=settings.ca.signature,
+            )
+            return CertificateMaker(
+                issuer=opened, issuer_id=issuer.issuer_id, chain=chain, profile=recipient_profile(settings)
+            )
+
+    @cached_property
+    def _linter(self) -> Linter:
+        linter = Linter()
+        linter.warm()
+        return linter
+
+
+def maker_roster(installation: Installation) -> MakerRoster:
+    """Return who certifies recipients, not yet looked up."""
+    settings = installation.settings
+    return MakerRoster(
+        register=installation.issuers,
+        open_maker=MakerWorkshop(settings, installation.signers).open,
+        only_own=settings.ca.isolated_issuers == "required",
+        clock=installation.clock,
+        uniform=random.SystemRandom().uniform,
+    )
+
+
+@asynccontextmanager
+async def making(installation: Installation) -> AsyncIterator[MakerRoster]:
+    """Have whoever certifies recipients at hand, and look again and again who that is.
 
     Raises:
-        ConfigurationRefused: the issuing CA's key is not in the database, or the profile is refused.
-        Unknown: there is no issuing CA.
-        SealBroken: its key does not open.
+        CaError, ConfigurationRefused: whoever certifies now cannot be opened; see `MakerWorkshop`.
+        StoreUnavailable: the database does not answer.
     """
-    settings = installation.settings
-    found = await installation.issuers.active()
-    active, chain = found.issuer, found.chain
+    roster = maker_roster(installation)
+    await roster.start()
+    task = asyncio.create_task(roster.run(), name="issuers")
     try:
-        signer = installation.signers.of_issuer(active)
-    except KeyRefused as error:
-        raise ConfigurationRefused(key="ca", reason=str(error)) from error
-    linter = Linter()
-    linter.warm()
-    with _naming_the_key():
-        issuer = Issuer(
-            x509.load_der_x509_certificate(active.certificate),
-            signer,
-            Publication(settings.ca.public_url),
-            linter,
-            scheme=settings.ca.signature,
-        )
-        return CertificateMaker(
-            issuer=issuer, issuer_id=active.issuer_id, chain=chain, profile=recipient_profile(settings)
-        )
+        yield roster
+    finally:
+        roster.stop()
+        await task
+
+
+async def certificate_maker(installation: Installation, organization: Organization) -> CertificateMaker:
+    """Open the issuing CA that certifies for an organization now.
+
+    Raises:
+        CaError, ConfigurationRefused: it cannot be opened; see `MakerWorkshop`.
+        Unknown: there is none.
+    """
+    roster = maker_roster(installation)
+    await roster.start()
+    maker = roster.maker(organization, installation.clock.now())
+    if maker is None:
+        raise Unknown(kind="issuer", name="active")
+    return maker
 
 
 def rehearse(maker: CertificateMaker, public_key: PublicKey, now: datetime) -> None:
@@ -148,7 +208,7 @@ def mint_policy(settings: Settings) -> MintPolicy:
 def enroller(
     installation: Installation,
     *,
-    maker: CertificateMaker,
+    makers: CertificateMakers,
     keys: KeyPool,
     postman: Postman,
     doubt: Doubt = never_doubted,
@@ -160,7 +220,7 @@ def enroller(
     return Enroller(
         store=SqlMintStore(installation.database, node=installation.node),
         keys=keys,
-        maker=maker,
+        makers=makers,
         sealer=installation.sealer,
         rules=rules or mint_rules(installation.settings),
         clock=installation.clock,
@@ -208,18 +268,19 @@ class CommandMinter:
         """Mint once.
 
         Raises:
-            ConfigurationRefused, SealBroken, Unknown: see `certificate_maker`.
+            CaError, ConfigurationRefused: whoever certifies cannot be opened.
             StoreUnavailable: the database does not answer.
         """
         installation = self._installation
         rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
         with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
-            maker = await certificate_maker(installation)
+            makers = maker_roster(installation)
+            await makers.start()
             keeper = timekeeper(installation)
             await keeper.compare()
             minter = enroller(
                 installation,
-                maker=maker,
+                makers=makers,
                 keys=keys,
                 postman=_LeftToTheService(),
                 doubt=keeper.doubt,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from directory.delivery.mime import Message
 from directory.delivery.previewing import Wanted, specimen_message
 from directory.delivery.stationery import Stationery
+from directory.errors import Unknown
 from directory.organization import Organization
 from directory.wiring.installation import Installation
 
@@ -23,12 +24,16 @@ async def preview(installation: Installation, slug: str, wanted: Wanted) -> Prev
 
     Raises:
         ConfigurationRefused: the operator's templates cannot be used.
-        Unknown: there is no such organization, message or specimen.
+        Unknown: there is no such organization, message or specimen, or nobody who certifies.
     """
     organization = await installation.organizations.by_slug(slug)
     stationery = Stationery(installation.settings.delivery.templates)
-    chain = (await installation.issuers.active()).chain
     now = installation.clock.now()
+    hierarchy = await installation.issuers.hierarchy()
+    signer = hierarchy.signer(organization.scope, now)
+    if signer is None:
+        raise Unknown(kind="issuer", name="active")
+    chain = hierarchy.chain(signer.issuer_id)
     message = specimen_message(stationery, organization, wanted, chain=chain, now=now)
     files = stationery.files(wanted.message, slug, message.language)
     return Preview(organization=organization, message=message, files=files)

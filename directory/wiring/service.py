@@ -65,9 +65,11 @@ async def serving(
         # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = stack.enter_context(minting.key_pool(settings))
         measuring.keys(keys)
-        maker = await minting.certificate_maker(installation)
+        makers = await stack.enter_async_context(minting.making(installation))
         first_key = await asyncio.wrap_future(keys.take())
-        await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), installation.clock.now())
+        if (maker := makers.shared) is not None:
+            now = installation.clock.now()
+            await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), now)
 
         # 3. What delivers: stopped after the last mint, but begun only when nothing can keep the service from
         #    starting.
@@ -75,7 +77,7 @@ async def serving(
         webhooks = await stack.enter_async_context(Webhooks.of(installation, on_step).stopped_at_the_end())
         postman = TellingPostman(worker, webhooks)
         minter = minting.enroller(
-            installation, maker=maker, keys=keys, postman=postman, doubt=keeper.doubt, on_step=on_step
+            installation, makers=makers, keys=keys, postman=postman, doubt=keeper.doubt, on_step=on_step
         )
         stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience

@@ -147,7 +147,8 @@ async def rows_of(url: str) -> dict[str, bytes]:
 async def ca_key_of(installed: Installed) -> bytes:
     settings = load_settings(installed.config)
     async with open_installation(settings, PASSPHRASE.encode()) as opened:
-        issuer = (await opened.issuers.active()).issuer
+        hierarchy = await opened.issuers.hierarchy()
+        issuer = next(one for one in hierarchy.issuers if one.active_from is not None)
         assert issuer.sealed_key is not None
         return opened.sealer.unseal(issuer.sealed_key, ca_key_identity(issuer.issuer_id))
 

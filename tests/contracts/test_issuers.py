@@ -1,15 +1,20 @@
-"""The issuers: added, succeeded, never changed."""
+"""The issuers: added, made active, never changed otherwise."""
 
 from datetime import timedelta
 
 import pytest
 
 from ca.profiles import Purpose
-from ca.sealing import SecretIdentity, SecretKind
-from directory.errors import AlreadyExists, Unknown
+from directory.audit import AuditKind
+from directory.errors import AlreadyExists, IssuerEnded, Unknown
+from directory.organization import SHARED_SCOPE
+from directory.store import issuers as issuer_rows
 from directory.store.database import Database
 from directory.store.issuers import SqlIssuers
-from tests.contracts.world import NOW, SEALER, Store, an_event, an_issuer
+from tests.contracts.world import NOW, Store, an_event, an_issuer
+from tests.directory.builders import an_organization
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -17,42 +22,18 @@ def issuers(database: Database) -> SqlIssuers:
     return SqlIssuers(database, node="node-1")
 
 
-async def test_the_active_issuer_comes_with_its_chain_up_to_the_root(issuers: SqlIssuers) -> None:
-    active = await issuers.active()
-
-    assert active.issuer == an_issuer()
-    assert active.chain == (b"certificate of issuing-1", b"certificate of root-1")
-
-
-async def test_an_active_issuer_succeeds_the_one_before(issuers: SqlIssuers) -> None:
-    sealed_key = SEALER.seal(
-        b"key", SecretIdentity(kind=SecretKind.CA_KEY, record_id="issuing-2", organization_id=None)
+async def test_issuers_come_back_as_they_were_added(issuers: SqlIssuers) -> None:
+    later = an_issuer(
+        "issuing-2", organization_id=an_organization().organization_id, active_from=None, created_at=NOW + DAY
     )
-    later = NOW + timedelta(days=1)
-    successor = an_issuer("issuing-2", sealed_key=sealed_key, created_at=later)
-    await issuers.add(successor, an_event())
+    await issuers.add(later, an_event(AuditKind.ISSUER_CREATED))
 
-    assert (await issuers.active()).issuer == successor
-    assert {issuer.issuer_id: issuer.active for issuer in await issuers.all()} == {
-        "root-1": True,
-        "issuing-1": False,
-        "issuing-2": True,
-    }
+    hierarchy = await issuers.hierarchy()
 
-
-async def test_an_inactive_issuer_succeeds_nobody(issuers: SqlIssuers) -> None:
-    await issuers.add(an_issuer("issuing-2", active=False), an_event())
-
-    assert (await issuers.active()).issuer.issuer_id == "issuing-1"
-
-
-async def test_without_an_issuing_authority_there_is_no_active_issuer(
-    store: Store, issuers: SqlIssuers
-) -> None:
-    await store.sql("DELETE FROM issuers WHERE id = 'issuing-1'")
-
-    with pytest.raises(Unknown):
-        await issuers.active()
+    root = an_issuer("root-1", parent_id=None, purpose=Purpose.ROOT_CA)
+    assert sorted(hierarchy.issuers, key=lambda one: one.issuer_id) == [an_issuer(), later, root]
+    assert hierarchy.issuers[-1] == later
+    assert hierarchy.chain("issuing-2") == (b"certificate of issuing-2", b"certificate of root-1")
 
 
 async def test_a_key_is_one_issuers(store: Store, issuers: SqlIssuers) -> None:
@@ -60,12 +41,51 @@ async def test_a_key_is_one_issuers(store: Store, issuers: SqlIssuers) -> None:
         await issuers.add(an_issuer(), an_event())
 
     assert (refused.value.kind, refused.value.name) == ("issuer", "issuing-1")
-    assert (await issuers.active()).issuer.active
     assert await store.rows("SELECT 1 FROM audit_events WHERE node = 'node-1'") == []
 
 
-async def test_a_root_without_its_key_is_kept_for_the_chain(issuers: SqlIssuers) -> None:
-    root = next(issuer for issuer in await issuers.all() if issuer.purpose is Purpose.ROOT_CA)
+async def test_an_issuer_becomes_active_at_the_moment_that_is_set_down(
+    store: Store, issuers: SqlIssuers
+) -> None:
+    await issuers.add(an_issuer("issuing-2", active_from=None), an_event())
 
-    assert root.sealed_key is None
-    assert root.parent_id is None
+    await issuers.activate("issuing-2", NOW + DAY, an_event(AuditKind.ISSUER_ACTIVATED))
+
+    hierarchy = await issuers.hierarchy()
+    for moment, expected in ((NOW, "issuing-1"), (NOW + DAY, "issuing-2")):
+        signer = next(one for one in hierarchy.issuers if one.issuer_id == expected)
+        assert hierarchy.state(signer, moment) == "active"
+    assert await store.rows("SELECT kind FROM audit_events WHERE kind = 'issuer.activated'") == [
+        ("issuer.activated",)
+    ]
+
+
+async def test_nobody_unknown_becomes_active(issuers: SqlIssuers) -> None:
+    with pytest.raises(Unknown):
+        await issuers.activate("issuing-9", NOW, an_event())
+
+
+async def test_a_root_without_its_key_is_kept_for_the_chain(issuers: SqlIssuers) -> None:
+    hierarchy = await issuers.hierarchy()
+    root = next(issuer for issuer in hierarchy.issuers if issuer.purpose is Purpose.ROOT_CA)
+
+    assert not root.key_is_here
+    assert hierarchy.signer(SHARED_SCOPE, NOW) is None
+
+
+async def test_what_refers_to_a_valid_issuer_may_go_on(database: Database) -> None:
+    await database.write(lambda connection: issuer_rows.hold(connection, "issuing-1"))
+
+
+async def test_a_revoked_issuer_is_not_held(store: Store) -> None:
+    await store.sql("UPDATE issuers SET revoked_at = created_at WHERE id = 'issuing-1'")
+
+    with pytest.raises(IssuerEnded):
+        await store.database.write(lambda connection: issuer_rows.hold(connection, "issuing-1"))
+
+
+async def test_a_revoked_issuer_does_not_become_active(store: Store, issuers: SqlIssuers) -> None:
+    await store.sql("UPDATE issuers SET revoked_at = created_at WHERE id = 'issuing-1'")
+
+    with pytest.raises(Unknown):
+        await issuers.activate("issuing-1", NOW, an_event())

@@ -75,9 +75,10 @@ async def test_every_kind_of_secret_is_wrapped_anew(database: Database, master_k
 
     firm = await SqlOrganizations(database, node="node-1").by_slug("firm")
     (enrolment,) = [enrolment async for enrolment in SqlStoreInspector(database).enrolments()]
-    active = await SqlIssuers(database, node="node-1").active()
+    hierarchy = await SqlIssuers(database, node="node-1").hierarchy()
+    sealed_issuer = next(one for one in hierarchy.issuers if one.key_is_here)
     assert unsealed(smart_host_of(firm).sealed_password, SMTP_PASSWORD) == b"smtp password"
-    assert unsealed(active.issuer.sealed_key, CA_KEY) == b"ca key"
+    assert unsealed(sealed_issuer.sealed_key, CA_KEY) == b"ca key"
     assert unsealed(enrolment.sealed_key, recipient_key_identity("enrolment-1", "org-1")) == (
         b"key of enrolment-1"
     )

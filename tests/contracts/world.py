@@ -16,13 +16,14 @@ from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Agent, Gateway
 from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.hierarchy import StoredIssuer
 from directory.limits import Limit
 from directory.lookup import Origin, PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MailClaim, MintTransaction, Reservation
 from directory.organization import Organization
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
-from directory.store.issuers import SqlIssuers, StoredIssuer
+from directory.store.issuers import SqlIssuers
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.mint import SqlMintStore
 from directory.store.opening import open_database
@@ -51,7 +52,8 @@ def an_issuer(
     parent_id: str | None = "root-1",
     purpose: Purpose = Purpose.ISSUING_CA,
     sealed_key: SealedSecret | None = None,
-    active: bool = True,
+    organization_id: str | None = None,
+    active_from: datetime | None = NOW,
     created_at: datetime = NOW,
 ) -> StoredIssuer:
     return StoredIssuer(
@@ -60,8 +62,12 @@ def an_issuer(
         purpose=purpose,
         subject=f"CN={issuer_id}",
         certificate=f"certificate of {issuer_id}".encode(),
+        serial=int.from_bytes(issuer_id.encode()),
+        not_before=NOW - YEAR,
+        not_after=NOW + 10 * YEAR,
         sealed_key=sealed_key,
-        active=active,
+        organization_id=organization_id,
+        active_from=active_from if purpose is Purpose.ISSUING_CA else None,
         created_at=created_at,
     )
 

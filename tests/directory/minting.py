@@ -12,9 +12,10 @@ from ca.keys import PrivateKey, to_pkcs8
 from ca.profiles import Purpose
 from ca.sealing import Sealer
 from directory.clock import Clock
-from directory.enrolment import CertificateMaker, Enroller, MintRules
+from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
 from directory.limits import MintRates, Rate
 from directory.mint_ports import FreshEnrolment, MailClaim, Postman
+from directory.organization import Organization
 from directory.steps import StepListener, ignore_step
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
@@ -98,10 +99,35 @@ async def found_authority(store: Store, authority: Authority) -> None:
         stored = replace(
             an_issuer(issuer.key_id, parent_id=parent_id, purpose=purpose, created_at=NOW - age),
             certificate=issuer.certificate.public_bytes(Encoding.DER),
+            serial=issuer.certificate.serial_number,
+            not_before=issuer.certificate.not_valid_before_utc,
+            not_after=issuer.certificate.not_valid_after_utc,
             sealed_key=SEALER.seal(to_pkcs8(key), identity),
         )
         await issuers.add(stored, an_event())
         parent_id = issuer.key_id
+
+
+def a_maker(authority: Authority) -> CertificateMaker:
+    return CertificateMaker(
+        issuer=authority.issuer,
+        issuer_id=authority.issuer.key_id,
+        chain=tuple(
+            issuer.certificate.public_bytes(Encoding.DER) for issuer in (authority.issuer, authority.root)
+        ),
+        profile=a_profile(),
+    )
+
+
+class OneMaker:
+    """One issuing CA for everybody, or none."""
+
+    def __init__(self, maker: CertificateMaker | None) -> None:
+        self._maker = maker
+
+    def maker(self, organization: Organization, now: datetime) -> CertificateMaker | None:
+        del organization, now
+        return self._maker
 
 
 def an_enroller(
@@ -115,18 +141,12 @@ def an_enroller(
     postman: Postman | None = None,
     doubt: Doubt = never_doubted,
     on_step: StepListener = ignore_step,
+    makers: CertificateMakers | None = None,
 ) -> Enroller:
     return Enroller(
         store=SqlMintStore(database, node="node-1"),
         keys=keys,
-        maker=CertificateMaker(
-            issuer=authority.issuer,
-            issuer_id=authority.issuer.key_id,
-            chain=tuple(
-                issuer.certificate.public_bytes(Encoding.DER) for issuer in (authority.issuer, authority.root)
-            ),
-            profile=a_profile(),
-        ),
+        makers=makers or OneMaker(a_maker(authority)),
         sealer=sealer,
         rules=mint_rules or rules(),
         clock=clock or StoppedClock(),

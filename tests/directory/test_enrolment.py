@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
 from ca.keys import KeyAlgorithm, PrivateKey, generate, unsafe_from_sealed_pkcs8
+from ca.linting import Linter
 from ca.passwords import REQUIRED_BITS
 from ca.profiles import Purpose
 from directory.audit import AuditKind
@@ -35,12 +36,13 @@ from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintTransaction
 from directory.store.outbox import SqlOutbox
-from tests.builders import Authority
+from tests.builders import Authority, an_authority
 from tests.contracts.test_mint import failing_inserts_into
 from tests.contracts.world import NOW, SEALER, Store, a_reservation, add_organization
 from tests.directory.builders import a_gateway, a_mint_context, an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import (
+    OneMaker,
     QuietPostman,
     ReadyKeys,
     an_enroller,
@@ -535,3 +537,40 @@ async def test_the_package_is_made_in_the_organizations_format(store: Store, enr
     await enroller.mint(ANNA, modern)
 
     assert await store.rows("SELECT package_format FROM deliveries") == [("modern",)]
+
+
+async def test_without_an_issuing_authority_the_gateway_is_asked_to_come_back(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    enroller = an_enroller(store.database, authority, keys, makers=OneMaker(None))
+
+    answer = await enroller.mint(ANNA, a_mint_context())
+
+    assert answer == Deferred(refusal=Refusal.NO_ISSUER, retry_after=timedelta(seconds=5))
+    assert keys.taken == 0
+
+
+async def test_an_issuer_that_was_revoked_a_moment_ago_signs_nothing_more(
+    store: Store, keys: ReadyKeys, enroller: Enroller
+) -> None:
+    await store.sql("UPDATE issuers SET revoked_at = created_at WHERE purpose = 'issuing-ca'")
+
+    answer = await enroller.mint(ANNA, a_mint_context())
+
+    assert answer == Deferred(refusal=Refusal.NO_ISSUER, retry_after=timedelta(seconds=5))
+    assert await mints(store) == 0
+    await store.sql("UPDATE issuers SET revoked_at = NULL")
+    as_minted(await enroller.mint(ANNA, a_mint_context()))
+    assert keys.taken == 1, "its key was never certified"
+
+
+async def test_an_issuer_that_ends_too_soon_for_the_profile_mints_nothing(
+    store: Store, linter: Linter, keys: ReadyKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    ending = an_authority(linter, issuing_validity=timedelta(days=30))
+    enroller = an_enroller(store.database, ending, keys)
+
+    answer = await enroller.mint(ANNA, a_mint_context())
+
+    assert answer == Deferred(refusal=Refusal.NO_ISSUER, retry_after=timedelta(seconds=5))
+    assert "would outlive the issuer" in caplog.text

@@ -19,6 +19,7 @@ from directory.audit import AuditKind
 from directory.clock import SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable
 from directory.initialization import Blueprint, Created, initialize
+from directory.organization import SHARED_SCOPE
 from directory.settings import load_settings
 from directory.store.audit_log import read_chain
 from directory.wiring.installation import open_installation
@@ -106,9 +107,11 @@ async def test_the_installation_is_sound(made: Created) -> None:
     async with open_installation(load_settings(made.configuration), None) as installation:
         assert [one async for one in installation.verification().violations()] == []
         assert await installation.master_keys.ids() == [installation.sealer.active_key_id]
-        active = await installation.issuers.active()
-    assert active.issuer.issuer_id == made.issuer_id
-    issuing, root = map(x509.load_der_x509_certificate, active.chain)
+        hierarchy = await installation.issuers.hierarchy()
+        signer = hierarchy.signer(SHARED_SCOPE, installation.clock.now())
+    assert signer is not None
+    assert signer.issuer_id == made.issuer_id
+    issuing, root = map(x509.load_der_x509_certificate, hierarchy.chain(made.issuer_id))
     issuing.verify_directly_issued_by(root)
     assert root.fingerprint(hashes.SHA256()).hex() == made.root_fingerprint
     assert algorithm_of(root.public_key()) is KeyAlgorithm.RSA_4096
@@ -118,7 +121,7 @@ async def test_the_installation_is_sound(made: Created) -> None:
 
 async def test_every_certificate_that_is_made_lints_clean(made: Created, linter: Linter) -> None:
     async with open_installation(load_settings(made.configuration), None) as installation:
-        issuing, root = (await installation.issuers.active()).chain
+        issuing, root = (await installation.issuers.hierarchy()).chain(made.issuer_id)
     pem = (made.configuration.parent / "tls.crt").read_bytes()
     tls = x509.load_pem_x509_certificate(pem)
 
@@ -218,7 +221,7 @@ async def test_after_an_interruption_it_is_simply_begun_again(tmp_path: Path, da
 
     async with open_installation(load_settings(created.configuration), None) as installation:
         assert [one async for one in installation.verification().violations()] == []
-        assert len(await installation.issuers.all()) == 2
+        assert len((await installation.issuers.hierarchy()).issuers) == 2
         assert len(await installation.master_keys.ids()) == 1
     refused = await refusal(a_blueprint(tmp_path / "another", database_url=database_url))
     assert refused.key == "--database"

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ForeignKey,
     Integer,
@@ -24,9 +23,17 @@ issuers = Table(
     Column("purpose", String(32), nullable=False),
     Column("subject", Text, nullable=False),
     Column("der", LargeBinary, nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
     *secret("key"),
-    Column("active", Boolean, nullable=False),
+    # Whom alone it serves; without one, everybody who has no issuer of his own.
+    Column("organization_id", String(32), ForeignKey("organizations.id")),
+    # When it begins to certify recipients, until another one does.
+    Column("active_from", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation_reason", String(32)),
 )
 
 # Keys that are in wrong hands, or may be: no certificate with one of them enters the directory.

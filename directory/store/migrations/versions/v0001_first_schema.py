@@ -107,9 +107,15 @@ def _create_issuers() -> None:
         _text("purpose", 32),
         Column("subject", sa.Text, nullable=False),
         Column("der", sa.LargeBinary, nullable=False),
+        _text("serial", 40),
+        _moment("not_before"),
+        _moment("not_after"),
         *_secret("key"),
-        Column("active", sa.Boolean, nullable=False),
+        Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
+        _moment("active_from", nullable=True),
         _moment("created_at"),
+        _moment("revoked_at", nullable=True),
+        _text("revocation_reason", 32, nullable=True),
     )
 
 

@@ -1,0 +1,95 @@
+"""What does an operator do with the issuers that are there? He makes one active, now or at a set moment."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ca.profiles import Purpose
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.errors import ConfigurationRefused, Unknown
+from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
+
+_SHORTEST_PREFIX = 6
+
+
+class IssuerRegister(Protocol):
+    """Keeps the issuers; each change is one durable transaction with its audit event."""
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return all of them."""
+        ...
+
+    async def activate(self, issuer_id: str, at: datetime, event: AuditEvent) -> None:
+        """Let an issuer certify recipients from that moment on.
+
+        Raises:
+            Unknown: there is none of that identifier that was not revoked.
+        """
+        ...
+
+
+class IssuerDesk:
+    """An operator at the issuers."""
+
+    def __init__(self, *, register: IssuerRegister, clock: Clock, actor: str) -> None:
+        self._register = register
+        self._clock = clock
+        self._actor = actor
+
+    async def activate(self, issuer_id: str, at: datetime | None, *, validity: timedelta) -> StoredIssuer:
+        """Let an issuing CA certify from a moment on, by default this one, whoever did before.
+
+        `validity` is how long recipients' certificates live: it must be able to certify one at all.
+
+        Raises:
+            Unknown: there is no such issuer.
+            ConfigurationRefused: it cannot certify recipients, or not from that moment on.
+        """
+        now = self._clock.now()
+        issuer = find(await self._register.hierarchy(), issuer_id)
+        moment = now if at is None else at
+        if (problem := _problem(issuer, now)) is not None:
+            raise ConfigurationRefused(key="ID", reason=f"issuer {issuer.issuer_id} {problem}")
+        if moment < now:
+            raise ConfigurationRefused(
+                key="--at", reason=f"{moment:%Y-%m-%d %H:%M} UTC is past", remedy="leave it out for now"
+            )
+        if not issuer.not_before <= moment <= issuer.not_after - validity:
+            raise ConfigurationRefused(
+                key="--at" if at else "ID",
+                reason=f"issuer {issuer.issuer_id} is valid from {issuer.not_before:%Y-%m-%d} to "
+                f"{issuer.not_after:%Y-%m-%d}, which leaves no room for {validity.days} days",
+                remedy="see ca.validity_days, or make a new issuing CA",
+            )
+        event = AuditEvent(
+            kind=AuditKind.ISSUER_ACTIVATED,
+            at=now,
+            actor=self._actor,
+            subject=issuer.issuer_id,
+            detail={"active_from": moment.isoformat()},
+        )
+        await self._register.activate(issuer.issuer_id, moment, event)
+        return issuer
+
+
+def find(hierarchy: Hierarchy, issuer_id: str) -> StoredIssuer:
+    """Return the issuer of that identifier, or of one that begins like this and is the only one.
+
+    Raises:
+        Unknown: there is none, or several.
+    """
+    sought = issuer_id.lower()
+    found = [one for one in hierarchy.issuers if one.issuer_id == sought]
+    if not found and len(sought) >= _SHORTEST_PREFIX:
+        found = [one for one in hierarchy.issuers if one.issuer_id.startswith(sought)]
+    if len(found) != 1:
+        raise Unknown(kind="issuer", name=issuer_id)
+    return found[0]
+
+
+def _problem(issuer: StoredIssuer, now: datetime) -> str | None:
+    if issuer.purpose is not Purpose.ISSUING_CA:
+        return "is no issuing CA"
+    if (ended := issuer.ended(now)) is not None:
+        return "was revoked" if ended is IssuerState.REVOKED else "has expired"
+    return None if issuer.key_is_here else "has its key elsewhere"

@@ -1,0 +1,147 @@
+"""Who certifies recipients in this process, right now? The issuing CAs that are at work, opened.
+
+Each process looks every few seconds which issuers there are, and opens those that certify now or will. Which
+of them does is decided anew for every mint, by the clock: so a succession takes effect at its moment, and an
+operator's command a few seconds after it, in every process and without a restart.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeAlias
+
+from ca.errors import CaError
+from directory.clock import Clock
+from directory.enrolment import CertificateMaker
+from directory.errors import DirectoryError, StoreUnavailable
+from directory.hierarchy import Hierarchy, StoredIssuer
+from directory.organization import SHARED_SCOPE, Organization
+
+logger = logging.getLogger(__name__)
+
+POLL: Final = timedelta(seconds=3)
+"""How often a process looks, at least: so long it does not know of an issuer that was just made active."""
+_REMINDERS_APART: Final = timedelta(minutes=5)
+
+OpenMaker: TypeAlias = Callable[[StoredIssuer, tuple[bytes, ...]], CertificateMaker]
+"""Opens the key of an issuer; its chain is given with it. Raises CaError or DirectoryError if it cannot."""
+Uniform: TypeAlias = Callable[[float, float], float]
+"""Draws a number between two others."""
+
+
+class IssuerRegister(Protocol):
+    """Knows the issuers."""
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return all of them.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        ...
+
+
+class MakerRoster:
+    """The issuing CAs that are at work."""
+
+    def __init__(
+        self,
+        *,
+        register: IssuerRegister,
+        open_maker: OpenMaker,
+        only_own: bool,
+        clock: Clock,
+        uniform: Uniform,
+    ) -> None:
+        self._register = register
+        self._open_maker = open_maker
+        self._only_own = only_own
+        self._clock = clock
+        self._uniform = uniform
+        self._stopped = asyncio.Event()
+        self._hierarchy = Hierarchy(issuers=())
+        self._makers: Mapping[str, CertificateMaker] = {}
+        self._reminded: dict[str, datetime] = {}
+
+    def maker(self, organization: Organization, now: datetime) -> CertificateMaker | None:
+        """Return whoever certifies recipients for the organization at that moment; None if nobody can."""
+        return self._of_scope(organization.scope, now)
+
+    @property
+    def shared(self) -> CertificateMaker | None:
+        """Whoever certifies now for everybody who has no issuing CA of his own; None if nobody can."""
+        return self._of_scope(SHARED_SCOPE, self._clock.now())
+
+    async def start(self) -> None:
+        """Open everybody who is at work.
+
+        Raises:
+            CaError, DirectoryError: somebody cannot be opened who certifies now.
+            StoreUnavailable: the database does not answer.
+        """
+        failed = await self.refresh()
+        now = self._clock.now()
+        for issuer in self._hierarchy.issuers:
+            if issuer.issuer_id in failed and self._hierarchy.signer(issuer.scope, now) is issuer:
+                raise failed[issuer.issuer_id]
+
+    async def run(self) -> None:
+        """Look again and again until stopped; what fails is tried again next time."""
+        while not await self._stopped_within(self._uniform(0.5, 1.0) * POLL):
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                logger.warning("who certifies cannot be found out: %s", error.reason)
+            except Exception as error:  # noqa: BLE001 - the top of a task that must not end
+                # Its text, and its traceback, may hold anything.
+                logger.error("who certifies cannot be found out: %s", type(error).__name__)  # noqa: TRY400 - see above
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopped.set()
+
+    async def refresh(self) -> Mapping[str, CaError | DirectoryError]:
+        """Open who is at work, let go of the keys of those who are no more; return what failed, by issuer.
+
+        An issuer that fails does not keep the others from their work, and is tried again next time.
+
+        Raises:
+            StoreUnavailable: the database does not answer; everything stays as it was.
+        """
+        hierarchy = await self._register.hierarchy()
+        makers: dict[str, CertificateMaker] = {}
+        failed: dict[str, CaError | DirectoryError] = {}
+        for issuer in hierarchy.signers(self._clock.now()):
+            chain = hierarchy.chain(issuer.issuer_id)
+            had = self._makers.get(issuer.issuer_id)
+            if had is not None and had.chain == chain:
+                makers[issuer.issuer_id] = had
+                continue
+            try:
+                makers[issuer.issuer_id] = await asyncio.to_thread(self._open_maker, issuer, chain)
+            except (CaError, DirectoryError) as error:
+                failed[issuer.issuer_id] = error
+                self._say(f"issuer {issuer.issuer_id} cannot certify recipients: {error}")
+        self._hierarchy, self._makers = hierarchy, makers
+        if self._hierarchy.signer(SHARED_SCOPE, self._clock.now()) is None:
+            self._say("no issuing CA is active: nothing is minted")
+        return failed
+
+    def _of_scope(self, scope: str, now: datetime) -> CertificateMaker | None:
+        signer = self._hierarchy.signer(scope, now, only_own=self._only_own)
+        return None if signer is None else self._makers.get(signer.issuer_id)
+
+    async def _stopped_within(self, time: timedelta) -> bool:
+        try:
+            async with asyncio.timeout(time.total_seconds()):
+                return await self._stopped.wait()
+        except TimeoutError:
+            return False
+
+    def _say(self, what: str) -> None:
+        """Say in the log, now and then, what somebody has to do something about."""
+        now, last = self._clock.now(), self._reminded.get(what)
+        if last is None or now - last >= _REMINDERS_APART:
+            self._reminded[what] = now
+            logger.error("%s", what)

@@ -1,0 +1,44 @@
+"""`pushpki ca list`, `show` and `issuing activate`."""
+
+from cryptography import x509
+
+from tests.directory.cli.workplace import Workplace
+
+
+def test_the_issuers_are_listed_with_what_they_do(workplace: Workplace) -> None:
+    root, issuing = workplace.document("ca", "list")["issuers"]
+
+    assert (root["purpose"], root["state"], root["parent"]) == ("root-ca", "active", None)
+    assert (issuing["purpose"], issuing["state"], issuing["parent"]) == ("issuing-ca", "active", root["id"])
+    assert {root["key"], issuing["key"]} == {"sealed here"}
+    assert len(workplace.lines("ca", "list")) == 2
+
+
+def test_one_is_shown_with_its_certificate(workplace: Workplace) -> None:
+    listed = workplace.document("ca", "list")["issuers"][1]
+
+    shown = workplace.document("ca", "show", listed["id"][:8])
+
+    certificate = x509.load_pem_x509_certificate(shown.pop("certificate").encode())
+    assert f"{certificate.serial_number:x}" == listed["serial"]
+    assert shown == listed
+    assert "state: active" in workplace.lines("ca", "show", listed["id"])
+
+
+def test_an_issuer_is_made_active(workplace: Workplace) -> None:
+    issuing = workplace.document("ca", "list")["issuers"][1]
+
+    done = workplace.document("ca", "issuing", "activate", issuing["id"], "--at", "2027-06-01T06:00")
+
+    assert done == {"id": issuing["id"], "active_from": "2027-06-01T06:00:00+00:00"}
+    assert workplace.document("ca", "list")["issuers"][1]["state"] == "pending"
+    assert workplace.lines("ca", "issuing", "activate", issuing["id"])[0].endswith("certifies from now on.")
+    assert workplace.document("ca", "list")["issuers"][1]["state"] == "active"
+
+
+def test_what_is_no_issuing_ca_or_no_moment_is_refused(workplace: Workplace) -> None:
+    root, issuing = workplace.document("ca", "list")["issuers"]
+
+    assert "no issuing CA" in workplace.refusal("ca", "issuing", "activate", root["id"], code=78)
+    assert "--at" in workplace.refusal("ca", "issuing", "activate", issuing["id"], "--at", "soon", code=78)
+    assert "issuer" in workplace.refusal("ca", "show", "0" * 40, code=66)
