@@ -3,6 +3,7 @@
     CaError
     ├── AddressRefused        the text is not one complete, acceptable address
     ├── ProfileRefused        a profile asks for what the rules refuse
+    ├── IssuerRefused         a certificate from elsewhere cannot make a key an issuing CA
     ├── KeyRefused            a key is too weak, of an unsupported kind, or not the certificate's
     ├── PasswordRuleRefused   a password rule below the strength the key package needs
     ├── LintFailed            a prepared certificate or CRL breaks a rule; nothing was signed
@@ -55,6 +56,17 @@ class KeyRefused(CaError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class IssuerRefused(CaError):
+    """A certificate from elsewhere cannot make our key an issuing CA; `code` is stable."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
 
 
 @dataclass(eq=False)

@@ -10,7 +10,9 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from ca.errors import KeyRefused
+from ca.address import Mailbox
+from ca.constraints import permits
+from ca.errors import AddressRefused, KeyRefused
 from ca.keyquality import check_quality
 from ca.keys import algorithm_of
 from ca.profiles import (
@@ -95,10 +97,24 @@ def broken_between(certificate: x509.Certificate, issuer: x509.Certificate) -> I
     subject = _value(issuer.extensions, x509.SubjectKeyIdentifier)
     if authority is None or subject is None or authority.key_identifier != subject.digest:
         yield "pushpki.authority_key_identifier_not_the_issuers"
+    if not _is_permitted(certificate, issuer):
+        yield "pushpki.address_not_permitted_to_the_issuer"
     if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
         yield "pushpki.begins_before_the_issuer"
     if certificate.not_valid_after_utc > issuer.not_valid_after_utc:
         yield "pushpki.outlives_the_issuer"
+
+
+def _is_permitted(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name constraints hold every mail address of the certificate."""
+    alternatives = _value(certificate.extensions, x509.SubjectAlternativeName)
+    if alternatives is None:
+        return True
+    addresses = alternatives.get_values_for_type(x509.RFC822Name)
+    try:
+        return all(permits(issuer, Mailbox.parse(address)) for address in addresses)
+    except AddressRefused:
+        return False
 
 
 def _value(extensions: x509.Extensions, kind: type[_Value]) -> _Value | None:

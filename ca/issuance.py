@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from ca.address import Mailbox
+from ca.constraints import specimen
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import PublicKey, algorithm_of, same_key
 from ca.linting import Linter
-from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose, basic_constraints
+from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
 from ca.publication import Publication
 from ca.signers import Signer
 from ca.signing import LintedCertificate, PreparedCertificate, SignatureScheme, SigningGate
@@ -148,7 +149,7 @@ class Issuer:
         Raises:
             KeyRefused, ProfileRefused, LintFailed: as the first recipient's certificate would.
         """
-        self.lint(self.prepare(profile, Mailbox.parse("rehearsal@example.com"), public_key, now))
+        self.lint(self.prepare(profile, specimen(self._certificate), public_key, now))
 
     def _prepare(
         self,
@@ -263,10 +264,11 @@ def _standing_of(certificate: x509.Certificate) -> tuple[Purpose, x509.SubjectKe
         key_identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound as error:
         raise ProfileRefused("issuer", "is not a CA certificate") from error
-    for purpose in (Purpose.ROOT_CA, Purpose.ISSUING_CA):
-        if constraints == basic_constraints(purpose):
-            return purpose, key_identifier
-    raise ProfileRefused("issuer", "is neither a root's certificate nor an issuing CA's")
+    if not constraints.ca:
+        raise ProfileRefused("issuer", "is neither a root's certificate nor an issuing CA's")
+    # An issuing CA that somebody else certified may have another path length than ours.
+    is_root = certificate.subject == certificate.issuer
+    return Purpose.ROOT_CA if is_root else Purpose.ISSUING_CA, key_identifier
 
 
 def _uri(url: str) -> x509.UniformResourceIdentifier:

@@ -12,7 +12,9 @@ from typing import Self
 from cryptography import x509
 from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID
 
-from ca.errors import ProfileRefused
+from ca.address import MailDomain
+from ca.constraints import permitted_domains
+from ca.errors import AddressRefused, ProfileRefused
 from ca.keys import KeyAlgorithm
 
 DOCUMENTATION_POLICY_OID = "1.3.6.1.4.1.32473.1.1"
@@ -101,6 +103,9 @@ class ProfileConfig:
     validity: timedelta
     policy_oid: str | None = None
     """For recipients only, dotted; None asserts `DOCUMENTATION_POLICY_OID`."""
+    permitted_domains: frozenset[str] = frozenset()
+    """For issuing CAs only: at which hosts, or with a dot in front below which, it may certify addresses;
+    anywhere if empty."""
 
     @classmethod
     def standard(cls, purpose: Purpose) -> Self:
@@ -121,6 +126,7 @@ class Profile:
     key_algorithm: KeyAlgorithm
     validity: timedelta
     policy_oid: x509.ObjectIdentifier | None
+    permitted_domains: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         longest = LONGEST_VALIDITY[self.purpose]
@@ -131,6 +137,10 @@ class Profile:
                 raise ProfileRefused("policy_oid", "must be private: not anyPolicy, not under 2.23.140")
         elif self.policy_oid is not None:
             raise ProfileRefused("policy_oid", f"{self.purpose} certificates assert no policy of their own")
+        if self.permitted_domains and self.purpose is not Purpose.ISSUING_CA:
+            raise ProfileRefused("permitted_domains", f"{self.purpose} certificates constrain nobody's names")
+        for domain in self.permitted_domains:
+            _check_domain(domain.removeprefix("."))
 
     @classmethod
     def from_config(cls, config: ProfileConfig) -> Self:
@@ -147,6 +157,7 @@ class Profile:
             key_algorithm=config.key_algorithm,
             validity=config.validity,
             policy_oid=None if dotted is None else _object_identifier(dotted),
+            permitted_domains=config.permitted_domains,
         )
 
     def __str__(self) -> str:
@@ -170,6 +181,9 @@ class Profile:
             extensions.append(
                 _extension(x509.CertificatePolicies([x509.PolicyInformation(policy, None)]), critical=False)
             )
+        if self.permitted_domains:
+            # Critical, as RFC 5280 section 4.2.1.10 asks: who does not understand it must not go by it.
+            extensions.append(_extension(permitted_domains(self.permitted_domains), critical=True))
         if self.purpose.is_recipient:
             extensions.append(_extension(SMIME_CAPABILITIES, critical=False))
         if self.purpose is Purpose.OCSP_RESPONDER:
@@ -239,6 +253,15 @@ def is_private_policy(oid: x509.ObjectIdentifier) -> bool:
 
 def _extension(value: x509.ExtensionType, *, critical: bool) -> x509.Extension[x509.ExtensionType]:
     return x509.Extension(value.oid, critical, value)
+
+
+def _check_domain(domain: str) -> None:
+    try:
+        is_usual = str(MailDomain.parse(domain)) == domain
+    except AddressRefused as error:
+        raise ProfileRefused("permitted_domains", f"{domain!r} is no mail domain") from error
+    if not is_usual:
+        raise ProfileRefused("permitted_domains", f"{domain!r} is not in lower case, in ASCII")
 
 
 def _object_identifier(dotted: str) -> x509.ObjectIdentifier:

@@ -213,7 +213,9 @@ class CrlProduction:
             for standing, crl in zip(standings, crls, strict=True)
         }
         self._board.show(authorities, [crl for crl in crls if crl is not None])
-        self._valid = frozenset(one.issuer_id for one in standings if self._is_valid(one))
+        self._valid = frozenset(
+            one.issuer_id for one in standings if self._is_valid(one) and not one.is_foreign
+        )
         self._without_crl = self._valid - {crl.issuer_id for crl in crls if crl is not None}
 
     async def _current(self, standing: StandingIssuer) -> PublishedCrl | None:

@@ -61,6 +61,8 @@ class StandingIssuer:
     certificate: bytes
     """DER."""
     is_root: bool
+    is_foreign: bool = False
+    """Whether somebody else publishes its CRLs."""
     sealed_key: SealedSecret | None
     """None where the key is elsewhere: in a token, or off-line."""
     latest: CrlRecord | None

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Protocol
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
+from ca.constraints import permits
 from ca.errors import LintFailed, ProfileRefused
 from ca.issuance import Issuer, LintedCertificate
 from ca.keys import PrivateKey, key_hash, to_pkcs8
@@ -74,6 +76,12 @@ class CertificateMaker:
     chain: tuple[bytes, ...]
     """DER of the issuer's certificate, then of its issuers up to the root."""
     profile: Profile
+    constrained: tuple[x509.Certificate, ...] = ()
+    """Those of the chain that name constraints are in."""
+
+    def permits(self, mailbox: Mailbox) -> bool:
+        """Whether the mailbox may be certified below this chain (RFC 5280 section 4.2.1.10)."""
+        return all(permits(certificate, mailbox) for certificate in self.constrained)
 
 
 class CertificateMakers(Protocol):
@@ -225,6 +233,8 @@ class Enroller:
         maker = self._makers.maker(organization, now)
         if maker is None:
             return self._no_issuer()
+        if not maker.permits(mailbox):
+            return Absent(refusal=Refusal.NOT_CERTIFIABLE)
         # Whoever is known to be beyond his limits gets no key: others would have to wait for theirs.
         try:
             self._used_up.check(reservation.limits, now)
@@ -233,17 +243,23 @@ class Enroller:
         key = await self._next_key()
         if key is None:
             return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
-        try:
-            linted = await asyncio.to_thread(_prepare, maker, mailbox, key, now)
-        except LintFailed as error:
+        linted = await self._linted(maker, mailbox, key, now)
+        if not isinstance(linted, LintedCertificate):
             self._unused_keys.append(key)
+            return linted
+        return _Ready(key=key, maker=maker, linted=linted)
+
+    async def _linted(
+        self, maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime
+    ) -> LintedCertificate | Absent | Deferred:
+        try:
+            return await asyncio.to_thread(_prepare, maker, mailbox, key, now)
+        except LintFailed as error:
             logger.warning("an address was refused by the linter: %s", ", ".join(error.findings))
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
         except ProfileRefused as error:
-            self._unused_keys.append(key)
             logger.error("issuer %s cannot certify recipients: %s", maker.issuer_id, error)  # noqa: TRY400 - it says all
             return self._no_issuer()
-        return _Ready(key=key, maker=maker, linted=linted)
 
     def _issuance(
         self,

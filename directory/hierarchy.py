@@ -13,6 +13,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.profiles import Purpose
 from ca.revocation import RevocationReason
@@ -50,6 +54,8 @@ class StoredIssuer:
     not_after: datetime
     sealed_key: SealedSecret | None
     """None where the key is elsewhere: in a token, or off-line."""
+    is_foreign: bool = False
+    """Whether it is somebody else's CA, who tells himself what it has revoked."""
     organization_id: str | None = None
     """Whom alone it serves; None: everybody who has none of his own."""
     active_from: datetime | None
@@ -57,6 +63,36 @@ class StoredIssuer:
     created_at: datetime
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
+
+    @classmethod
+    def of(
+        cls,
+        certificate: x509.Certificate,
+        *,
+        parent_id: str | None,
+        purpose: Purpose,
+        created_at: datetime,
+        sealed_key: SealedSecret | None = None,
+        is_foreign: bool = False,
+        organization_id: str | None = None,
+        active_from: datetime | None = None,
+    ) -> Self:
+        """Return the issuer that a certificate makes of its subject."""
+        return cls(
+            issuer_id=issuer_id_of(certificate),
+            parent_id=parent_id,
+            purpose=purpose,
+            subject=certificate.subject.rfc4514_string(),
+            certificate=certificate.public_bytes(Encoding.DER),
+            serial=certificate.serial_number,
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            sealed_key=sealed_key,
+            is_foreign=is_foreign,
+            organization_id=organization_id,
+            active_from=active_from,
+            created_at=created_at,
+        )
 
     @property
     def scope(self) -> str:
@@ -114,7 +150,7 @@ class Hierarchy:
         """Tell what an issuer does at that moment."""
         if (ended := issuer.ended(now)) is not None:
             return ended
-        if issuer.purpose is not Purpose.ISSUING_CA:
+        if issuer.purpose is not Purpose.ISSUING_CA or issuer.is_foreign:
             return IssuerState.ACTIVE
         if issuer.active_from is None or issuer.active_from > now:
             return IssuerState.PENDING
@@ -125,7 +161,7 @@ class Hierarchy:
         return chain_of(issuer_id, {one.issuer_id: (one.parent_id, one.certificate) for one in self.issuers})
 
     def _issuing(self) -> Iterator[StoredIssuer]:
-        return (issuer for issuer in self.issuers if issuer.purpose is Purpose.ISSUING_CA)
+        return (one for one in self.issuers if one.purpose is Purpose.ISSUING_CA and not one.is_foreign)
 
     def _latest(self, scope: str, now: datetime) -> StoredIssuer | None:
         """Return whoever became active last, whether he still may sign or not."""
@@ -135,6 +171,12 @@ class Hierarchy:
             if issuer.scope == scope and issuer.active_from is not None and issuer.active_from <= now
         ]
         return max(begun, key=lambda one: one[:3])[3] if begun else None
+
+
+def issuer_id_of(certificate: x509.Certificate) -> str:
+    """Return the subject key identifier of a CA's certificate, in hex."""
+    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return identifier.digest.hex()
 
 
 def chain_of(issuer_id: str, issuers_by_id: Mapping[str, tuple[str | None, bytes]]) -> tuple[bytes, ...]:

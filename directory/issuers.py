@@ -1,7 +1,8 @@
 """What does an operator do with the issuers that are there? He makes one active, now or at a set moment."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
@@ -10,6 +11,7 @@ from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
 
 _SHORTEST_PREFIX = 6
+Found = TypeVar("Found")
 
 
 class IssuerRegister(Protocol):
@@ -46,7 +48,7 @@ class IssuerDesk:
             ConfigurationRefused: it cannot certify recipients, or not from that moment on.
         """
         now = self._clock.now()
-        issuer = find(await self._register.hierarchy(), issuer_id)
+        issuer = find_issuer(await self._register.hierarchy(), issuer_id)
         moment = now if at is None else at
         if (problem := _problem(issuer, now)) is not None:
             raise ConfigurationRefused(key="ID", reason=f"issuer {issuer.issuer_id} {problem}")
@@ -72,19 +74,28 @@ class IssuerDesk:
         return issuer
 
 
-def find(hierarchy: Hierarchy, issuer_id: str) -> StoredIssuer:
-    """Return the issuer of that identifier, or of one that begins like this and is the only one.
+def find(among: Iterable[Found], issuer_id: str, *, key: Callable[[Found], str]) -> Found:
+    """Return the one of that identifier, or of one that begins like this if it is the only one.
 
     Raises:
         Unknown: there is none, or several.
     """
-    sought = issuer_id.lower()
-    found = [one for one in hierarchy.issuers if one.issuer_id == sought]
+    sought, every = issuer_id.lower(), list(among)
+    found = [one for one in every if key(one) == sought]
     if not found and len(sought) >= _SHORTEST_PREFIX:
-        found = [one for one in hierarchy.issuers if one.issuer_id.startswith(sought)]
+        found = [one for one in every if key(one).startswith(sought)]
     if len(found) != 1:
         raise Unknown(kind="issuer", name=issuer_id)
     return found[0]
+
+
+def find_issuer(hierarchy: Hierarchy, issuer_id: str) -> StoredIssuer:
+    """Return the issuer of that identifier, likewise.
+
+    Raises:
+        Unknown: there is none, or several.
+    """
+    return find(hierarchy.issuers, issuer_id, key=lambda one: one.issuer_id)
 
 
 def _problem(issuer: StoredIssuer, now: datetime) -> str | None:

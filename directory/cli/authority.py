@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from directory.authorities import AuthorityBoard, PublishedCrl
-from directory.cli import issuers
+from directory.cli import issuers, issuing
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 
@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 crl = typer.Typer(no_args_is_help=True)
 app.command("list")(issuers.list_issuers)
 app.command("show")(issuers.show_issuer)
-app.add_typer(issuers.issuing, name="issuing", help="CAs that certify recipients.")
+app.add_typer(issuing.app, name="issuing", help="CAs that certify recipients.")
 app.add_typer(crl, name="crl", help="Revocation lists.")
 
 

@@ -1,6 +1,6 @@
 """THE tables from errors to exit codes and remedies of the command, and the one place that catches them."""
 
-from ca.errors import CaError, MasterKeyUnusable, SealBroken
+from ca.errors import CaError, IssuerRefused, MasterKeyUnusable, SealBroken
 from directory.cli.output import fail
 from directory.errors import (
     AlreadyExists,
@@ -36,6 +36,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     ResendRefused: 65,
     RedeliveryRefused: 65,
     MailRefused: 65,
+    IssuerRefused: 65,
     DirectoryError: 70,
     CaError: 70,
 }

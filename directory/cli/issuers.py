@@ -1,21 +1,28 @@
-"""`pushpki ca list`, `ca show`, `ca issuing`: the authority's issuers."""
+"""`pushpki ca list`, `ca show`: the authority's issuers, and what is to become one."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from directory.cli.opening import Config, installation, operator, run
+from ca.profiles import Purpose
+from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
-from directory.hierarchy import Hierarchy, StoredIssuer
+from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
 from directory.issuers import find
-from directory.wiring.installation import Installation
+from directory.issuing import PendingIssuer
+from directory.store.issuing import SqlIssuing
 
-issuing = typer.Typer(no_args_is_help=True)
+_LONG = ("certificate", "request")
+"""What is shown of one issuer, and not in the list of all."""
+_KEYS = (
+    *("id", "purpose", "state", "key", "subject", "serial", "not_before", "not_after", "parent"),
+    *("active_from", "organization", "revoked_at", *_LONG),
+)
 
 IssuerId = Annotated[
     str, typer.Argument(metavar="ID", help="Its key identifier in hex, or how that begins; see ca list.")
@@ -24,64 +31,41 @@ IssuerId = Annotated[
 
 def list_issuers(*, config: Config = None, as_json: Json = False) -> None:
     """List the issuers: what each is for, does, and until when."""
-    found, slugs, now = run(_issuers(config))
-    documents = [_document(found, one, slugs, now) for one in found.issuers]
+    documents = run(_documents(config))
     lines = [
-        f"{one['id']}\t{one['purpose']}\t{one['state']}\tkey {one['key']}\tuntil {one['not_after']}"
+        f"{one['id']}\t{one['purpose']}\t{one['state']}\tkey {one['key']}\tuntil {one['not_after'] or '-'}"
         f"\t{one['organization'] or '-'}\t{one['subject']}"
         for one in documents
     ]
-    show({"issuers": documents}, as_json=as_json, lines=lines)
+    listed = [{key: one[key] for key in one if key not in _LONG} for one in documents]
+    show({"issuers": listed}, as_json=as_json, lines=lines)
 
 
 def show_issuer(issuer_id: IssuerId, *, config: Config = None, as_json: Json = False) -> None:
-    """Show one issuer, with its certificate."""
-    found, slugs, now = run(_issuers(config))
-    issuer = find(found, issuer_id)
-    certificate = x509.load_der_x509_certificate(issuer.certificate)
-    pem = certificate.public_bytes(Encoding.PEM).decode()
-    document = _document(found, issuer, slugs, now)
-    lines = [f"{key}: {value if value is not None else '-'}" for key, value in document.items()]
-    show(document | {"certificate": pem}, as_json=as_json, lines=[*lines, *pem.splitlines()])
+    """Show one issuer, with its certificate; or a request that waits for one."""
+    document = find(run(_documents(config)), issuer_id, key=lambda one: str(one["id"]))
+    lines = [f"{key}: {value or '-'}" for key, value in document.items() if key not in _LONG]
+    texts = [line for key in _LONG for line in (document[key] or "").splitlines()]
+    show(document, as_json=as_json, lines=[*lines, *texts])
 
 
-@issuing.command("activate")
-def activate(
-    issuer_id: IssuerId,
-    *,
-    at: Annotated[
-        str | None, typer.Option("--at", help="From when on, ISO 8601, UTC unless it says; else now.")
-    ] = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Let an issuing CA certify recipients; whoever did before goes on with CRLs and OCSP."""
-    moment = None if at is None else _moment(at)
-
-    async def work() -> StoredIssuer:
-        async with installation(config) as opened:
-            validity = timedelta(days=opened.settings.ca.validity_days)
-            return await opened.issuer_desk(operator()).activate(issuer_id, moment, validity=validity)
-
-    activated = run(work())
-    when = "now" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-    show(
-        {"id": activated.issuer_id, "active_from": moment.isoformat() if moment else None},
-        as_json=as_json,
-        lines=[f"Issuer {activated.issuer_id} certifies from {when} on."],
-    )
-
-
-async def _issuers(config: Config) -> tuple[Hierarchy, Mapping[str, str], datetime]:
+async def _documents(config: Config) -> list[dict[str, str | None]]:
     async with installation(config) as opened:
-        return await opened.issuers.hierarchy(), await _slugs(opened), opened.clock.now()
+        store = SqlIssuing(opened.database, node=opened.node)
+        slugs = {one.organization_id: one.slug for one in await opened.organizations.all()}
+        hierarchy, now = await store.hierarchy(), opened.clock.now()
+        issuers = [_document(hierarchy, one, slugs, now) for one in hierarchy.issuers]
+        return issuers + [_document_of_request(one, slugs) for one in await store.pending()]
 
 
-async def _slugs(opened: Installation) -> Mapping[str, str]:
-    return {one.organization_id: one.slug for one in await opened.organizations.all()}
+def moment_of(text: str | None) -> datetime | None:
+    """Read the moment of the option --at.
 
-
-def _moment(text: str) -> datetime:
+    Raises:
+        ConfigurationRefused: it is none.
+    """
+    if text is None:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -98,7 +82,7 @@ def _document(
         "id": issuer.issuer_id,
         "purpose": issuer.purpose.value,
         "state": hierarchy.state(issuer, now).value,
-        "key": "sealed here" if issuer.key_is_here else "elsewhere",
+        "key": _place_of_key(issuer),
         "subject": issuer.subject,
         "serial": f"{issuer.serial:x}",
         "not_before": issuer.not_before.isoformat(),
@@ -107,4 +91,24 @@ def _document(
         "active_from": issuer.active_from.isoformat() if issuer.active_from else None,
         "organization": slugs.get(issuer.organization_id or ""),
         "revoked_at": issuer.revoked_at.isoformat() if issuer.revoked_at else None,
+        "certificate": x509.load_der_x509_certificate(issuer.certificate).public_bytes(Encoding.PEM).decode(),
+        "request": None,
     }
+
+
+def _document_of_request(pending: PendingIssuer, slugs: Mapping[str, str]) -> dict[str, str | None]:
+    return dict.fromkeys(_KEYS) | {
+        "id": pending.issuer_id,
+        "purpose": Purpose.ISSUING_CA.value,
+        "state": IssuerState.PENDING.value,
+        "key": "sealed here",
+        "subject": pending.subject,
+        "organization": slugs.get(pending.organization_id or ""),
+        "request": x509.load_der_x509_csr(pending.request).public_bytes(Encoding.PEM).decode(),
+    }
+
+
+def _place_of_key(issuer: StoredIssuer) -> str:
+    if issuer.key_is_here:
+        return "sealed here"
+    return "somebody else's" if issuer.is_foreign else "off line"

@@ -47,6 +47,7 @@ from directory.store.tables import (
     ocsp_responders,
     organizations,
     outgoing_mail,
+    pending_issuers,
     relays,
     suppressions,
 )
@@ -135,6 +136,12 @@ _PAGE_OF_CERTIFICATES = (
 _CA_KEYS = select(
     issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
 ).order_by(issuers.c.id)
+_PENDING_KEYS = select(
+    pending_issuers.c.id,
+    pending_issuers.c.key_master_key_id,
+    pending_issuers.c.key_wrapped_key,
+    pending_issuers.c.key_ciphertext,
+).order_by(pending_issuers.c.id)
 _AUDIT_KEYS = select(
     audit_keys.c.id, audit_keys.c.key_master_key_id, audit_keys.c.key_wrapped_key, audit_keys.c.key_ciphertext
 ).order_by(audit_keys.c.number)
@@ -252,7 +259,7 @@ class SqlStoreInspector:
 
 def _secrets(connection: Connection) -> list[InspectedSecret]:
     found: list[InspectedSecret] = []
-    for record_id, *columns in connection.execute(_CA_KEYS):
+    for record_id, *columns in (*connection.execute(_CA_KEYS), *connection.execute(_PENDING_KEYS)):
         if (secret := sealed(*columns)) is not None:
             identity = SecretIdentity(kind=SecretKind.CA_KEY, record_id=record_id, organization_id=None)
             found.append(InspectedSecret(identity=identity, sealed=secret))

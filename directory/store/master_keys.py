@@ -25,6 +25,7 @@ from directory.store.tables import (
     ocsp_responders,
     organizations,
     outgoing_mail,
+    pending_issuers,
     relays,
 )
 
@@ -71,6 +72,7 @@ class _SealedColumn:
 
 _SEALED_COLUMNS = (
     _SealedColumn(issuers.c.id, null(), "key", SecretKind.CA_KEY),
+    _SealedColumn(pending_issuers.c.id, null(), "key", SecretKind.CA_KEY),
     _SealedColumn(audit_keys.c.id, null(), "key", SecretKind.AUDIT_KEY),
     _SealedColumn(ocsp_responders.c.id, null(), "key", SecretKind.OCSP_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "smtp_password", SecretKind.SMTP_PASSWORD),

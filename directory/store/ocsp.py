@@ -50,7 +50,7 @@ _STANDINGS = (
         and_(ocsp_responders.c.issuer_id == issuers.c.id, ocsp_responders.c.number == _LATEST_NUMBER),
         isouter=True,
     )
-    .where(issuers.c.purpose == Purpose.ISSUING_CA.value)
+    .where(issuers.c.purpose == Purpose.ISSUING_CA.value, ~issuers.c.is_foreign)
     .order_by(issuers.c.created_at, issuers.c.id)
 )
 _THIS_ISSUER = ocsp_responders.c.issuer_id == bindparam("of_issuer")

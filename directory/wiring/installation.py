@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from ca.errors import MasterKeyUnusable
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, to_pkcs8
@@ -203,15 +201,10 @@ class Installation:
         active_from: datetime | None,
     ) -> StoredIssuer:
         """Return an issuer as it is stored: with its private key, sealed."""
-        return StoredIssuer(
-            issuer_id=issuer.key_id,
+        return StoredIssuer.of(
+            issuer.certificate,
             parent_id=parent_id,
             purpose=purpose,
-            subject=issuer.name.rfc4514_string(),
-            certificate=issuer.certificate.public_bytes(Encoding.DER),
-            serial=issuer.certificate.serial_number,
-            not_before=issuer.certificate.not_valid_before_utc,
-            not_after=issuer.certificate.not_valid_after_utc,
             sealed_key=self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id)),
             active_from=active_from,
             created_at=self.clock.now(),

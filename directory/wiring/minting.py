@@ -12,6 +12,7 @@ from functools import cached_property
 from cryptography import x509
 
 from ca.address import Mailbox
+from ca.constraints import name_constraints_of
 from ca.errors import KeyRefused, LintFailed, ProfileRefused
 from ca.issuance import Issuer
 from ca.keypool import KeyPool
@@ -82,7 +83,15 @@ class MakerWorkshop:
                 scheme=settings.ca.signature,
             )
             return CertificateMaker(
-                issuer=opened, issuer_id=issuer.issuer_id, chain=chain, profile=recipient_profile(settings)
+                issuer=opened,
+                issuer_id=issuer.issuer_id,
+                chain=chain,
+                profile=recipient_profile(settings),
+                constrained=tuple(
+                    certificate
+                    for certificate in map(x509.load_der_x509_certificate, chain)
+                    if name_constraints_of(certificate) is not None
+                ),
             )
 
     @cached_property

@@ -9,13 +9,16 @@ from ca.errors import SealBroken
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.errors import AlreadyExists, ConfigurationRefused, StoreUnavailable, Unknown
+from directory.issuing import PendingIssuer
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers
+from directory.store.issuing import SqlIssuing
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.organizations import SqlOrganizations
 from tests.contracts.world import (
     MASTER_KEY,
+    NOW,
     SEALER,
     Store,
     a_reservation,
@@ -53,6 +56,17 @@ async def add_every_kind_of_secret(database: Database) -> None:
     )
     ca_key = SEALER.seal(b"ca key", CA_KEY)
     await SqlIssuers(database, node="node-1").add(an_issuer("issuing-2", sealed_key=ca_key), an_event())
+    issuing = SqlIssuing(database, node="node-1")
+    await issuing.request(
+        PendingIssuer(
+            issuer_id="issuing-3",
+            subject="CN=issuing-3",
+            request=b"request",
+            sealed_key=SEALER.seal(b"ca key to be", replace(CA_KEY, record_id="issuing-3")),
+            organization_id=None,
+            created_at=NOW,
+        )
+    )
     await mint(database)
 
 
@@ -71,12 +85,14 @@ async def test_every_kind_of_secret_is_wrapped_anew(database: Database, master_k
     await add_every_kind_of_secret(database)
     await master_keys.register(NEW_KEY.key_id, an_event())
 
-    assert await master_keys.rewrap(ROTATED) == 4
+    assert await master_keys.rewrap(ROTATED) == 5
 
     firm = await SqlOrganizations(database, node="node-1").by_slug("firm")
     (enrolment,) = [enrolment async for enrolment in SqlStoreInspector(database).enrolments()]
     hierarchy = await SqlIssuers(database, node="node-1").hierarchy()
     sealed_issuer = next(one for one in hierarchy.issuers if one.key_is_here)
+    (pending,) = await SqlIssuing(database, node="node-1").pending()
+    assert unsealed(pending.sealed_key, replace(CA_KEY, record_id="issuing-3")) == b"ca key to be"
     assert unsealed(smart_host_of(firm).sealed_password, SMTP_PASSWORD) == b"smtp password"
     assert unsealed(sealed_issuer.sealed_key, CA_KEY) == b"ca key"
     assert unsealed(enrolment.sealed_key, recipient_key_identity("enrolment-1", "org-1")) == (

@@ -98,6 +98,7 @@ async def found_authority(store: Store, authority: Authority) -> None:
         identity = ca_key_identity(issuer.key_id)
         stored = replace(
             an_issuer(issuer.key_id, parent_id=parent_id, purpose=purpose, created_at=NOW - age),
+            subject=issuer.name.rfc4514_string(),
             certificate=issuer.certificate.public_bytes(Encoding.DER),
             serial=issuer.certificate.serial_number,
             not_before=issuer.certificate.not_valid_before_utc,

@@ -9,7 +9,7 @@ from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer
-from directory.issuers import IssuerDesk, find
+from directory.issuers import IssuerDesk, find_issuer
 from tests.contracts.world import NOW, YEAR, an_issuer
 from tests.directory.clocks import StoppedClock
 from tests.directory.test_hierarchy import issuing
@@ -89,8 +89,8 @@ async def test_a_moment_that_is_past_is_refused() -> None:
 def test_an_issuer_is_found_by_how_its_identifier_begins_if_nobody_elses_does() -> None:
     hierarchy = Hierarchy(issuers=(an_issuer("aabbcc11"), an_issuer("aabbcc22"), an_issuer("ddeeff33")))
 
-    assert find(hierarchy, "AABBCC22").issuer_id == "aabbcc22"
-    assert find(hierarchy, "ddeeff").issuer_id == "ddeeff33"
+    assert find_issuer(hierarchy, "AABBCC22").issuer_id == "aabbcc22"
+    assert find_issuer(hierarchy, "ddeeff").issuer_id == "ddeeff33"
     for sought in ("aabbcc", "ddee", "00112233"):
         with pytest.raises(Unknown):
-            find(hierarchy, sought)
+            find_issuer(hierarchy, sought)

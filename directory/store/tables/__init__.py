@@ -5,6 +5,7 @@ from directory.store.tables.authorities import (
     crls,
     issuers,
     ocsp_responders,
+    pending_issuers,
 )
 from directory.store.tables.callers import (
     agents,
@@ -76,6 +77,7 @@ __all__ = [
     "organizations",
     "outgoing_mail",
     "paused_domains",
+    "pending_issuers",
     "recipient_links",
     "relays",
     "suppressions",

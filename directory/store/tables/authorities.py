@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Integer,
@@ -27,6 +28,8 @@ issuers = Table(
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     *secret("key"),
+    # Somebody else's, who tells himself what it has revoked.
+    Column("is_foreign", Boolean, nullable=False),
     # Whom alone it serves; without one, everybody who has no issuer of his own.
     Column("organization_id", String(32), ForeignKey("organizations.id")),
     # When it begins to certify recipients, until another one does.
@@ -34,6 +37,19 @@ issuers = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
     Column("revocation_reason", String(32)),
+)
+
+# Keys that wait for the certificate which makes them an issuing CA's.
+pending_issuers = Table(
+    "pending_issuers",
+    metadata,
+    # The subject key identifier that its certificate is expected to have, in hex.
+    Column("id", String(64), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    *secret("key"),
+    Column("organization_id", String(32), ForeignKey("organizations.id")),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 # Keys that are in wrong hands, or may be: no certificate with one of them enters the directory.

@@ -21,6 +21,7 @@ def test_one_is_shown_with_its_certificate(workplace: Workplace) -> None:
 
     certificate = x509.load_pem_x509_certificate(shown.pop("certificate").encode())
     assert f"{certificate.serial_number:x}" == listed["serial"]
+    assert shown.pop("request") is None
     assert shown == listed
     assert "state: active" in workplace.lines("ca", "show", listed["id"])
 
@@ -42,3 +43,15 @@ def test_what_is_no_issuing_ca_or_no_moment_is_refused(workplace: Workplace) -> 
     assert "no issuing CA" in workplace.refusal("ca", "issuing", "activate", root["id"], code=78)
     assert "--at" in workplace.refusal("ca", "issuing", "activate", issuing["id"], "--at", "soon", code=78)
     assert "issuer" in workplace.refusal("ca", "show", "0" * 40, code=66)
+
+
+def test_a_request_that_waits_is_listed_and_shown(workplace: Workplace) -> None:
+    out = workplace.folder / "issuing.csr"
+    made = workplace.document("ca", "issuing", "csr", "--key", "p-256", "--out", str(out))
+
+    listed = workplace.document("ca", "list")["issuers"][-1]
+    shown = workplace.document("ca", "show", made["id"])
+
+    assert (listed["id"], listed["state"], listed["not_after"]) == (made["id"], "pending", None)
+    assert shown["request"] == out.read_text()
+    assert "BEGIN CERTIFICATE REQUEST" in "\n".join(workplace.lines("ca", "show", made["id"]))

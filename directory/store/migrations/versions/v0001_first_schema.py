@@ -111,11 +111,21 @@ def _create_issuers() -> None:
         _moment("not_before"),
         _moment("not_after"),
         *_secret("key"),
+        Column("is_foreign", sa.Boolean, nullable=False),
         Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
         _moment("active_from", nullable=True),
         _moment("created_at"),
         _moment("revoked_at", nullable=True),
         _text("revocation_reason", 32, nullable=True),
+    )
+    op.create_table(
+        "pending_issuers",
+        _key("id", 64),
+        Column("subject", sa.Text, nullable=False),
+        Column("request", sa.LargeBinary, nullable=False),
+        *_secret("key"),
+        Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
+        _moment("created_at"),
     )
 
 

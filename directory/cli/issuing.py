@@ -1,0 +1,228 @@
+"""`pushpki ca issuing`: CAs that certify recipients, made here or certified elsewhere."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.keys import KeyAlgorithm
+from directory.cli.issuers import IssuerId, moment_of
+from directory.cli.keyfiles import read_file
+from directory.cli.opening import Config, confirm, installation, operator, run
+from directory.cli.output import Json, progress, show
+from directory.errors import ConfigurationRefused
+from directory.hierarchy import StoredIssuer
+from directory.issuing import PendingIssuer, Wish
+from directory.wiring.installation import Installation
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str | None, typer.Option("--name", help="Its common name; else one that says what it is.")]
+Org = Annotated[str | None, typer.Option("--org", help="Only for this organization, which is isolated.")]
+Key = Annotated[KeyAlgorithm, typer.Option("--key", help="What key it gets.")]
+At = Annotated[str | None, typer.Option("--at", help="From when on, ISO 8601, UTC unless it says; else now.")]
+
+
+@app.command("create")
+def create(
+    *,
+    name: Name = None,
+    org: Org = None,
+    root: Annotated[str | None, typer.Option("--root", help="Under which root; else the newest.")] = None,
+    key: Key = KeyAlgorithm.RSA_3072,
+    permit: Annotated[
+        list[str] | None,
+        typer.Option(help="A domain it may certify addresses at; with a dot in front, below it. Repeat."),
+    ] = None,
+    activate: Annotated[bool, typer.Option("--activate", help="Let it certify at once.")] = False,
+    at: At = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make an issuing CA under a root whose key is here. It waits until it is made active."""
+    moment = moment_of(at)
+
+    async def work() -> StoredIssuer:
+        from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+
+        async with installation(config) as opened:
+            wish = await _wish(opened, name, org, key, root=root, permit=permit or ())
+            made = await issuing_desk(opened, operator()).create(wish)
+            if activate or moment is not None:
+                await _activate(opened, made.issuer_id, moment)
+            return made
+
+    with progress.status("Making the issuing CA …"):
+        made = run(work())
+    show(
+        {"id": made.issuer_id, "subject": made.subject, "not_after": made.not_after.isoformat()},
+        as_json=as_json,
+        lines=[f"Issuing CA {made.issuer_id} made: {made.subject}, until {made.not_after:%Y-%m-%d}."],
+    )
+
+
+@app.command("csr")
+def request(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Where the request is written, PEM.")],
+    name: Name = None,
+    org: Org = None,
+    key: Key = KeyAlgorithm.RSA_3072,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and a certificate request (PKCS#10), for a root that is elsewhere."""
+
+    async def work() -> PendingIssuer:
+        from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+
+        async with installation(config) as opened:
+            wish = await _wish(opened, name, org, key)
+            return await issuing_desk(opened, operator()).request(wish)
+
+    pending = run(work())
+    write_request(out, pending)
+    show(
+        {"id": pending.issuer_id, "subject": pending.subject, "request": str(out)},
+        as_json=as_json,
+        lines=[f"Have {out} signed, and bring the certificate back with pushpki ca issuing import."],
+    )
+
+
+@app.command("import")
+def complete(
+    certificate: Annotated[Path, typer.Argument(help="The certificate that was signed, PEM or DER.")],
+    *,
+    chain: Annotated[
+        Path | None, typer.Option("--chain", help="The CAs above it that are not here, PEM.")
+    ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="SHA-256 of a root, in hex, that you know to be the right one. Repeat."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take in the certificate that a request was answered with. Its CA waits until it is made active."""
+    file = read_file("CERTIFICATE", certificate)
+    above = None if chain is None else read_file("--chain", chain)
+    trusted = {_fingerprint(one) for one in trust or ()}
+
+    async def work() -> StoredIssuer:
+        from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+
+        async with installation(config) as opened:
+            return await issuing_desk(opened, operator()).complete(file, above, trusted)
+
+    imported = run(work())
+    show(
+        {"id": imported.issuer_id, "subject": imported.subject, "parent": imported.parent_id},
+        as_json=as_json,
+        lines=[
+            f"Issuing CA {imported.issuer_id} is here: {imported.subject}.",
+            f"It certifies after pushpki ca issuing activate {imported.issuer_id[:8]}.",
+        ],
+    )
+
+
+@app.command("withdraw")
+def withdraw(
+    issuer_id: IssuerId,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Destroy the key of a request that no certificate will come for."""
+    confirm(f"Destroy the key of request {issuer_id}?", yes=yes)
+
+    async def work() -> PendingIssuer:
+        from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+
+        async with installation(config) as opened:
+            withdrawn = await issuing_desk(opened, operator()).withdraw(issuer_id)
+            await opened.database.erase_traces()
+            return withdrawn
+
+    withdrawn = run(work())
+    lines = [f"The key of request {withdrawn.issuer_id} is destroyed."]
+    show({"withdrawn": withdrawn.issuer_id}, as_json=as_json, lines=lines)
+
+
+@app.command("activate")
+def activate(issuer_id: IssuerId, *, at: At = None, config: Config = None, as_json: Json = False) -> None:
+    """Let an issuing CA certify recipients; whoever did before goes on with CRLs and OCSP."""
+    moment = moment_of(at)
+
+    async def work() -> StoredIssuer:
+        async with installation(config) as opened:
+            return await _activate(opened, issuer_id, moment)
+
+    activated = run(work())
+    when = "now" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    show(
+        {"id": activated.issuer_id, "active_from": moment.isoformat() if moment else None},
+        as_json=as_json,
+        lines=[f"Issuer {activated.issuer_id} certifies from {when} on."],
+    )
+
+
+def write_request(out: Path, pending: PendingIssuer) -> None:
+    """Write a request as PEM.
+
+    Raises:
+        ConfigurationRefused: it cannot be written.
+    """
+    try:
+        out.write_bytes(x509.load_der_x509_csr(pending.request).public_bytes(Encoding.PEM))
+    except OSError as error:
+        raise ConfigurationRefused(
+            key="--out",
+            reason=f"{out} cannot be written: {error.strerror}",
+            remedy=f"the request is kept: pushpki ca show {pending.issuer_id[:8]}",
+        ) from error
+
+
+async def _wish(
+    opened: Installation,
+    name: str | None,
+    org: str | None,
+    key: KeyAlgorithm,
+    *,
+    root: str | None = None,
+    permit: Sequence[str] = (),
+) -> Wish:
+    organization = None if org is None else await opened.organizations.by_slug(org)
+    if organization is not None and not organization.isolated:
+        raise ConfigurationRefused(
+            key="--org",
+            reason=f"{org} shares what is minted with others",
+            remedy="only an isolated organization has issuing CAs of its own",
+        )
+    return Wish(
+        common_name=name,
+        organization=organization,
+        key_algorithm=key,
+        permitted_domains=frozenset(permit),
+        root_id=root,
+    )
+
+
+async def _activate(opened: Installation, issuer_id: str, moment: datetime | None) -> StoredIssuer:
+    validity = timedelta(days=opened.settings.ca.validity_days)
+    return await opened.issuer_desk(operator()).activate(issuer_id, moment, validity=validity)
+
+
+def _fingerprint(text: str) -> bytes:
+    digits = text.replace(":", "")
+    try:
+        found = bytes.fromhex(digits)
+    except ValueError:
+        found = b""
+    if len(found) != 32:  # noqa: PLR2004 - octets of a SHA-256
+        raise ConfigurationRefused(key="--trust", reason=f"{text!r} is no SHA-256 in hexadecimal")
+    return found

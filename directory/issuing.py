@@ -1,0 +1,364 @@
+"""How does the service come by another issuing CA? Its key is made here; its root is here, or elsewhere.
+
+Where the root's key is here it certifies at once. Elsewhere a request is taken to it, and what it has signed
+is brought back: by our root, off line, or by somebody else's CA, whose certificates then come in as well.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from ca.carequests import read_ca_request, request_issuing
+from ca.hierarchy import AuthorityName, create_issuing
+from ca.issuance import Issuer
+from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
+from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
+from ca.profiles import Profile, ProfileConfig, Purpose
+from ca.sealing import SealedSecret
+from ca.signers import SoftwareSigner
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.errors import AlreadyExists, ConfigurationRefused
+from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
+from directory.issuers import find, find_issuer
+from directory.organization import Organization
+
+_LONGEST_IN_NAME: Final = 40
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingIssuer:
+    """A key that waits for the certificate which makes it an issuing CA's."""
+
+    issuer_id: str
+    """The subject key identifier that its certificate is expected to have, in hex."""
+    subject: str
+    request: bytes
+    """DER (RFC 2986)."""
+    sealed_key: SealedSecret
+    organization_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the new issuing CA is to be."""
+
+    common_name: str | None = None
+    organization: Organization | None = None
+    """Whom alone it serves; None: everybody who has none of his own."""
+    key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_3072
+    permitted_domains: frozenset[str] = frozenset()
+    root_id: str | None = None
+
+
+class IssuingStore(Protocol):
+    """Keeps issuers and what is to become one; each change is one durable transaction with its events."""
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer."""
+        ...
+
+    async def pending(self) -> Sequence[PendingIssuer]:
+        """Return what waits for a certificate."""
+        ...
+
+    async def add(self, issuer: StoredIssuer, *events: AuditEvent) -> None:
+        """Add an issuer.
+
+        Raises:
+            AlreadyExists: there is an issuer with this key.
+        """
+        ...
+
+    async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
+        """Keep a key until its certificate comes."""
+        ...
+
+    async def complete(
+        self, pending_id: str, issuers: Sequence[StoredIssuer], events: Sequence[AuditEvent]
+    ) -> None:
+        """Add issuers, parents first, and forget what waited for them.
+
+        Raises:
+            AlreadyExists: there is an issuer with one of the keys.
+            Unknown: nothing waits any more.
+        """
+        ...
+
+    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
+        """Forget a key that no certificate will come for.
+
+        Raises:
+            Unknown: it does not wait.
+        """
+        ...
+
+
+class IssuerKeys(Protocol):
+    """Keeps issuers' private keys."""
+
+    def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
+        """Seal a key for this issuer alone."""
+        ...
+
+    def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
+        """Open it.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        ...
+
+    def open(self, issuer: StoredIssuer) -> Issuer:
+        """Return the issuer at work; takes a while.
+
+        Raises:
+            CaError: its key is not here, or does not open.
+        """
+        ...
+
+
+class IssuingDesk:
+    """An operator who adds issuing CAs."""
+
+    def __init__(self, *, store: IssuingStore, keys: IssuerKeys, clock: Clock, actor: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._actor = actor
+
+    async def create(self, wish: Wish) -> StoredIssuer:
+        """Make an issuing CA under a root whose key is here; it certifies when it is made active.
+
+        Raises:
+            ConfigurationRefused: no such root is here.
+            CaError: its key does not open, or the certificate would break a rule.
+        """
+        now = self._clock.now()
+        hierarchy = await self._store.hierarchy()
+        root = _root(hierarchy, wish, now)
+        name = await self._name(hierarchy, wish, now)
+        certificate, key = await asyncio.to_thread(self._certify, root, wish, name, now)
+        issuer = StoredIssuer.of(
+            certificate,
+            parent_id=root.issuer_id,
+            purpose=Purpose.ISSUING_CA,
+            created_at=now,
+            sealed_key=self._keys.seal(key, issuer_id_of(certificate)),
+            organization_id=wish.organization.organization_id if wish.organization else None,
+        )
+        made = self._event(AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, **_described(key))
+        created = self._event(
+            AuditKind.ISSUER_CREATED, issuer.issuer_id, name=issuer.subject, certified_by=root.issuer_id
+        )
+        await self._store.add(issuer, made, created)
+        return issuer
+
+    async def request(self, wish: Wish) -> PendingIssuer:
+        """Make a key, and a request for its certificate to be taken elsewhere."""
+        now = self._clock.now()
+        name = await self._name(await self._store.hierarchy(), wish, now)
+        key = await asyncio.to_thread(generate, wish.key_algorithm)
+        request = request_issuing(SoftwareSigner(key), name)
+        issuer_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        pending = PendingIssuer(
+            issuer_id=issuer_id,
+            subject=request.subject.rfc4514_string(),
+            request=request.public_bytes(Encoding.DER),
+            sealed_key=self._keys.seal(key, issuer_id),
+            organization_id=wish.organization.organization_id if wish.organization else None,
+            created_at=now,
+        )
+        made = self._event(AuditKind.ISSUER_KEY_MADE, issuer_id, **_described(key))
+        requested = self._event(AuditKind.ISSUER_REQUESTED, issuer_id, name=pending.subject)
+        await self._store.request(pending, made, requested)
+        return pending
+
+    async def complete(
+        self, certificate_file: bytes, chain_file: bytes | None, trusted: Collection[bytes]
+    ) -> StoredIssuer:
+        """Take in what was signed elsewhere; the CAs above it that are not here come in without keys.
+
+        `trusted` are the SHA-256 of roots beside those that are here.
+
+        Raises:
+            IssuerRefused: the certificate, or one above it, cannot be used; with a code of `ImportFlaw`.
+            AlreadyExists: it is here already.
+        """
+        now = self._clock.now()
+        hierarchy = await self._store.hierarchy()
+        certificate, *beside = read_certificates(certificate_file)
+        brought = beside if chain_file is None else [*beside, *read_certificates(chain_file)]
+        pending = _waiting_for(certificate, await self._store.pending(), hierarchy)
+        here = {one.issuer_id: x509.load_der_x509_certificate(one.certificate) for one in hierarchy.issuers}
+        roots = [here[one.issuer_id] for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA]
+        chain = chain_above(
+            Import(
+                certificate=certificate,
+                key=read_ca_request(pending.request).public_key,
+                others=[*here.values(), *brought],
+                trusted={*map(fingerprint, roots), *trusted},
+            ),
+            now,
+        )
+        _refuse_a_name_of_others([certificate, *(one for one in chain if one not in here.values())], here)
+        issuers = _foreigners(chain, here, now)
+        key = self._keys.unseal(pending.sealed_key, pending.issuer_id)
+        issuer = StoredIssuer.of(
+            certificate,
+            parent_id=issuer_id_of(chain[0]),
+            purpose=Purpose.ISSUING_CA,
+            created_at=now,
+            sealed_key=self._keys.seal(key, issuer_id_of(certificate)),
+            organization_id=pending.organization_id,
+        )
+        events = [
+            self._event(AuditKind.ISSUER_IMPORTED, one.issuer_id, name=one.subject) for one in issuers
+        ] + [
+            self._event(
+                AuditKind.ISSUER_CREATED,
+                issuer.issuer_id,
+                name=issuer.subject,
+                certified_by=issuer_id_of(chain[0]),
+            )
+        ]
+        await self._store.complete(pending.issuer_id, [*issuers, issuer], events)
+        return issuer
+
+    async def withdraw(self, issuer_id: str) -> PendingIssuer:
+        """Destroy the key of a request that no certificate will come for.
+
+        Raises:
+            Unknown: there is no such request.
+        """
+        pending = find(await self._store.pending(), issuer_id, key=lambda one: one.issuer_id)
+        event = self._event(AuditKind.ISSUER_KEY_DESTROYED, pending.issuer_id, reason="withdrawn")
+        await self._store.withdraw(pending.issuer_id, event)
+        return pending
+
+    def _certify(
+        self, root: StoredIssuer, wish: Wish, name: AuthorityName, now: datetime
+    ) -> tuple[x509.Certificate, PrivateKey]:
+        key = generate(wish.key_algorithm)
+        profile = issuing_profile(wish.key_algorithm, wish.permitted_domains, root.not_after, now)
+        return create_issuing(self._keys.open(root), profile, name, key.public_key(), now), key
+
+    async def _name(self, hierarchy: Hierarchy, wish: Wish, now: datetime) -> AuthorityName:
+        """Return the name that was wished for, or a usual one that nobody has."""
+        organization = _organization_of(hierarchy)
+        taken = {one.subject for one in hierarchy.issuers} | {
+            one.subject for one in await self._store.pending()
+        }
+        if wish.common_name is not None:
+            name = AuthorityName(organization=organization, common_name=wish.common_name)
+            if name.distinguished_name.rfc4514_string() in taken:
+                raise AlreadyExists(kind="issuer", name=wish.common_name)
+            return name
+        whose = wish.organization.name if wish.organization else organization
+        usual = f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA {now.year}"
+        names = (usual if count == 1 else f"{usual} {count}" for count in range(1, len(taken) + 2))
+        candidates = (AuthorityName(organization=organization, common_name=one) for one in names)
+        return next(one for one in candidates if one.distinguished_name.rfc4514_string() not in taken)
+
+    def _event(self, kind: AuditKind, issuer_id: str, **detail: str) -> AuditEvent:
+        return AuditEvent(
+            kind=kind, at=self._clock.now(), actor=self._actor, subject=issuer_id, detail=detail
+        )
+
+
+def issuing_profile(
+    key_algorithm: KeyAlgorithm, permitted_domains: frozenset[str], root_ends: datetime, now: datetime
+) -> Profile:
+    """Return the profile of a new issuing CA: it lives as long as is usual, or as its root does.
+
+    Raises:
+        ProfileRefused: a domain is none.
+    """
+    standard = ProfileConfig.standard(Purpose.ISSUING_CA)
+    left = timedelta(days=(root_ends - now).days)
+    return Profile.from_config(
+        replace(
+            standard,
+            key_algorithm=key_algorithm,
+            validity=max(min(standard.validity, left), _DAY),
+            permitted_domains=permitted_domains,
+        )
+    )
+
+
+def _root(hierarchy: Hierarchy, wish: Wish, now: datetime) -> StoredIssuer:
+    """Return the newest root whose key is here, or the one that was wished for."""
+    wanted = hierarchy.issuers if wish.root_id is None else (find_issuer(hierarchy, wish.root_id),)
+    roots = [
+        one for one in wanted if one.purpose is Purpose.ROOT_CA and one.key_is_here and one.ended(now) is None
+    ]
+    if not roots:
+        raise ConfigurationRefused(
+            key="--root",
+            reason="no valid root whose key is here",
+            remedy="make a request with pushpki ca issuing csr, and have it signed where the root is",
+        )
+    return roots[-1]
+
+
+def _organization_of(hierarchy: Hierarchy) -> str:
+    """Return the organization in the names of the service's own CAs."""
+    own = next(one for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA and not one.is_foreign)
+    subject = x509.load_der_x509_certificate(own.certificate).subject
+    return str(subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value)
+
+
+def _waiting_for(
+    certificate: x509.Certificate, waiting: Sequence[PendingIssuer], hierarchy: Hierarchy
+) -> PendingIssuer:
+    key = certificate.public_key()
+    for pending in waiting:
+        if same_key(read_ca_request(pending.request).public_key, key):
+            return pending
+    for issuer in hierarchy.issuers:
+        if same_key(x509.load_der_x509_certificate(issuer.certificate).public_key(), key):
+            raise AlreadyExists(kind="issuer", name=issuer.issuer_id)
+    raise refused(ImportFlaw.KEY_MISMATCH, certificate)
+
+
+def _refuse_a_name_of_others(brought: Sequence[x509.Certificate], here: dict[str, x509.Certificate]) -> None:
+    """Return if nobody else has one of the names: by it CRLs and certificates say whose they are."""
+    for certificate in brought:
+        others = [one for one in (*here.values(), *brought) if one is not certificate]
+        if any(one.subject == certificate.subject and not _is_same(one, certificate) for one in others):
+            raise refused(ImportFlaw.NAME_TAKEN, certificate)
+
+
+def _is_same(one: x509.Certificate, other: x509.Certificate) -> bool:
+    return same_key(one.public_key(), other.public_key())
+
+
+def _foreigners(
+    chain: Sequence[x509.Certificate], here: dict[str, x509.Certificate], now: datetime
+) -> list[StoredIssuer]:
+    """Return those of the chain that are not here, the root first."""
+    parents = [*(issuer_id_of(one) for one in chain[1:]), None]
+    found = [
+        StoredIssuer.of(
+            certificate,
+            parent_id=parent_id,
+            purpose=Purpose.ISSUING_CA if parent_id else Purpose.ROOT_CA,
+            created_at=now,
+            is_foreign=True,
+        )
+        for certificate, parent_id in zip(chain, parents, strict=True)
+        if issuer_id_of(certificate) not in here
+    ]
+    return found[::-1]
+
+
+def _described(key: PrivateKey) -> dict[str, str]:
+    return {"algorithm": algorithm_of(key.public_key()).value, "kept": "sealed"}

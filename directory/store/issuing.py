@@ -1,0 +1,104 @@
+"""Which keys wait for the certificate that makes them an issuing CA's, and what happens when it comes?"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from directory.audit import AuditEvent
+from directory.errors import AlreadyExists, Unknown
+from directory.hierarchy import StoredIssuer
+from directory.issuing import PendingIssuer
+from directory.store import audit_log, issuers
+from directory.store.issuers import SqlIssuers
+from directory.store.rows import AnyRow, sealed, sealed_columns
+from directory.store.statements import Upsert
+from directory.store.tables import pending_issuers
+
+_ALL = select(pending_issuers).order_by(pending_issuers.c.created_at, pending_issuers.c.id)
+_ADD = Upsert(pending_issuers, lambda insert: insert.on_conflict_do_nothing().returning(pending_issuers.c.id))
+_FORGET = delete(pending_issuers).where(pending_issuers.c.id == bindparam("of_pending"))
+
+
+class SqlIssuing(SqlIssuers):
+    """The issuers, and what is to become one."""
+
+    async def pending(self) -> Sequence[PendingIssuer]:
+        """Return what waits for a certificate, the oldest first."""
+        return await self._database.read(_pending)
+
+    async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
+        """Keep a key until its certificate comes."""
+        await self._database.write(partial(_request, node=self._node, pending=pending, events=events))
+
+    async def complete(
+        self, pending_id: str, issuers: Sequence[StoredIssuer], events: Sequence[AuditEvent]
+    ) -> None:
+        """Add issuers, parents first, and forget what waited for them."""
+        await self._database.write(
+            partial(_complete, node=self._node, pending_id=pending_id, added=issuers, events=events)
+        )
+
+    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
+        """Forget a key that no certificate will come for.
+
+        Raises:
+            Unknown: it does not wait.
+        """
+        await self._database.write(
+            partial(_complete, node=self._node, pending_id=pending_id, added=(), events=[event])
+        )
+
+
+def _pending(connection: Connection) -> list[PendingIssuer]:
+    return [_of(row) for row in connection.execute(_ALL)]
+
+
+def _of(row: AnyRow) -> PendingIssuer:
+    secret = sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext)
+    if secret is None:
+        raise Unknown(kind="key of a pending issuer", name=row.id)
+    return PendingIssuer(
+        issuer_id=row.id,
+        subject=row.subject,
+        request=row.request,
+        sealed_key=secret,
+        organization_id=row.organization_id,
+        created_at=row.created_at,
+    )
+
+
+def _request(
+    connection: Connection, *, node: str, pending: PendingIssuer, events: Sequence[AuditEvent]
+) -> None:
+    added = connection.execute(
+        _ADD.on(connection),
+        {
+            "id": pending.issuer_id,
+            "subject": pending.subject,
+            "request": pending.request,
+            **sealed_columns("key", pending.sealed_key),
+            "organization_id": pending.organization_id,
+            "created_at": pending.created_at,
+        },
+    )
+    if added.one_or_none() is None:
+        raise AlreadyExists(kind="request", name=pending.issuer_id)
+    for event in events:
+        audit_log.append(connection, node, event)
+
+
+def _complete(
+    connection: Connection,
+    *,
+    node: str,
+    pending_id: str,
+    added: Sequence[StoredIssuer],
+    events: Sequence[AuditEvent],
+) -> None:
+    if connection.execute(_FORGET, {"of_pending": pending_id}).rowcount == 0:
+        raise Unknown(kind="request", name=pending_id)
+    for issuer in added:
+        issuers.add(connection, node=node, issuer=issuer, events=())
+    for event in events:
+        audit_log.append(connection, node, event)

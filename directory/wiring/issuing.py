@@ -1,0 +1,61 @@
+"""What adds issuing CAs? The desk, with the keys that it seals and opens."""
+
+from cryptography import x509
+
+from ca.errors import KeyRefused
+from ca.issuance import Issuer
+from ca.keys import PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.linting import Linter
+from ca.publication import Publication
+from ca.sealing import SealedSecret
+from ca.signers import SoftwareSigner
+from directory.hierarchy import StoredIssuer
+from directory.issuing import IssuingDesk
+from directory.store.issuing import SqlIssuing
+from directory.wiring.installation import Installation, ca_key_identity
+
+
+class SealedKeys:
+    """Issuers' private keys, sealed in the database."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
+        """Seal a key for this issuer alone."""
+        return self._installation.sealer.seal(to_pkcs8(key), ca_key_identity(issuer_id))
+
+    def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
+        """Open it.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        return unsafe_from_sealed_pkcs8(self._installation.sealer.unseal(sealed, ca_key_identity(issuer_id)))
+
+    def open(self, issuer: StoredIssuer) -> Issuer:
+        """Return the issuer at work; takes a while.
+
+        Raises:
+            CaError: its key is not here, or does not open.
+        """
+        if issuer.sealed_key is None:
+            raise KeyRefused(f"the key of issuer {issuer.issuer_id} is not here")
+        settings = self._installation.settings.ca
+        return Issuer(
+            x509.load_der_x509_certificate(issuer.certificate),
+            SoftwareSigner(self.unseal(issuer.sealed_key, issuer.issuer_id)),
+            Publication(settings.public_url),
+            Linter(),
+            scheme=settings.signature,
+        )
+
+
+def issuing_desk(installation: Installation, actor: str) -> IssuingDesk:
+    """Return the use cases of an operator who adds issuing CAs."""
+    return IssuingDesk(
+        store=SqlIssuing(installation.database, node=installation.node),
+        keys=SealedKeys(installation),
+        clock=installation.clock,
+        actor=actor,
+    )

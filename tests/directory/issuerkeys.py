@@ -1,0 +1,34 @@
+"""Issuers' keys, sealed under the tests' master key."""
+
+from cryptography import x509
+
+from ca.errors import KeyRefused
+from ca.issuance import Issuer
+from ca.keys import PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.linting import Linter
+from ca.sealing import SealedSecret
+from ca.signers import SoftwareSigner
+from directory.hierarchy import StoredIssuer
+from directory.wiring.installation import ca_key_identity
+from tests.builders import PUBLICATION
+from tests.contracts.world import SEALER
+
+
+class SealedKeys:
+    """Seals and opens."""
+
+    def __init__(self, linter: Linter) -> None:
+        self._linter = linter
+
+    def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
+        return SEALER.seal(to_pkcs8(key), ca_key_identity(issuer_id))
+
+    def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
+        return unsafe_from_sealed_pkcs8(SEALER.unseal(sealed, ca_key_identity(issuer_id)))
+
+    def open(self, issuer: StoredIssuer) -> Issuer:
+        if issuer.sealed_key is None:
+            raise KeyRefused("its key is not here")
+        key = self.unseal(issuer.sealed_key, issuer.issuer_id)
+        certificate = x509.load_der_x509_certificate(issuer.certificate)
+        return Issuer(certificate, SoftwareSigner(key), PUBLICATION, self._linter)
