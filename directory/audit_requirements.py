@@ -32,9 +32,7 @@ REQUIREMENTS = (
         what="CA keys: backup, recovery, archival",
         instead="none: it is the operator's copy of database and master key",
     ),
-    Requirement(
-        item="1.i", what="CA keys: destruction", instead="none: no key of a CA leaves the database or ends"
-    ),
+    Requirement(item="1.i", what="CA keys: destruction", kinds=(Kind.ISSUER_KEY_DESTROYED,)),
     Requirement(
         item="1.i",
         what="other keys: master key, audit key",
@@ -48,7 +46,13 @@ REQUIREMENTS = (
     Requirement(
         item="1.ii, 1.iii",
         what="CA certificates: requests, approval, rejection, revocation",
-        kinds=(Kind.ISSUER_CREATED, Kind.CERTIFICATE_REVOKED),
+        kinds=(
+            Kind.ISSUER_REQUESTED,
+            Kind.ISSUER_CREATED,
+            Kind.ISSUER_IMPORTED,
+            Kind.ISSUER_ACTIVATED,
+            Kind.CERTIFICATE_REVOKED,
+        ),
     ),
     Requirement(item="1.iv", what="cryptographic devices", instead="none: there are none"),
     Requirement(item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_ISSUED,)),

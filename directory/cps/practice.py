@@ -18,6 +18,7 @@ from directory.delivery.exchanges.settings import DirectSettings
 from directory.delivery.settings import DeliverySettings
 from directory.enrolment import MintRules
 from directory.followup import FollowUpRules
+from directory.hierarchy import IssuerState
 from directory.ocsp import OcspRules
 from directory.organization import Organization
 from directory.policy import MintPolicy
@@ -32,7 +33,7 @@ class StandingAuthority:
     certificate: x509.Certificate
     has_sealed_key: bool
     """Whether its key is in the database, sealed; else it is in a token, or off-line."""
-    active: bool
+    state: IssuerState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Issuing:
 
     profile: Profile
     """Of recipients."""
+    isolated_need_own_issuer: bool
+    """Whether nobody certifies for an isolated organization before it has an issuing CA of its own."""
     scheme: SignatureScheme
     publication: Publication
     rules: MintRules

@@ -2,17 +2,16 @@
 
 from cryptography import x509
 
-from ca.errors import KeyRefused
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
 from ca.publication import Publication
 from ca.sealing import SealedSecret
-from ca.signers import SoftwareSigner
 from directory.hierarchy import StoredIssuer
 from directory.issuing import IssuingDesk
 from directory.store.issuing import SqlIssuing
-from directory.wiring.installation import Installation, ca_key_identity
+from directory.wiring.installation import Installation
+from directory.wiring.signers import ca_key_identity
 
 
 class SealedKeys:
@@ -39,12 +38,10 @@ class SealedKeys:
         Raises:
             CaError: its key is not here, or does not open.
         """
-        if issuer.sealed_key is None:
-            raise KeyRefused(f"the key of issuer {issuer.issuer_id} is not here")
         settings = self._installation.settings.ca
         return Issuer(
             x509.load_der_x509_certificate(issuer.certificate),
-            SoftwareSigner(self.unseal(issuer.sealed_key, issuer.issuer_id)),
+            self._installation.signers.of_issuer(issuer),
             Publication(settings.public_url),
             Linter(),
             scheme=settings.signature,

@@ -24,6 +24,7 @@ async def practice_of(installation: Installation) -> Practice:
         StoreUnavailable: the database does not answer.
     """
     settings = installation.settings
+    hierarchy, now = await installation.issuers.hierarchy(), installation.clock.now()
     return Practice(
         software=__version__,
         authorities=[
@@ -32,9 +33,9 @@ async def practice_of(installation: Installation) -> Practice:
                 purpose=issuer.purpose,
                 certificate=x509.load_der_x509_certificate(issuer.certificate),
                 has_sealed_key=issuer.sealed_key is not None,
-                active=issuer.active,
+                state=hierarchy.state(issuer, now),
             )
-            for issuer in await installation.issuers.all()
+            for issuer in hierarchy.issuers
         ],
         organizations=await installation.organizations.all(),
         issuing=_issuing(settings),
@@ -46,6 +47,7 @@ async def practice_of(installation: Installation) -> Practice:
 def _issuing(settings: Settings) -> Issuing:
     return Issuing(
         profile=recipient_profile(settings),
+        isolated_need_own_issuer=settings.ca.isolated_issuers == "required",
         scheme=settings.ca.signature,
         publication=Publication(settings.ca.public_url),
         rules=mint_rules(settings),

@@ -9,7 +9,7 @@ from ca.linting import Linter
 from ca.sealing import SealedSecret
 from ca.signers import SoftwareSigner
 from directory.hierarchy import StoredIssuer
-from directory.wiring.installation import ca_key_identity
+from directory.wiring.signers import ca_key_identity
 from tests.builders import PUBLICATION
 from tests.contracts.world import SEALER
 

@@ -15,6 +15,7 @@ STATED = {
     "ca.policy_oid": "1.3.6.1.4.1.32473.1.2",
     "ca.key_pool_size": "7",
     "ca.signature": "pss",
+    "ca.isolated_issuers": "required",
     "ca.crl_hours": "12",
     "ca.crl_validity_days": "5",
     "ca.ocsp_validity_hours": "9",

@@ -19,6 +19,7 @@ from directory.delivery.exchanges.settings import DirectSettings
 from directory.delivery.settings import DeliverySettings
 from directory.enrolment import MintRules
 from directory.followup import FollowUpRules
+from directory.hierarchy import IssuerState
 from directory.limits import MintRates, Rate
 from directory.ocsp import OcspRules
 from directory.organization import Dkim, Organization, PasswordMail, Webhook
@@ -54,6 +55,7 @@ def a_practice() -> Practice:
         organizations=[a_busy_organization()],
         issuing=Issuing(
             profile=a_profile(),
+            isolated_need_own_issuer=False,
             scheme=SignatureScheme.PKCS1,
             publication=PUBLICATION,
             rules=MintRules(
@@ -104,5 +106,5 @@ def _root() -> StandingAuthority:
         purpose=Purpose.ROOT_CA,
         certificate=certificate,
         has_sealed_key=True,
-        active=True,
+        state=IssuerState.ACTIVE,
     )
