@@ -148,9 +148,9 @@ def _remember(decoder: Any) -> None:
     All certificates of an issuer have most of their values in common. What is decoded is only read, and hangs
     in a node of each document's own. A decoder that has a way of its own keeps it.
     """
-    decode = getattr(decoder, "decode_value", None)
-    if getattr(decode, "__func__", None) is not document.ValueDecoder.decode_value:
+    if getattr(type(decoder), "decode_value", None) is not document.ValueDecoder.decode_value:
         return
+    decode = decoder.decode_value
     remembered: OrderedDict[tuple[bytes, int], Any] = OrderedDict()
 
     def decode_value(node: Any, type_node: Any, value_node: Any, schema: Any) -> None:
