@@ -9,10 +9,9 @@ from directory.errors import ConfigurationRefused
 from directory.store.database import Database
 from directory.store.postgresql import PostgresqlDatabase
 from directory.store.sqlite import SqliteDatabase
-from directory.store.timelimits import TimeLimits
+from directory.store.timelimits import A_GATEWAYS_PATIENCE, TimeLimits
 
 _KEY = "database.url"
-_USUAL = TimeLimits()
 _POSTGRESQL_OPTIONS = frozenset({"host", "sslmode"})
 
 
@@ -22,7 +21,7 @@ def open_database(
     password: str | None = None,
     readers: int = 4,
     writers: int = 4,
-    limits: TimeLimits = _USUAL,
+    limits: TimeLimits = A_GATEWAYS_PATIENCE,
 ) -> Database:
     """Open `sqlite:///PATH` or `postgresql://USER@HOST:PORT/NAME`; connections are made when needed.
 

@@ -22,3 +22,10 @@ class TimeLimits:
     """For a server that answers nothing at all."""
     idle: float = 10.0
     """For a process that hangs in a transaction, until the server ends it and frees its locks."""
+
+
+A_GATEWAYS_PATIENCE = TimeLimits()
+"""For the service."""
+
+A_PERSONS_PATIENCE = TimeLimits(connect=10, turn=60, lock=60, work=600, silence=660, idle=60)
+"""For commands: whoever revokes a hundred thousand certificates at once gives them the time that takes."""

@@ -44,6 +44,7 @@ from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
 from directory.store.schema import migrate, require_current
 from directory.store.suppressions import SqlSuppressions
+from directory.store.timelimits import A_PERSONS_PATIENCE, TimeLimits
 from directory.suppression import SuppressionDesk
 from directory.verification import Verification
 from directory.wiring.signers import Signers, ca_key_identity
@@ -213,7 +214,11 @@ class Installation:
 
 @asynccontextmanager
 async def open_installation(
-    settings: Settings, passphrase: bytes | None, *, clock: Clock | None = None
+    settings: Settings,
+    passphrase: bytes | None,
+    *,
+    clock: Clock | None = None,
+    limits: TimeLimits = A_PERSONS_PATIENCE,
 ) -> AsyncIterator[Installation]:
     """Open an installation that is complete: its schema current, its master key the database's own.
 
@@ -224,7 +229,7 @@ async def open_installation(
         StoreUnavailable: the database does not answer.
     """
     refuse_missing_database(settings)
-    async with open_unchecked(settings, passphrase, clock=clock) as installation:
+    async with open_unchecked(settings, passphrase, clock=clock, limits=limits) as installation:
         try:
             await require_current(installation.database)
         except StoreUnavailable as error:
@@ -240,7 +245,11 @@ async def open_installation(
 
 @asynccontextmanager
 async def open_unchecked(
-    settings: Settings, passphrase: bytes | None, *, clock: Clock | None = None
+    settings: Settings,
+    passphrase: bytes | None,
+    *,
+    clock: Clock | None = None,
+    limits: TimeLimits = A_PERSONS_PATIENCE,
 ) -> AsyncIterator[Installation]:
     """Open an installation in the making.
 
@@ -249,7 +258,7 @@ async def open_unchecked(
         MasterKeyUnusable: the master key cannot be used.
     """
     sealer = LiveSealer(settings.master_key.file, passphrase)
-    database = _open(settings)
+    database = _open(settings, limits)
     try:
         yield Installation(
             settings=settings,
@@ -286,17 +295,17 @@ async def migrate_database(settings: Settings) -> str:
         StoreNewer: the schema is of a newer version.
         StoreUnavailable: the database does not answer; nothing was changed.
     """
-    database = _open(settings)
+    database = _open(settings, A_PERSONS_PATIENCE)
     try:
         return await migrate(database)
     finally:
         await database.close()
 
 
-def _open(settings: Settings) -> Database:
+def _open(settings: Settings, limits: TimeLimits) -> Database:
     file = settings.database.password_file
     password = read_secret_text("database.password_file", file) if file else None
-    return open_database(settings.database.url, password=password)
+    return open_database(settings.database.url, password=password, limits=limits)
 
 
 def read_secret_text(key: str, path: Path) -> str:

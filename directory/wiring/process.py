@@ -12,6 +12,7 @@ from directory.http.logs import logging_config
 from directory.settings import Settings
 from directory.sockets import Sharing
 from directory.steps import StepListener, ignore_step
+from directory.store.timelimits import A_GATEWAYS_PATIENCE
 from directory.wiring import addresses
 from directory.wiring.installation import open_installation
 from directory.wiring.resources import allow_connections, spare_garbage_collection
@@ -65,7 +66,7 @@ async def serve_until_signalled(
         loop.add_reader(parent, _parent_is_gone, loop, parent, stopped)
     allow_connections(settings.ldap.connections)
     async with (
-        open_installation(settings, passphrase) as installation,
+        open_installation(settings, passphrase, limits=A_GATEWAYS_PATIENCE) as installation,
         serving(installation, sharing=sharing, on_step=on_step) as listening,
     ):
         spare_garbage_collection()

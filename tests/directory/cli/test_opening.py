@@ -1,13 +1,16 @@
 """What keeps a command from its installation, said in one line: the key, its value, and what to do."""
 
+import asyncio
 import os
 import pwd
 import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from directory.cli.opening import operator
+from directory.cli.opening import installation, operator
+from directory.store.timelimits import A_GATEWAYS_PATIENCE, A_PERSONS_PATIENCE
 from tests.command import pushpki
 from tests.directory.cli.workplace import Workplace, the_line_of
 
@@ -265,3 +268,14 @@ def test_the_operator_is_who_the_system_says(monkeypatch: pytest.MonkeyPatch) ->
 
 def passphrase_of(protected: Workplace) -> Path:
     return protected.folder.parent / "passphrase"
+
+
+def test_a_command_waits_for_the_database_as_long_as_a_person_does(template: Workplace) -> None:
+    def longest_wait_for_a_lock(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+
+    async def work() -> int:
+        async with installation(template.config) as opened:
+            return await opened.database.write(longest_wait_for_a_lock)
+
+    assert asyncio.run(work()) == A_PERSONS_PATIENCE.lock * 1000 > A_GATEWAYS_PATIENCE.lock * 1000
