@@ -7,17 +7,19 @@ dkimpy brings the text into its canonical form, which is where signatures break;
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from dkim import rfc822_parse
 from dkim.canonicalization import Relaxed, Simple
 
-from ca.sealing import Sealer
+from ca.sealing import SealedSecret, Sealer
 from directory.delivery.dkim_keys import SigningKey, read_key
 from directory.organization import Dkim, Organization, dkim_key_identity
 
 _LINE = 72
+_KEYS_KEPT = 64
 
 # Each is named once more than it occurs, so that nobody can add another: a second From or Subject would be
 # the one that some programs show (RFC 6376 section 8.15). Those that do not occur may not be added at all.
@@ -41,10 +43,15 @@ _SIGNED = (
 
 
 class DkimSigner:
-    """Signs mails with the keys of their organizations."""
+    """Signs mails with the keys of their organizations.
+
+    A key that has been opened is kept: to read it and to prepare its first signature takes as long as the
+    signature. It is kept by its sealed form, so one that was replaced, or sealed anew, is opened anew.
+    """
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self._key_of = lru_cache(maxsize=_KEYS_KEPT)(self._opened)
 
     def sign(self, organization: Organization, message: bytes) -> bytes:
         """Return the message with a signature on top; as it is where the organization has no key for it.
@@ -59,8 +66,11 @@ class DkimSigner:
         dkim = organization.correspondence.dkim
         if dkim is None:
             return message
-        key = read_key(self._sealer.unseal(dkim.sealed_key, dkim_key_identity(organization.organization_id)))
+        key = self._key_of(organization.organization_id, dkim.sealed_key)
         return signature(message, key, dkim=dkim, domain=organization.mail_from.domain) + message
+
+    def _opened(self, organization_id: str, sealed_key: SealedSecret) -> SigningKey:
+        return read_key(self._sealer.unseal(sealed_key, dkim_key_identity(organization_id)))
 
 
 def signature(message: bytes, key: SigningKey, *, dkim: Dkim, domain: str) -> bytes:

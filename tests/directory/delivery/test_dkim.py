@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ca.address import Mailbox
 from ca.errors import SealBroken
+from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer, SecretIdentity
 from directory.delivery.dkim import DkimSigner
 from directory.delivery.dkim_keys import DkimAlgorithm, generate_key, record_name, record_of
 from directory.organization import Correspondence, Dkim, Organization, dkim_key_identity
@@ -38,6 +39,18 @@ def _made(algorithm: DkimAlgorithm) -> bytes:
 def a_key(algorithm: DkimAlgorithm = DkimAlgorithm.RSA) -> bytes:
     """Return a PEM key, always the same."""
     return _made(algorithm)
+
+
+class CountingSealer(Sealer):
+    """A sealer that counts what it has opened."""
+
+    def __init__(self) -> None:
+        super().__init__(MasterKeyring(active=MasterKey(key_id="master-1", material=bytes(range(32)))))
+        self.opened = 0
+
+    def unseal(self, sealed: SealedSecret, identity: SecretIdentity) -> bytes:
+        self.opened += 1
+        return super().unseal(sealed, identity)
 
 
 def a_signing_organization(
@@ -121,3 +134,30 @@ def test_without_a_key_the_message_stays_as_it_is() -> None:
 def test_a_key_sealed_for_another_organization_does_not_open() -> None:
     with pytest.raises(SealBroken):
         DkimSigner(a_sealer()).sign(a_signing_organization(sealed_for="org-2"), MESSAGE)
+
+
+def test_a_key_that_was_replaced_signs_no_more() -> None:
+    signer = DkimSigner(a_sealer())
+    before, after = DkimAlgorithm.RSA, DkimAlgorithm.ED25519
+
+    assert verifies(signer.sign(a_signing_organization(before), MESSAGE), before)
+    assert verifies(signer.sign(a_signing_organization(after), MESSAGE), after)
+
+
+def test_a_key_that_is_known_is_still_one_organizations_alone() -> None:
+    signer = DkimSigner(a_sealer())
+    organization = a_signing_organization()
+    signer.sign(organization, MESSAGE)
+
+    with pytest.raises(SealBroken):
+        signer.sign(replace(organization, organization_id="another"), MESSAGE)
+
+
+def test_a_key_is_opened_once() -> None:
+    sealer = CountingSealer()
+    signer, organization = DkimSigner(sealer), a_signing_organization()
+
+    for _ in range(3):
+        assert verifies(signer.sign(organization, MESSAGE))
+
+    assert sealer.opened == 1
