@@ -71,7 +71,7 @@ class Finding:
 
 
 class Linter:
-    """Lints certificates in this process, 5 ms each; one may be shared by all threads.
+    """Lints certificates in this process, 4 ms each; one may be shared by all threads.
 
     Recipients' certificates are held to the CA/B S/MIME Baseline Requirements (mailbox-validated, strict)
     and RFC 5280, all others to RFC 5280; and all to `ca.houserules`.
