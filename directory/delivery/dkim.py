@@ -45,7 +45,7 @@ _SIGNED = (
 class DkimSigner:
     """Signs mails with the keys of their organizations.
 
-    A key that has been opened is kept: to read it and to prepare its first signature takes as long as the
+    A key that has been opened is kept: to open, read and prepare it would cost every mail a good part of the
     signature. It is kept by its sealed form, so one that was replaced, or sealed anew, is opened anew.
     """
 
