@@ -57,6 +57,7 @@ def test_every_place_for_a_secret_names_its_master_key() -> None:
         ("organizations", "webhook_secret"),
         ("outgoing_mail", "message"),
         ("issuers", "key"),
+        ("pending_issuers", "key"),
         ("audit_keys", "key"),
         ("ocsp_responders", "key"),
         ("held_keys", "key"),
