@@ -320,11 +320,11 @@ class Enroller:
             tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
-            event=self._minted_event(reservation, certificate, context.gateway),
+            event=self._minted_event(reservation, certificate, issuer_id, context.gateway),
         )
 
     def _minted_event(
-        self, reservation: Reservation, certificate: PublishedCertificate, gateway: Gateway
+        self, reservation: Reservation, certificate: PublishedCertificate, issuer_id: str, gateway: Gateway
     ) -> AuditEvent:
         asked_as = f"gateway:{gateway.name}"
         return AuditEvent(
@@ -335,6 +335,7 @@ class Enroller:
             organization_id=reservation.organization_id,
             detail={
                 "serial": f"{certificate.serial:x}",
+                "issuer": issuer_id,
                 "not_after": certificate.not_after.isoformat(),
                 "asked_as": asked_as,
             },

@@ -115,6 +115,8 @@ class ProxyCertification:
                 organization_id=organization.organization_id,
                 detail={
                     "serial": f"{linted.prepared.serial_number:x}",
+                    "issuer": self._maker.issuer_id,
+                    "not_after": linted.prepared.not_after.isoformat(),
                     "purpose": linted.prepared.purpose.value,
                     "key": key_sha256.hex(),
                 },

@@ -26,6 +26,7 @@ from directory.cli import (
     organizations,
     package_formats,
     password_mail,
+    reconcile,
     resend,
     revoke,
     serve,
@@ -88,6 +89,7 @@ mail.app.command("test-send")(templates.send_test)
 mail.app.add_typer(templates.app, name="templates", help="The words of the mails.")
 app.add_typer(mail.app, name="mail", help="The outbox: what waits, what failed, holding it up.")
 app.add_typer(channel.app, name="channel", help="What organizations' webhooks were told.")
+audit.app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit", help="The audit log: its key, its export, its check.")
 app.add_typer(clock.app, name="clock", help="The time that the service goes by.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")

@@ -78,7 +78,7 @@ def export(
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     """What a check has found."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -108,18 +108,18 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check that the audit log is whole; exit code 1 if it is not. With --file nothing else is needed."""
-    given = _given(public_key)
+    given = keys_in(public_key)
     if file is not None and not given:
         raise ConfigurationRefused(
             key="--public-key",
             reason="an export is checked by a key that is not in it",
             remedy="print it with 'pushpki audit key', and keep it",
         )
-    found = _Found()
+    found = Found()
     with ExitStack() as stack:
-        kept_lines = stack.enter_context(_opened("--heads", heads)) if heads else None
+        kept_lines = stack.enter_context(open_file("--heads", heads)) if heads else None
         if file is not None:
-            check = _verify_file(stack.enter_context(_opened("--file", file)), given, kept_lines, found)
+            check = check_file(stack.enter_context(open_file("--file", file)), given, kept_lines, found)
         else:
             check = run(_verify_store(config, given, kept_lines, found))
     _tell(check, found, as_json=as_json)
@@ -127,9 +127,10 @@ def verify(
         raise SystemExit(EXIT_VIOLATED)
 
 
-def _verify_file(
-    file: BinaryIO, given: Sequence[bytes], kept_heads: BinaryIO | None, found: _Found
+def check_file(
+    file: BinaryIO, given: Sequence[bytes], kept_heads: BinaryIO | None, found: Found
 ) -> EvidenceCheck:
+    """Check an export by the keys that are given; what is wrong with it is found."""
     trusted = TrustedKeys(given)
     # Either file may be the one that tells how a key came to be trusted.
     for statement in announced_keys(lines_of(file)):
@@ -142,7 +143,7 @@ def _verify_file(
     return check
 
 
-def _kept(file: BinaryIO | None, trusted: TrustedKeys, found: _Found) -> KeptHeads:
+def _kept(file: BinaryIO | None, trusted: TrustedKeys, found: Found) -> KeptHeads:
     kept = KeptHeads(trusted)
     if file is not None:
         for statement in announced_keys(lines_of(file)):
@@ -153,7 +154,7 @@ def _kept(file: BinaryIO | None, trusted: TrustedKeys, found: _Found) -> KeptHea
 
 
 async def _verify_store(
-    config: Path | None, given: Sequence[bytes], kept_heads: BinaryIO | None, found: _Found
+    config: Path | None, given: Sequence[bytes], kept_heads: BinaryIO | None, found: Found
 ) -> EvidenceCheck:
     from directory.wiring import evidence  # noqa: PLC0415 - checking a file needs none of it
 
@@ -171,7 +172,7 @@ async def _verify_store(
         return check
 
 
-def _tell(check: EvidenceCheck, found: _Found, *, as_json: bool) -> None:
+def _tell(check: EvidenceCheck, found: Found, *, as_json: bool) -> None:
     documents = [
         {
             "flaw": one.flaw.value,
@@ -200,10 +201,15 @@ def _tell(check: EvidenceCheck, found: _Found, *, as_json: bool) -> None:
     show(document, as_json=as_json, lines=lines)
 
 
-def _given(path: Path | None) -> list[bytes]:
+def keys_in(path: Path | None) -> list[bytes]:
+    """Read public keys from a PEM file, if there is one.
+
+    Raises:
+        ConfigurationRefused: it cannot be read, or holds none.
+    """
     if path is None:
         return []
-    with _opened("--public-key", path) as file:
+    with open_file("--public-key", path) as file:
         try:
             return public_keys_in(file.read())
         except ValueError as error:
@@ -212,7 +218,12 @@ def _given(path: Path | None) -> list[bytes]:
             ) from error
 
 
-def _opened(option: str, path: Path) -> BinaryIO:
+def open_file(option: str, path: Path) -> BinaryIO:
+    """Open a file that an option names.
+
+    Raises:
+        ConfigurationRefused: it cannot be read.
+    """
     try:
         return path.open("rb")
     except OSError as error:

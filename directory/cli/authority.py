@@ -21,9 +21,11 @@ app.add_typer(crl, name="crl", help="Revocation lists.")
 def issue_crls(*, config: Config = None, as_json: Json = False) -> None:
     """Make the CRL of every issuer whose key is here, due or not; running services publish it in seconds."""
     from directory.wiring.authorities import crl_production  # noqa: PLC0415 - for this command alone
+    from directory.wiring.issuers import sound_issuers  # noqa: PLC0415 - likewise
 
     async def work() -> Sequence[PublishedCrl]:
         async with installation(config) as opened:
+            await sound_issuers(opened)
             return await crl_production(opened, AuthorityBoard(), actor=operator()).issue_now()
 
     issued = run(work())

@@ -61,6 +61,11 @@ def line_of(value: ExportStart | KeyStatement | SignedHead | ExportEnd) -> str:
     return json.dumps(_document(value), separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
+def event_text(line: bytes) -> bytes | None:
+    """Return what stands in the line of an event, as it was hashed; None of any other line."""
+    return line[_EVENT_AT:-2] if line.startswith(_EVENT_START) else None
+
+
 def read_line(line: bytes) -> Line:
     """Read a line with its end.
 

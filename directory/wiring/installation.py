@@ -22,6 +22,7 @@ from directory.issuers import IssuerDesk
 from directory.keyblocking import KeyBlocking
 from directory.keyring import LiveSealer
 from directory.outbox_admin import OutboxAdministration
+from directory.reconciling import Reconciliation
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
@@ -40,6 +41,7 @@ from directory.store.master_keys import SqlMasterKeys
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
 from directory.store.outbox_admin import SqlOutboxAdministration
+from directory.store.reconciling import SqlReconciling
 from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
 from directory.store.schema import migrate, require_current
@@ -113,6 +115,15 @@ class Installation:
     def revocation(self) -> Revocation:
         """Return the use case that revokes."""
         return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
+
+    def reconciliation(self, actor: str) -> Reconciliation:
+        """Return the use case that makes good what the restore of an older database has lost."""
+        return Reconciliation(
+            store=SqlReconciling(self.database, node=self.node),
+            revoker=self.revocation(),
+            clock=self.clock,
+            actor=actor,
+        )
 
     def key_blocking(self, actor: str) -> KeyBlocking:
         """Return the use case that keeps keys out."""

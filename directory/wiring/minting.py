@@ -35,6 +35,7 @@ from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
 from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
+from directory.wiring.issuers import sound_issuers
 from directory.wiring.signers import Signers
 from directory.wiring.timekeeping import timekeeper
 
@@ -118,9 +119,11 @@ async def making(installation: Installation) -> AsyncIterator[MakerRoster]:
     """Have whoever certifies recipients at hand, and look again and again who that is.
 
     Raises:
-        CaError, ConfigurationRefused: whoever certifies now cannot be opened; see `MakerWorkshop`.
+        CaError, ConfigurationRefused: whoever certifies now cannot be opened, see `MakerWorkshop`; or an
+            issuer is not what it should be.
         StoreUnavailable: the database does not answer.
     """
+    await sound_issuers(installation)
     roster = maker_roster(installation)
     await roster.start()
     task = asyncio.create_task(roster.run(), name="issuers")
@@ -135,9 +138,10 @@ async def certificate_maker(installation: Installation, organization: Organizati
     """Open the issuing CA that certifies for an organization now.
 
     Raises:
-        CaError, ConfigurationRefused: it cannot be opened; see `MakerWorkshop`.
+        CaError, ConfigurationRefused: as `making`.
         Unknown: there is none.
     """
+    await sound_issuers(installation)
     roster = maker_roster(installation)
     await roster.start()
     maker = roster.maker(organization, installation.clock.now())

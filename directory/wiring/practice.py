@@ -12,6 +12,7 @@ from directory.wiring.authorities import crl_rhythm
 from directory.wiring.extracts import delivery_settings, direct_settings, http_settings, ldap_settings
 from directory.wiring.following import asks_for_proofs, follow_up_rules
 from directory.wiring.installation import Installation
+from directory.wiring.issuers import sound_issuers
 from directory.wiring.minting import mint_policy, mint_rules, recipient_profile
 from directory.wiring.ocsp import ocsp_rules, responder_profile
 
@@ -24,7 +25,7 @@ async def practice_of(installation: Installation) -> Practice:
         StoreUnavailable: the database does not answer.
     """
     settings = installation.settings
-    hierarchy, now = await installation.issuers.hierarchy(), installation.clock.now()
+    hierarchy, now = await sound_issuers(installation), installation.clock.now()
     return Practice(
         software=__version__,
         authorities=[

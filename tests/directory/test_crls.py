@@ -75,6 +75,13 @@ def test_every_entry_is_on_a_crl_made_after_its_certificate_expired(
         moment += timedelta(minutes=gap)
 
 
+def test_the_number_grows_although_an_older_database_was_restored() -> None:
+    backed_up = a_record(number=int(NOW.timestamp()))
+    lost = next_number(backed_up, NOW + DAY)
+
+    assert next_number(backed_up, NOW + DAY + timedelta(seconds=1)) > lost
+
+
 def test_the_number_tells_the_time_and_always_grows() -> None:
     seconds = int(NOW.timestamp())
     before = a_record(number=seconds - 5)
