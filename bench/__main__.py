@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…] [--seconds N] [--certificates N] [--json FILE]`: measure, and print tables."""
+"""`python -m bench [NAME…] [--seconds N] [--certificates N] [--keys KIND] [--json FILE]`: print tables."""
 
 import argparse
 import json
@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import (
+    against_cfssl,
     against_slapd,
     audit_verify,
     backlog,
+    burst,
     crowds,
     delivery,
     first_lookup,
@@ -31,6 +33,8 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "found_lookup": lambda options: found_lookup.run(options.seconds),
     "ldap_front_end": lambda options: ldap_front_end.run(options.seconds),
     "against_slapd": against_slapd.run,
+    "against_cfssl": against_cfssl.run,
+    "burst": burst.run,
     "large_store": large_store.run,
     "crowds": crowds.run,
     "audit_verify": audit_verify.run,
@@ -47,7 +51,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     described = machine()
     print(as_text(described), flush=True)
-    asked = Options(seconds=options.seconds, certificates=options.certificates)
+    asked = Options(
+        seconds=options.seconds, certificates=options.certificates, real_keys=options.keys == "real"
+    )
     results: dict[str, Result] = {}
     for name in options.names or BENCHMARKS:
         try:
@@ -70,6 +76,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="how long each thing is measured; less says less")
     parser.add_argument(
         "--certificates", type=int, help="how many the directory holds, where that is the point"
+    )
+    parser.add_argument(
+        "--keys",
+        choices=("few", "real"),
+        default="few",
+        help="what the keys of a burst are made of: few primes, at once, or each its own, as in service",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the figures, unrounded, to a file"

@@ -10,19 +10,16 @@ import sys
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from itertools import product, starmap
-from math import isqrt
-
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bench.asking import unknown_addresses
 from bench.delivery import signs_its_mails
+from bench.few_primes import keys_of_few_primes
 from bench.figures import Bound, Cell, Result, Target
 from bench.premises import require
 from bench.processes import cores, cpu_time
 from bench.subject import UNLIMITED, DatabaseKind, SmartHost, subject
 from ca.address import Mailbox
-from ca.keys import PrivateKey
+from ca.keys import KeyAlgorithm, PrivateKey
 from directory.enrolment import Enroller
 from directory.lookup import Minted, Question
 from directory.mint_ports import FreshEnrolment, MailClaim
@@ -34,7 +31,6 @@ from tests.service import GATEWAY, Installed
 
 MAILS = 2_000
 _BITS = 3072
-_EXPONENT = 65537
 PER_SECOND = 100.0
 
 _WAYS = ((DatabaseKind.SQLITE, 1), (DatabaseKind.POSTGRESQL, 1), (DatabaseKind.POSTGRESQL, 2))
@@ -61,33 +57,18 @@ def run() -> Result:
     )
 
 
-class _KeysOfSharedPrimes:
-    """A key for each, made at once: of few primes, each with each, which no key in service may be."""
+class _Keys:
+    """A key for each, of few primes."""
 
     def __init__(self) -> None:
-        made = [rsa.generate_private_key(_EXPONENT, _BITS).private_numbers() for _ in range(isqrt(MAILS) + 1)]
-        pairs = product([numbers.p for numbers in made], [numbers.q for numbers in made])
-        self._keys = starmap(_key_of, pairs)
+        self._keys = keys_of_few_primes(MAILS, _BITS)
 
-    def take(self) -> Future[PrivateKey]:
+    def take(self, algorithm: KeyAlgorithm) -> Future[PrivateKey]:
         """Return the next."""
+        require(algorithm is KeyAlgorithm.RSA_3072, "the keys are of the size that is asked for")
         taken: Future[PrivateKey] = Future()
         taken.set_result(next(self._keys))
         return taken
-
-
-def _key_of(p: int, q: int) -> rsa.RSAPrivateKey:
-    d = rsa.rsa_recover_private_exponent(_EXPONENT, p, q)
-    numbers = rsa.RSAPrivateNumbers(
-        p=p,
-        q=q,
-        d=d,
-        dmp1=rsa.rsa_crt_dmp1(d, p),
-        dmq1=rsa.rsa_crt_dmq1(d, q),
-        iqmp=rsa.rsa_crt_iqmp(p, q),
-        public_numbers=rsa.RSAPublicNumbers(_EXPONENT, p * q),
-    )
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 class _Nobody:
@@ -138,7 +119,7 @@ async def _mint(settings: Settings, addresses: list[str]) -> None:
         await makers.start()
         minter = Enroller(
             store=SqlMintStore(installation.database, node=installation.node),
-            keys=_KeysOfSharedPrimes(),
+            keys=_Keys(),
             makers=makers,
             sealer=installation.sealer,
             rules=minting.mint_rules(unlimited),

@@ -9,3 +9,5 @@ class Options:
 
     seconds: float | None = None
     certificates: int | None = None
+    real_keys: bool = False
+    """Whether keys that are made beforehand are made as in service, however long that takes."""

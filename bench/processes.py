@@ -4,9 +4,13 @@ The service's key pool threads are told apart by their lower priority, which onl
 """
 
 import os
+import socket
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.premises import require
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _OCTETS_PER_PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -15,6 +19,7 @@ _UTIME, _STIME, _NICE = 11, 12, 16
 
 _IDLE_SHARE = 0.02
 _IDLE_FOR_SECONDS = 2.0
+_STARTS_WITHIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,33 @@ def wait_until_idle(pid: int, *, within: float) -> None:
         if used - before <= _IDLE_SHARE * _IDLE_FOR_SECONDS:
             return
     raise TimeoutError(f"process {pid} was still busy after {within:.0f} s")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when the process listens on this port of loopback.
+
+    Raises:
+        PremiseBroken: it has ended instead.
+        TimeoutError: it does not within half a minute.
+    """
+    give_up_at = time.monotonic() + _STARTS_WITHIN_SECONDS
+    while time.monotonic() < give_up_at:
+        require(process.poll() is None, "what is compared with goes on running")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"nobody listened after {_STARTS_WITHIN_SECONDS:.0f} s")
 
 
 def _cpu_time_alone(pid: int) -> CpuTime:

@@ -7,23 +7,21 @@ that is removed afterwards.
 
 import base64
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.gateways import bind_request
-from bench.premises import NotInstalled, require
+from bench.premises import NotInstalled
+from bench.processes import free_port, wait_for_port
 from bench.stock import Stock
 from tests.service import GATEWAY, SUFFIX
 
 THREADS = 4
 
 _PASSWORD = "a gateway of a benchmark"  # noqa: S105 - of a server on loopback, for some minutes
-_STARTS_WITHIN_SECONDS = 30.0
 _STOPS_WITHIN_SECONDS = 30.0
 _OCTETS_PER_ENTRY = 16 * 1024
 """Of the file's limit; what is not used costs nothing."""
@@ -107,12 +105,12 @@ def slapd(stock: Stock, folder: Path) -> Iterator[Slapd]:
         encoding="ascii",
     )
     _add(program, configuration, stock, folder / "entries.ldif")
-    port = _free_port()
+    port = free_port()
     # -d keeps it in the foreground.
     command = [program, "-d", "0", "-h", f"ldap://127.0.0.1:{port}", "-f", str(configuration)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - found above
         try:
-            _wait_for(port, process)
+            wait_for_port(port, process)
             yield Slapd(pid=process.pid, port=port)
         finally:
             process.terminate()
@@ -140,23 +138,3 @@ def _add(program: str, configuration: Path, stock: Stock, file: Path) -> None:
     command = [program, "-T", "add", "-q", "-f", str(configuration), "-l", str(file)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - found above
     file.unlink()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + _STARTS_WITHIN_SECONDS
-    while time.monotonic() < give_up_at:
-        require(process.poll() is None, "slapd goes on running")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError(f"slapd did not listen after {_STARTS_WITHIN_SECONDS:.0f} s")

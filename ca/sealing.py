@@ -47,6 +47,7 @@ class SecretKind(StrEnum):
     OUTGOING_MESSAGE = "outgoing_message"
     AUDIT_KEY = "audit_key"
     OCSP_KEY = "ocsp_key"
+    POOLED_KEY = "pooled_key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what `make bench` compares with and is compiled with: OpenLDAP's slapd and a C compiler, from Debian's
-# packages. Where that is not possible (no root, no apt-get) it says so; what needs them is then skipped, loudly.
+# Installs what `make bench` compares with and is compiled with: OpenLDAP's slapd, CFSSL and a C compiler, from
+# Debian's packages. Where that is not possible (no root, no apt-get) it says so; what needs them is then skipped, loudly.
 set -eu
-packages="slapd gcc libc6-dev"
+packages="slapd golang-cfssl gcc libc6-dev"
 missing=""
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

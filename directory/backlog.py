@@ -1,8 +1,11 @@
-"""What is waiting to be done? Key mails that nobody has taken, passwords that nobody has passed on."""
+"""What is waiting? Key mails that nobody has taken, passwords that nobody has passed on, keys to be used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from ca.keys import KeyAlgorithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +18,8 @@ class Backlog:
     """When the oldest of them was queued."""
     relays: int
     """Passwords that wait for a registration agent, or were revealed and not yet reported on."""
+    pooled_keys: Mapping[KeyAlgorithm, int]
+    """Key pairs that wait, stored, to be used; algorithms without any are left out."""
 
 
 class BacklogReader(Protocol):

@@ -7,8 +7,10 @@ committed together before any byte of the answer leaves; whatever follows is a j
 import asyncio
 import logging
 import secrets
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Protocol
@@ -20,14 +22,14 @@ from ca.address import Mailbox
 from ca.constraints import permits
 from ca.errors import LintFailed, ProfileRefused
 from ca.issuance import Issuer, LintedCertificate
-from ca.keys import PrivateKey, key_hash, to_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
 from ca.profiles import Profile
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock
-from directory.errors import IssuerEnded, LimitReached, SlotTaken
+from directory.errors import IssuerEnded, KeyBlocked, KeyRepeated, LimitReached, SlotTaken
 from directory.limits import MintRates, UsedUpLimits
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
 from directory.mint_ports import (
@@ -50,6 +52,9 @@ logger = logging.getLogger(__name__)
 
 _KEY_SHARE = 0.8
 """The part of a gateway's patience that may be spent on waiting for a key; the rest is the mint's."""
+
+_KEYS_TRIED = 3
+"""How many keys a mint may be given that must not be certified, before the generator is not to be trusted."""
 
 PASSWORD_RULES = {style: PasswordRule.usual(style) for style in PasswordStyle}
 
@@ -106,7 +111,6 @@ class _Sealed:
 class _Ready:
     """A certificate that lacks nothing but its signature."""
 
-    key: PrivateKey = field(repr=False)
     maker: CertificateMaker
     linted: LintedCertificate
 
@@ -127,6 +131,7 @@ class Enroller:
         doubt: Doubt = never_doubted,
         on_step: StepListener = ignore_step,
         actor: str | None = None,
+        under_way: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -138,10 +143,11 @@ class Enroller:
         self._doubt = doubt
         self._on_step = on_step
         self._actor = actor
+        self._while_minting = under_way
         self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._used_up = UsedUpLimits()
         # Keys that were taken for nothing: never certified, never recorded, so the next mint may have them.
-        self._unused_keys: list[PrivateKey] = []
+        self._unused_keys: defaultdict[KeyAlgorithm, list[PrivateKey]] = defaultdict(list)
 
     async def mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
         """Mint a certificate for the address, or join the mint that is under way for it.
@@ -190,64 +196,69 @@ class Enroller:
 
     async def _mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
         now = self._clock.now()
-        gateway, organization = context.gateway, context.organization
         reservation = self._reservation(mailbox, context, now)
 
-        # 1. A key pair from the pool, and everything about the certificate but the signature, linted.
-        ready = await self._make_ready(mailbox, reservation, organization)
-        if not isinstance(ready, _Ready):
-            return ready
-        key = ready.key
+        # 1. Whoever certifies, and he does to the end of this mint, though another one should become active
+        #    meanwhile; then a key pair from the pool. Whoever is known to be beyond his limits gets none:
+        #    others would have to wait for theirs.
+        maker = self._makers.maker(context.organization, now)
+        if maker is None:
+            return self._no_issuer()
+        if not maker.permits(mailbox):
+            return Absent(refusal=Refusal.NOT_CERTIFIABLE)
+        try:
+            self._used_up.check(reservation.limits, now)
+        except LimitReached as error:
+            return _limit_reached(error)
+        for _ in range(_KEYS_TRIED):
+            key = await self._next_key(maker.profile.key_algorithm)
+            if key is None:
+                break
+            try:
+                with self._while_minting():
+                    return await self._mint_with(key, maker, reservation, context)
+            except (KeyBlocked, KeyRepeated) as error:
+                # Nothing was signed, and the key is forgotten: the gateway has no part in it.
+                logger.error("a key from the pool is not used: %s", error)  # noqa: TRY400 - no fault of a line
+        return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
 
-        # 2. The secrets, sealed to this enrolment and organization.
+    async def _mint_with(
+        self, key: PrivateKey, maker: CertificateMaker, reservation: Reservation, context: MintContext
+    ) -> Answer:
+        mailbox, now, organization = reservation.mailbox, reservation.minted_at, context.organization
+        unused_keys = self._unused_keys[maker.profile.key_algorithm]
+
+        # 2. Everything about the certificate but the signature, linted; the secrets, sealed to this enrolment
+        #    and organization.
+        linted = await self._linted(maker, mailbox, key, now)
+        if not isinstance(linted, LintedCertificate):
+            unused_keys.append(key)
+            return linted
         sealed = self._seal(reservation.enrolment_id, context, key)
 
         try:
             with self._postman.room(now) as claim:
+                ready = _Ready(maker=maker, linted=linted)
                 issuance = self._issuance(reservation, ready, sealed, claim, context)
                 enrolment = await self._store.mint(issuance)
 
                 # 5. Durable. Only now may the certificate be seen; the key mail is on its way.
                 self._on_step(Step.MINT_AFTER_COMMIT)
                 self._postman.enrolled(
-                    FreshEnrolment(record=enrolment, organization=organization, chain=ready.maker.chain)
+                    FreshEnrolment(record=enrolment, organization=organization, chain=maker.chain)
                 )
         except SlotTaken:
-            self._unused_keys.append(key)
-            return await self._winner(mailbox, gateway)
+            unused_keys.append(key)
+            return await self._winner(mailbox, context.gateway)
         except IssuerEnded:
             # Revoked a moment ago; the makers will have heard of it when the gateway asks again.
-            self._unused_keys.append(key)
+            unused_keys.append(key)
             return self._no_issuer()
         except LimitReached as error:
-            self._unused_keys.append(key)
+            unused_keys.append(key)
             self._used_up.remember(reservation.limits, error, now)
             return _limit_reached(error)
         return Minted(certificate=enrolment.certificate, enrolment_id=reservation.enrolment_id)
-
-    async def _make_ready(
-        self, mailbox: Mailbox, reservation: Reservation, organization: Organization
-    ) -> _Ready | Absent | Deferred:
-        now = reservation.minted_at
-        # He certifies to the end of this mint, though another one should become active meanwhile.
-        maker = self._makers.maker(organization, now)
-        if maker is None:
-            return self._no_issuer()
-        if not maker.permits(mailbox):
-            return Absent(refusal=Refusal.NOT_CERTIFIABLE)
-        # Whoever is known to be beyond his limits gets no key: others would have to wait for theirs.
-        try:
-            self._used_up.check(reservation.limits, now)
-        except LimitReached as error:
-            return _limit_reached(error)
-        key = await self._next_key()
-        if key is None:
-            return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
-        linted = await self._linted(maker, mailbox, key, now)
-        if not isinstance(linted, LintedCertificate):
-            self._unused_keys.append(key)
-            return linted
-        return _Ready(key=key, maker=maker, linted=linted)
 
     async def _linted(
         self, maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime
@@ -274,10 +285,12 @@ class Enroller:
         certificate = cache(partial(_sign, ready.maker, ready.linted, reservation.mailbox))
 
         def issue(transaction: MintTransaction) -> EnrolmentRecord:
-            # 3. The slot comes before the signature: who does not get it has signed nothing, so no
-            #    certificate exists that the database does not know.
+            # 3. The slot comes before the signature, and so does the look whether the key is fresh: who does
+            #    not get the one or has not the other has signed nothing, so no certificate exists that the
+            #    database does not know.
             transaction.reserve(reservation)
             transaction.hold_issuer(ready.maker.issuer_id)
+            transaction.admit(sealed.key_sha256)
             self._on_step(Step.MINT_RESERVED)
 
             # 4. Sign, and record all that follows from it.
@@ -357,10 +370,10 @@ class Enroller:
             ),
         )
 
-    async def _next_key(self) -> PrivateKey | None:
-        if self._unused_keys:
-            return self._unused_keys.pop()
-        future = self._keys.take()
+    async def _next_key(self, algorithm: KeyAlgorithm) -> PrivateKey | None:
+        if unused := self._unused_keys[algorithm]:
+            return unused.pop()
+        future = self._keys.take(algorithm)
         try:
             async with asyncio.timeout(self._rules.patience.total_seconds() * _KEY_SHARE):
                 return await asyncio.wrap_future(future)

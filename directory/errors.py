@@ -11,6 +11,7 @@
     ├── LimitReached           a rate limit is used up; when to come back
     ├── KeyBlocked             a key is known to be in wrong hands
     ├── IssuerEnded            an issuer was revoked, and signs nothing more
+    ├── KeyRepeated            a key was certified before
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
     ├── RedeliveryRefused      a webhook must not be told again
@@ -131,6 +132,17 @@ class IssuerEnded(DirectoryError):
 
     def __str__(self) -> str:
         return f"issuer {self.issuer_id} was revoked"
+
+
+@dataclass(eq=False)
+class KeyRepeated(DirectoryError):
+    """A key that was to be certified for somebody is somebody's already."""
+
+    key_sha256: str
+    """Of its SubjectPublicKeyInfo, in hex."""
+
+    def __str__(self) -> str:
+        return f"the key {self.key_sha256} was certified before"
 
 
 @dataclass(eq=False)

@@ -37,12 +37,31 @@ class Traces(Protocol):
         ...
 
 
+class StoredKeys(Protocol):
+    """The keys of the pool that are stored."""
+
+    async def discard(self, *, older_than: timedelta) -> int:
+        """Destroy those of that age; return how many."""
+        ...
+
+
 class Housekeeping:
     """Tidies at start and then once an hour."""
 
-    def __init__(self, *, buckets: Buckets, changes: OldChanges, traces: Traces, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        buckets: Buckets,
+        changes: OldChanges,
+        stored_keys: StoredKeys,
+        key_lifetime: timedelta,
+        traces: Traces,
+        clock: Clock,
+    ) -> None:
         self._buckets = buckets
         self._changes = changes
+        self._stored_keys = stored_keys
+        self._key_lifetime = key_lifetime
         self._traces = traces
         self._clock = clock
 
@@ -61,6 +80,7 @@ class Housekeeping:
         try:
             await self._buckets.forget_full_buckets(self._clock.now())
             await self._changes.forget_old_changes()
+            await self._stored_keys.discard(older_than=self._key_lifetime)
             await self._traces.erase_traces()
         except StoreUnavailable as error:
             logger.warning("housekeeping has to wait: %s", error.reason)

@@ -10,7 +10,7 @@ Labels come from closed sets: refusals, result codes, routes. Never an address, 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -53,6 +53,7 @@ class Reading:
     name: str
     text: str
     value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metrics:
@@ -77,6 +78,16 @@ class Metrics:
         """Measure what there is now."""
         gauge = Gauge(name, text, registry=self._own, multiprocess_mode=across.value)
         self._samplers.append(lambda: gauge.set(value()))
+
+    def gauges(self, name: str, text: str, label: str, values: Callable[[], Mapping[str, float]]) -> None:
+        """Measure what there is now, by the values of one label; a value that was there once stays."""
+        gauge = Gauge(name, text, (label,), registry=self._own, multiprocess_mode=Across.SUM.value)
+
+        def sample() -> None:
+            for labelled, value in values().items():
+                gauge.labels(labelled).set(value)
+
+        self._samplers.append(sample)
 
     def durations(self, name: str, text: str, bounds: Sequence[float]) -> Callable[[float], None]:
         """Measure how long something takes; return what is to be told each time, in seconds."""
@@ -138,8 +149,13 @@ class _Whole(Collector):
         self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
+        families: dict[str, GaugeMetricFamily] = {}
         for reading in self._readings:
-            yield GaugeMetricFamily(reading.name, reading.text, value=reading.value)
+            family = families.setdefault(
+                reading.name, GaugeMetricFamily(reading.name, reading.text, labels=tuple(reading.labels))
+            )
+            family.add_metric(tuple(reading.labels.values()), reading.value)
+        yield from families.values()
 
 
 def shared_folder() -> Path | None:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
-from ca.keys import PrivateKey
+from ca.keys import KeyAlgorithm, PrivateKey
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
 from directory.callers import Gateway
@@ -106,12 +106,20 @@ class MintTransaction(Protocol):
         """
         ...
 
+    def admit(self, key_sha256: bytes) -> None:
+        """Return if a certificate with this key may be signed; SHA-256 of its SubjectPublicKeyInfo.
+
+        Raises:
+            KeyBlocked: the key is known to be in wrong hands.
+            KeyRepeated: another minted certificate has it.
+        """
+        ...
+
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event.
 
         Raises:
-            KeyBlocked: the key is known to be in wrong hands.
-            StoreUnavailable: among others, where another minted certificate has the same key.
+            KeyRepeated: another minted certificate has the same key, committed since it was admitted.
         """
         ...
 
@@ -140,7 +148,7 @@ class MintStore(Protocol):
 class KeySource(Protocol):
     """Where fresh key pairs come from."""
 
-    def take(self) -> Future[PrivateKey]:
+    def take(self, algorithm: KeyAlgorithm) -> Future[PrivateKey]:
         """Return the next fresh key, given to nobody else, as soon as there is one."""
         ...
 

@@ -24,6 +24,7 @@ from directory.invariants import (
     InspectedEnrolment,
     readable_certificate,
 )
+from directory.keystock import PooledKey, open_pooled_key
 from directory.timekeeping import TOLERANCE
 
 _OPENS = {SecretKind.CA_KEY: "issuer.key_opens", SecretKind.OCSP_KEY: "ocsp.key_opens"}
@@ -35,6 +36,15 @@ class InspectedSecret:
 
     identity: SecretIdentity
     sealed: SealedSecret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedPooledKey:
+    """A key that should be nobody's yet."""
+
+    key: PooledKey
+    is_certified: bool
+    """Whether there is a certificate with it."""
 
 
 class StoreInspector(Protocol):
@@ -50,6 +60,10 @@ class StoreInspector(Protocol):
 
     async def secrets(self) -> Sequence[InspectedSecret]:
         """Return the issuers' keys, the audit key, and the secrets of organizations."""
+        ...
+
+    def pooled_keys(self) -> AsyncIterator[InspectedPooledKey]:
+        """Yield every key of the pool that is stored."""
         ...
 
     async def orphaned_certificates(self) -> Sequence[str]:
@@ -119,9 +133,8 @@ class Verification:
         for issuer_id in sorted(stored.keys() - issuers.keys()):
             reason = "its certificate is not readable"
             yield Violation(invariant="issuer.certificate", subject=issuer_id, reason=reason)
-        for secret in await self._inspector.secrets():
-            for invariant, reason in self._broken_secret(secret, issuers):
-                yield Violation(invariant=invariant, subject=secret.identity.record_id, reason=reason)
+        async for violation in self._broken_secrets(issuers):
+            yield violation
         invariants = EnrolmentInvariants(sealer=self._sealer, issuers=issuers, now=self._clock.now())
         async for enrolment in self._inspector.enrolments():
             for invariant, reason in invariants.broken_in(enrolment):
@@ -142,6 +155,14 @@ class Verification:
             async for violation in broken:
                 yield violation
 
+    async def _broken_secrets(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
+        for secret in await self._inspector.secrets():
+            for invariant, reason in self._broken_secret(secret, issuers):
+                yield Violation(invariant=invariant, subject=secret.identity.record_id, reason=reason)
+        async for pooled in self._inspector.pooled_keys():
+            for invariant, reason in self._broken_pooled_key(pooled):
+                yield Violation(invariant=invariant, subject=pooled.key.key_id, reason=reason)
+
     def _broken_secret(
         self, secret: InspectedSecret, issuers: Mapping[str, x509.Certificate]
     ) -> Iterator[Broken]:
@@ -159,6 +180,14 @@ class Verification:
         certificate = issuers.get(identity.record_id)
         if key and certificate and not same_key(key.public_key(), certificate.public_key()):
             yield "issuer.key_matches", "its key is not its certificate's"
+
+    def _broken_pooled_key(self, pooled: InspectedPooledKey) -> Iterator[Broken]:
+        try:
+            open_pooled_key(self._sealer, pooled.key)
+        except (SealBroken, KeyRefused) as error:
+            yield "pool.key_opens", str(error)
+        if pooled.is_certified:
+            yield "pool.key_fresh", "it is somebody's already"
 
     def _broken_audit_key(self, secret: InspectedSecret) -> Iterator[Broken]:
         try:

@@ -18,6 +18,7 @@ from directory.cli import (
     dkim,
     doctor,
     init,
+    key_pool,
     keys,
     lookup,
     mail,
@@ -92,5 +93,6 @@ app.add_typer(channel.app, name="channel", help="What organizations' webhooks we
 audit.app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit", help="The audit log: its key, its export, its check.")
 app.add_typer(clock.app, name="clock", help="The time that the service goes by.")
+authority.app.add_typer(key_pool.app, name="pool", help="The keys that are made in advance.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

@@ -109,6 +109,7 @@ _PATHS = (
     ("database", "password_file"),
     ("master_key", "file"),
     ("master_key", "passphrase_file"),
+    ("ca", "key_pool_ledger"),
     ("tls", "certificate"),
     ("tls", "key"),
     ("ldap", "client_ca_file"),

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ca.keys import KeyAlgorithm
@@ -121,9 +121,20 @@ class CaSettings(_Section):
     """The certificate policy that is asserted; private, never one of CA/B. The default is the documentation
     arc of RFC 5612: replace it by one of your own."""
     key_pool_size: int = Field(default=64, ge=0, le=100_000)
-    """How many key pairs are kept ready."""
+    """Up to how many key pairs of each algorithm in use are kept ready, in memory."""
+    key_pool_low: int | None = Field(default=None, ge=0)
+    """How many of them are left when it begins to fill up again; until then the cores are the lookups' alone.
+    Without: half of `key_pool_size`."""
     key_pool_threads: int = Field(default=0, ge=0, le=256)
     """Threads that make keys, at low priority; 0: as many as there are processor cores."""
+    key_pool_persisted: int = Field(default=0, ge=0, le=1_000_000)
+    """Up to how many RSA key pairs of each algorithm in use are kept sealed in the database as well, made
+    while there is nothing better to do, so that a restart does not begin with none. One takes 3 KiB."""
+    key_pool_ledger: Path | None = None
+    """File, one for each machine, that says which of these were used; needed with `key_pool_persisted`. Keep
+    it from whatever restores the database: it tells apart the keys that were used since the backup."""
+    key_pool_days: float = Field(default=30, gt=0, le=365)
+    """After how long such a key that nobody needed is destroyed."""
     signature: SignatureScheme = SignatureScheme.PKCS1
     """How RSA keys of CAs sign certificates and CRLs: `pkcs1`, or `pss` (RFC 4055), which older mail clients
     and gateways cannot check."""
@@ -147,6 +158,28 @@ class CaSettings(_Section):
     """How long the certificate of the OCSP responder lives; it is replaced when a third of that is left."""
     ocsp_remembered: int = Field(default=20_000, ge=0, le=1_000_000)
     """How many signed OCSP responses each process remembers; 2 KiB each."""
+
+    @field_validator("key_pool_low")
+    @classmethod
+    def _low_is_below_high(cls, low: int | None, info: ValidationInfo) -> int | None:
+        size = info.data.get("key_pool_size", 0)
+        if low is not None and not (low < size or low == size == 0):
+            raise ValueError("must be less than key_pool_size")
+        return low
+
+    @field_validator("key_pool_persisted")
+    @classmethod
+    def _persisted_keys_pass_through_memory(cls, persisted: int, info: ValidationInfo) -> int:
+        if persisted and not info.data.get("key_pool_size", 0):
+            raise ValueError("needs a key_pool_size of at least 1, through which they are used")
+        return persisted
+
+    @field_validator("key_pool_ledger")
+    @classmethod
+    def _persisted_keys_are_counted(cls, ledger: Path | None, info: ValidationInfo) -> Path | None:
+        if ledger is None and info.data.get("key_pool_persisted"):
+            raise ValueError("must be set, since key_pool_persisted is")
+        return ledger
 
 
 class DirectorySettings(_Section):

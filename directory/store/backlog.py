@@ -2,13 +2,16 @@
 
 from sqlalchemy import Connection, func, select, text
 
+from ca.keys import KeyAlgorithm
 from directory.backlog import Backlog
 from directory.store.database import Database
-from directory.store.tables import outgoing_mail, relays
+from directory.store.tables import outgoing_mail, pooled_keys, relays
 
 # As text: with a parameter in its place SQLite would not use the index of queued mails.
 _MAILS = select(func.count(), func.min(outgoing_mail.c.created_at)).where(text("state = 'queued'"))
 _RELAYS = select(func.count()).select_from(relays).where(relays.c.closed_at.is_(None))
+
+_POOLED_KEYS = select(pooled_keys.c.algorithm, func.count().label("keys")).group_by(pooled_keys.c.algorithm)
 
 
 class SqlBacklog:
@@ -24,4 +27,9 @@ class SqlBacklog:
 
 def _backlog(connection: Connection) -> Backlog:
     mails, oldest = connection.execute(_MAILS).one()
-    return Backlog(mails=mails, oldest_mail_from=oldest, relays=connection.execute(_RELAYS).scalar_one())
+    return Backlog(
+        mails=mails,
+        oldest_mail_from=oldest,
+        relays=connection.execute(_RELAYS).scalar_one(),
+        pooled_keys={KeyAlgorithm(row.algorithm): row.keys for row in connection.execute(_POOLED_KEYS)},
+    )

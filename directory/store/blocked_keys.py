@@ -4,17 +4,28 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, exists, literal, select
 
 from ca.revocation import RevocationReason
 from directory.audit import AuditEvent
-from directory.errors import KeyBlocked, Unknown
+from directory.errors import KeyBlocked, KeyRepeated, Unknown
+from directory.lookup import Origin
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.statements import Upsert
 from directory.store.tables import blocked_keys, certificates
 
 _FIND = select(blocked_keys.c.blocked_at).where(blocked_keys.c.key_sha256 == bindparam("sought"))
+# The literal is written out: SQLite uses a partial index only where it sees its condition.
+_KNOWN = select(
+    exists().where(blocked_keys.c.key_sha256 == bindparam("sought")).label("blocked"),
+    exists()
+    .where(
+        certificates.c.key_sha256 == bindparam("sought"),
+        certificates.c.origin == literal(Origin.MINTED.value, literal_execute=True),
+    )
+    .label("certified"),
+)
 _ADD = Upsert(blocked_keys, lambda insert: insert.on_conflict_do_nothing())
 _ADD_REVOKED = Upsert(
     blocked_keys,
@@ -57,6 +68,19 @@ def refuse(connection: Connection, key_sha256: bytes) -> None:
     """
     if connection.execute(_FIND, {"sought": key_sha256}).first() is not None:
         raise KeyBlocked(key_sha256=key_sha256.hex())
+
+
+def refuse_unless_fresh(connection: Connection, key_sha256: bytes) -> None:
+    """Return if the key is neither blocked nor that of a minted certificate.
+
+    Raises:
+        KeyBlocked, KeyRepeated: it is.
+    """
+    known = connection.execute(_KNOWN, {"sought": key_sha256}).one()
+    if known.blocked:
+        raise KeyBlocked(key_sha256=key_sha256.hex())
+    if known.certified:
+        raise KeyRepeated(key_sha256=key_sha256.hex())
 
 
 def block_if_compromised(connection: Connection, certificate_id: str) -> None:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy import Index
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from directory.errors import StoreUnavailable
@@ -47,6 +48,16 @@ def as_unavailable() -> Iterator[None]:
     except (OSError, PoolTimeoutError) as error:
         _occurred[()] += 1
         raise StoreUnavailable(reason=_reason(error)) from None
+
+
+def violates(error: IntegrityError, unique: Index) -> bool:
+    """Whether it was this unique index that refused a row."""
+    origin = getattr(error.orig, "__cause__", None) or error.orig
+    if isinstance(origin, DriverError):
+        # SQLite names the columns.
+        columns = ", ".join(f"{column.table.name}.{column.name}" for column in unique.columns)
+        return str(origin) == f"UNIQUE constraint failed: {columns}"
+    return getattr(origin, "constraint_name", None) == unique.name
 
 
 def _reason(error: BaseException | None) -> str:

@@ -35,6 +35,7 @@ from directory.store.holds import HAS_SERVED
 from directory.store.issuers import certificates_by_id
 from directory.store.mail_outcomes import TO_RECIPIENT
 from directory.store.moments import moments_by_node
+from directory.store.pooled_keys import pooled_key
 from directory.store.rows import AnyRow, sealed
 from directory.store.tables import (
     audit_events,
@@ -48,10 +49,11 @@ from directory.store.tables import (
     organizations,
     outgoing_mail,
     pending_issuers,
+    pooled_keys,
     relays,
     suppressions,
 )
-from directory.verification import InspectedSecret
+from directory.verification import InspectedPooledKey, InspectedSecret
 
 _PAGE = 200
 _State = TypeVar("_State", bound=StrEnum)
@@ -161,6 +163,16 @@ _SECRETS_OF_ORGANIZATIONS = select(
     ),
 ).order_by(organizations.c.id)
 
+_PAGE_OF_POOLED_KEYS = (
+    select(
+        *pooled_keys.c,
+        exists().where(certificates.c.key_sha256 == pooled_keys.c.key_sha256).label("is_certified"),
+    )
+    .where(pooled_keys.c.id > bindparam("after"))
+    .order_by(pooled_keys.c.id)
+    .limit(bindparam("page"))
+)
+
 
 class SqlStoreInspector:
     """Reads everything, in order, without loading it all at once."""
@@ -190,6 +202,17 @@ class SqlStoreInspector:
     async def secrets(self) -> Sequence[InspectedSecret]:
         """Return the issuers' keys, the audit key, and the secrets of organizations."""
         return await self._database.read(_secrets)
+
+    async def pooled_keys(self) -> AsyncIterator[InspectedPooledKey]:
+        """Yield every key of the pool that is stored."""
+        after = ""
+        while True:
+            page = await self._database.read(partial(_pooled_keys_after, after=after))
+            for inspected in page:
+                yield inspected
+            if len(page) < _PAGE:
+                return
+            after = page[-1].key.key_id
 
     async def orphaned_certificates(self) -> Sequence[str]:
         """Return identifiers of certificates marked minted that belong to no enrolment."""
@@ -274,6 +297,13 @@ def _secrets(connection: Connection) -> list[InspectedSecret]:
             if (secret := sealed(*row[3 * number + 1 : 3 * number + 4])) is not None:
                 found.append(InspectedSecret(identity=identity_of(row.id), sealed=secret))
     return found
+
+
+def _pooled_keys_after(connection: Connection, *, after: str) -> list[InspectedPooledKey]:
+    return [
+        InspectedPooledKey(key=pooled_key(row), is_certified=row.is_certified)
+        for row in connection.execute(_PAGE_OF_POOLED_KEYS, {"after": after, "page": _PAGE})
+    ]
 
 
 def _enrolments_after(connection: Connection, *, after: str) -> list[InspectedEnrolment]:

@@ -26,6 +26,7 @@ from directory.store.tables import (
     organizations,
     outgoing_mail,
     pending_issuers,
+    pooled_keys,
     relays,
 )
 
@@ -75,6 +76,7 @@ _SEALED_COLUMNS = (
     _SealedColumn(pending_issuers.c.id, null(), "key", SecretKind.CA_KEY),
     _SealedColumn(audit_keys.c.id, null(), "key", SecretKind.AUDIT_KEY),
     _SealedColumn(ocsp_responders.c.id, null(), "key", SecretKind.OCSP_KEY),
+    _SealedColumn(pooled_keys.c.id, null(), "key", SecretKind.POOLED_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "smtp_password", SecretKind.SMTP_PASSWORD),
     _SealedColumn(organizations.c.id, organizations.c.id, "dkim_key", SecretKind.DKIM_KEY),
     _SealedColumn(organizations.c.id, organizations.c.id, "webhook_secret", SecretKind.WEBHOOK_SECRET),

@@ -12,19 +12,21 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, exists, not_, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from ca.address import Mailbox
 from directory.audit import chain
 from directory.callers import Gateway
 from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
-from directory.errors import SlotTaken
+from directory.errors import KeyRepeated, SlotTaken
 from directory.lookup import PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
 from directory.store.database import Database
+from directory.store.failures import violates
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mail_queue import queue
 from directory.store.rows import sealed_columns
@@ -74,6 +76,9 @@ _END_EXPIRED = (
 )
 
 _BATCH = 1000
+_ONE_MINTED_PER_KEY = next(
+    index for index in certificates.indexes if index.name == "uq_certificates_one_minted_per_key"
+)
 
 _SEALED_KEY = ("key_master_key_id", "key_wrapped_key", "key_ciphertext")
 _SEALED_PASSWORD = ("password_master_key_id", "password_wrapped_key", "password_ciphertext")
@@ -158,12 +163,20 @@ class SqlMintTransaction:
         """Keep the issuer from being revoked until this transaction has ended."""
         issuers.hold(self._connection, issuer_id)
 
+    def admit(self, key_sha256: bytes) -> None:
+        """Return if a certificate with this key may be signed."""
+        blocked_keys.refuse_unless_fresh(self._connection, key_sha256)
+
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""
-        blocked_keys.refuse(self._connection, enrolment.key_sha256)
         chained = chain(audit_log.locked_head(self._connection, self._node), enrolment.event)
         parameters = {**_enrolment_parameters(enrolment), **audit_log.event_parameters(chained)}
-        _RECORD.execute(self._connection, parameters)
+        try:
+            _RECORD.execute(self._connection, parameters)
+        except IntegrityError as error:
+            if not violates(error, _ONE_MINTED_PER_KEY):
+                raise
+            raise KeyRepeated(key_sha256=enrolment.key_sha256.hex()) from None
         if enrolment.password_mail_to is not None:
             queue(self._connection, _password_mail(enrolment, enrolment.password_mail_to))
         if enrolment.tells_webhook:

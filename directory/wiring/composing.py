@@ -1,12 +1,13 @@
 """Who writes which mail? The composers by kind, put together for `serve` and for commands that show mails."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 
 from directory.delivery.bouncenotices import BounceNoticeComposer
-from directory.delivery.composing import Composer
+from directory.delivery.composing import Composed, Composer
 from directory.delivery.keymail import KeyMailComposer
-from directory.delivery.outbox import MailKind
+from directory.delivery.outbox import DueMail, MailKind
 from directory.delivery.packing import pack
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
 from directory.delivery.proofmail import ProofMailComposer
@@ -14,6 +15,7 @@ from directory.delivery.relaynotices import RelayNoticeComposer
 from directory.delivery.remindermail import ReminderComposer
 from directory.delivery.stationery import Stationery
 from directory.pages import Pages
+from directory.precedence import MintsFirst
 from directory.wiring.extracts import delivery_settings
 from directory.wiring.following import asks_for_proofs
 from directory.wiring.installation import Installation
@@ -55,3 +57,21 @@ def pages(installation: Installation) -> Pages | None:
     """Return where recipients are sent; None where there is no such place."""
     url = installation.settings.pages.url
     return Pages(url=url) if url is not None else None
+
+
+def standing_back(
+    composers: Mapping[MailKind, Composer], precedence: MintsFirst
+) -> Mapping[MailKind, Composer]:
+    """Return the same, each of whom lets mints go first."""
+    return {kind: _StandingBack(composer, precedence) for kind, composer in composers.items()}
+
+
+class _StandingBack:
+    def __init__(self, composer: Composer, precedence: MintsFirst) -> None:
+        self._composer = composer
+        self._precedence = precedence
+
+    def compose(self, mail: DueMail, *, now: datetime) -> Composed:
+        """Compose it when the mints leave room for that; called in a thread that may wait."""
+        self._precedence.give_way()
+        return self._composer.compose(mail, now=now)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ca.keypool import KeyPool
+from ca.keys import KeyAlgorithm
 from directory import __version__
 from directory.backlog import Backlog, BacklogReader
 from directory.clock import Clock
@@ -79,7 +80,12 @@ class Measuring:
 
     def keys(self, keys: KeyPool) -> None:
         """Measure the pool of keys."""
-        self._metrics.gauge("pushpki_key_pool_keys", "Key pairs that are ready.", lambda: keys.level)
+        self._metrics.gauges(
+            "pushpki_key_pool_keys",
+            "Key pairs that are ready in memory.",
+            "algorithm",
+            lambda: {algorithm.value: level for algorithm, level in keys.levels.items()},
+        )
 
     def ldap(self, server: LdapServer, remembered: Remembered) -> None:
         """Measure the LDAP front end, what it remembers, and how sure of that it is."""
@@ -169,4 +175,14 @@ class _RecentBacklog:
             Reading(name="pushpki_outbox_mails", text="Key mails not yet taken.", value=backlog.mails),
             Reading(name="pushpki_outbox_oldest_seconds", text="The age of the oldest.", value=age),
             Reading(name="pushpki_relays_open", text="Passwords not yet passed on.", value=backlog.relays),
+            *(
+                Reading(
+                    name="pushpki_key_pool_stored_keys",
+                    text="Key pairs that are ready in the database.",
+                    value=backlog.pooled_keys.get(algorithm, 0),
+                    labels={"algorithm": algorithm.value},
+                )
+                for algorithm in KeyAlgorithm
+                if algorithm.is_rsa
+            ),
         )

@@ -17,6 +17,7 @@ from ca.errors import KeyRefused, LintFailed, ProfileRefused
 from ca.issuance import Issuer
 from ca.keypool import KeyPool
 from ca.keys import PublicKey
+from ca.keyshelf import Watermarks
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
@@ -29,6 +30,7 @@ from directory.makers import MakerRoster
 from directory.mint_ports import FreshEnrolment, MailClaim, Postman
 from directory.organization import Organization
 from directory.policy import MintContext, MintPolicy
+from directory.precedence import MintsFirst
 from directory.settings import Settings
 from directory.steps import StepListener, ignore_step
 from directory.store.lookup import SqlDirectoryReader
@@ -52,8 +54,14 @@ _PROFILES = {"encryption": Purpose.RECIPIENT_ENCRYPTION, "dual": Purpose.RECIPIE
 
 def key_pool(settings: Settings) -> KeyPool:
     """Return the pool of key pairs, not yet started."""
-    threads = settings.ca.key_pool_threads or os.cpu_count() or 1
-    return KeyPool(settings.ca.key_algorithm, target=settings.ca.key_pool_size, threads=threads)
+    high, low = settings.ca.key_pool_size, settings.ca.key_pool_low
+    marks = Watermarks(low=high // 2 if low is None else low, high=high)
+    return KeyPool(settings.ca.key_algorithm, marks=marks, threads=key_threads(settings))
+
+
+def key_threads(settings: Settings) -> int:
+    """Return how many threads make keys."""
+    return settings.ca.key_pool_threads or os.cpu_count() or 1
 
 
 class MakerWorkshop:
@@ -228,6 +236,7 @@ def enroller(
     on_step: StepListener = ignore_step,
     rules: MintRules | None = None,
     actor: str | None = None,
+    precedence: MintsFirst | None = None,
 ) -> Enroller:
     """Return what mints; `actor` is who asks in a gateway's name, where it is not the gateway itself."""
     return Enroller(
@@ -241,6 +250,7 @@ def enroller(
         doubt=doubt,
         on_step=on_step,
         actor=actor,
+        under_way=precedence.minting if precedence else nullcontext,
     )
 
 
@@ -286,7 +296,8 @@ class CommandMinter:
         """
         installation = self._installation
         rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
-        with KeyPool(installation.settings.ca.key_algorithm, target=0, threads=1) as keys:
+        on_demand = Watermarks(low=0, high=0)
+        with KeyPool(installation.settings.ca.key_algorithm, marks=on_demand, threads=1) as keys:
             makers = maker_roster(installation)
             await makers.start()
             keeper = timekeeper(installation)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Self
 
@@ -11,6 +12,7 @@ from directory.delivery.dkim import DkimSigner
 from directory.delivery.worker import DeliveryWorker
 from directory.errors import AlreadyExists, ConfigurationRefused
 from directory.housekeeping import Housekeeping
+from directory.precedence import MintsFirst
 from directory.settings import ListenAddress
 from directory.sockets import Sharing, take
 from directory.steps import StepListener, ignore_step
@@ -23,11 +25,12 @@ from directory.wiring.addresses import FrontEnd
 from directory.wiring.authorities import publishing
 from directory.wiring.carrying import carriers
 from directory.wiring.channels import TellingPostman, Webhooks
-from directory.wiring.composing import composers
+from directory.wiring.composing import composers, standing_back
 from directory.wiring.evidence import life_on_record, notarized, watching
 from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
+from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.remembering import remembering
@@ -51,7 +54,8 @@ async def serving(
     settings = installation.settings
     tls = extracts.ldap_tls(settings)
     measuring = Measuring(backlog=SqlBacklog(installation.database), clock=installation.clock)
-    worker = _worker(installation, measuring, on_step)
+    precedence = MintsFirst()
+    worker = _worker(installation, measuring, precedence, on_step)
     async with AsyncExitStack() as stack:
         # 1. The name under which mails are claimed: what bears it already must not be robbed of its claims.
         await _hold_name(installation, stack)
@@ -63,10 +67,10 @@ async def serving(
         keeper = await stack.enter_async_context(keeping_time(installation))
 
         # 2. What mints, with at least one key ready, so that the first question need not wait.
-        keys = stack.enter_context(minting.key_pool(settings))
+        keys = await stack.enter_async_context(supplied(installation, minting.key_pool(settings)))
         measuring.keys(keys)
         makers = await stack.enter_async_context(minting.making(installation))
-        first_key = await asyncio.wrap_future(keys.take())
+        first_key = await asyncio.wrap_future(keys.take(settings.ca.key_algorithm))
         if (maker := makers.shared) is not None:
             now = installation.clock.now()
             await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), now)
@@ -77,7 +81,13 @@ async def serving(
         webhooks = await stack.enter_async_context(Webhooks.of(installation, on_step).stopped_at_the_end())
         postman = TellingPostman(worker, webhooks)
         minter = minting.enroller(
-            installation, makers=makers, keys=keys, postman=postman, doubt=keeper.doubt, on_step=on_step
+            installation,
+            makers=makers,
+            keys=keys,
+            postman=postman,
+            doubt=keeper.doubt,
+            on_step=on_step,
+            precedence=precedence,
         )
         stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience
@@ -127,13 +137,15 @@ async def _hold_name(installation: Installation, stack: AsyncExitStack) -> None:
         ) from error
 
 
-def _worker(installation: Installation, measuring: Measuring, on_step: StepListener) -> DeliveryWorker:
+def _worker(
+    installation: Installation, measuring: Measuring, precedence: MintsFirst, on_step: StepListener
+) -> DeliveryWorker:
     settings = extracts.delivery_settings(installation.settings)
     return DeliveryWorker(
         name=installation.node,
         outbox=measuring.outbox(SqlOutbox(installation.database, node=installation.node)),
         sealer=installation.sealer,
-        composers=composers(installation),
+        composers=standing_back(composers(installation), precedence),
         carriers=carriers(installation),
         signer=DkimSigner(installation.sealer),
         settings=settings,
@@ -168,6 +180,8 @@ async def _tidied(installation: Installation) -> AsyncIterator[None]:
     housekeeping = Housekeeping(
         buckets=SqlMintStore(installation.database, node=installation.node),
         changes=SqlChangeLog(installation.database),
+        stored_keys=key_pool_administration(installation, "service"),
+        key_lifetime=timedelta(days=installation.settings.ca.key_pool_days),
         traces=installation.database,
         clock=installation.clock,
     )

@@ -65,9 +65,11 @@ def orders_for(settings: Settings, passphrase: bytes | None, *, number: int, wor
     """
     service = settings.service.model_copy(update={"node": f"{settings.service.node}/{number}"})
     cores = os.cpu_count() or 1
+    low = settings.ca.key_pool_low
     ca = settings.ca.model_copy(
         update={
             "key_pool_size": -(-settings.ca.key_pool_size // workers),
+            "key_pool_low": None if low is None else low // workers,
             "key_pool_threads": max(1, (settings.ca.key_pool_threads or cores) // workers),
         }
     )

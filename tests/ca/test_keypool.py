@@ -12,6 +12,7 @@ import pytest
 from ca.errors import KeyPoolClosed
 from ca.keypool import KeyPool
 from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, to_pkcs8
+from ca.keyshelf import Watermarks
 
 _PATIENCE = 10.0
 """Seconds after which a test gives up on a thread; reached only when something is wrong."""
@@ -49,7 +50,15 @@ def workshop() -> Iterator[Workshop]:
 
 
 def a_pool(make: Callable[[KeyAlgorithm], PrivateKey], *, target: int = 0, threads: int = 1) -> KeyPool:
-    return KeyPool(KeyAlgorithm.P_256, target=target, threads=threads, generate=make)
+    return KeyPool(KeyAlgorithm.P_256, marks=marks(target), threads=threads, generate=make)
+
+
+def marks(high: int) -> Watermarks:
+    return Watermarks(low=high // 2, high=high)
+
+
+def level(pool: KeyPool, algorithm: KeyAlgorithm = KeyAlgorithm.P_256) -> int:
+    return pool.levels[algorithm]
 
 
 def closing(pool: KeyPool, workshop: Workshop) -> None:
@@ -66,11 +75,11 @@ def promptly(call: Callable[[], _Result]) -> _Result:
 
 def test_fills_itself_before_anybody_takes_a_key(workshop: Workshop) -> None:
     pool = a_pool(workshop, target=3).start()
-    for level in range(3):
+    for ready in range(3):
         workshop.wait_until_one_is_begun()
-        assert pool.level == level
+        assert level(pool) == ready
         workshop.permit()
-    keys = [pool.take().result(_PATIENCE) for _ in range(3)]
+    keys = [pool.take(KeyAlgorithm.P_256).result(_PATIENCE) for _ in range(3)]
     assert keys == workshop.made[:3]
     closing(pool, workshop)
 
@@ -79,7 +88,7 @@ def test_a_key_taken_is_replaced(workshop: Workshop) -> None:
     pool = a_pool(workshop, target=1).start()
     workshop.wait_until_one_is_begun()
     workshop.permit()
-    pool.take().result(_PATIENCE)
+    pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
     workshop.wait_until_one_is_begun()
     closing(pool, workshop)
 
@@ -89,14 +98,13 @@ def test_rests_until_half_is_left_and_then_fills_itself_again(workshop: Workshop
     for _ in range(4):
         workshop.wait_until_one_is_begun()
         workshop.permit()
-    first = pool.take().result(_PATIENCE)
-    with pool._changed:
-        assert pool._shortage() <= 0
+    first = pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
+    assert pool.wanted(KeyAlgorithm.P_256) == 0
 
-    second = pool.take().result(_PATIENCE)
-    for level in (2, 3):
+    second = pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
+    for ready in (2, 3):
         workshop.wait_until_one_is_begun()
-        assert pool.level == level
+        assert level(pool) == ready
         workshop.permit()
     assert [first, second] == workshop.made[:2]
     closing(pool, workshop)
@@ -111,29 +119,30 @@ def test_makes_no_more_than_was_taken_and_the_target() -> None:
 
     with a_pool(make, target=5, threads=3) as pool:
         for _ in range(20):
-            pool.take().result(_PATIENCE)
+            pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
     assert 20 <= len(made) <= 25
 
 
 def test_gives_keys_of_its_algorithm() -> None:
-    with KeyPool(KeyAlgorithm.RSA_2048, target=0, threads=1) as pool:
-        assert algorithm_of(pool.take().result(_PATIENCE).public_key()) is KeyAlgorithm.RSA_2048
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=1) as pool:
+        key = pool.take(KeyAlgorithm.RSA_2048).result(_PATIENCE)
+    assert algorithm_of(key.public_key()) is KeyAlgorithm.RSA_2048
 
 
 def test_serves_a_taker_although_the_target_is_zero(workshop: Workshop) -> None:
     pool = a_pool(workshop, target=0).start()
-    taken = pool.take()
+    taken = pool.take(KeyAlgorithm.P_256)
     workshop.wait_until_one_is_begun()
     assert not taken.done()
     workshop.permit()
     assert taken.result(_PATIENCE) is workshop.made[0]
-    assert pool.level == 0
+    assert level(pool) == 0
     closing(pool, workshop)
 
 
 def test_serves_first_who_came_first(workshop: Workshop) -> None:
     pool = a_pool(workshop).start()
-    takers = [pool.take() for _ in range(3)]
+    takers = [pool.take(KeyAlgorithm.P_256) for _ in range(3)]
     for served, taker in enumerate(takers, start=1):
         workshop.permit()
         assert taker.result(_PATIENCE) is workshop.made[-1]
@@ -143,7 +152,7 @@ def test_serves_first_who_came_first(workshop: Workshop) -> None:
 
 def test_a_taker_may_come_before_the_start(workshop: Workshop) -> None:
     pool = a_pool(workshop)
-    taken = pool.take()
+    taken = pool.take(KeyAlgorithm.P_256)
     workshop.permit()
     pool.start()
     assert taken.result(_PATIENCE) is workshop.made[0]
@@ -152,7 +161,7 @@ def test_a_taker_may_come_before_the_start(workshop: Workshop) -> None:
 
 def test_a_cancelled_taker_does_not_eat_the_key_of_the_next(workshop: Workshop) -> None:
     pool = a_pool(workshop).start()
-    first, second = pool.take(), pool.take()
+    first, second = pool.take(KeyAlgorithm.P_256), pool.take(KeyAlgorithm.P_256)
     workshop.wait_until_one_is_begun()
     assert first.cancel()
     workshop.permit()
@@ -162,17 +171,17 @@ def test_a_cancelled_taker_does_not_eat_the_key_of_the_next(workshop: Workshop) 
 
 def test_a_key_whose_taker_went_away_meanwhile_is_kept_for_the_next(workshop: Workshop) -> None:
     pool = a_pool(workshop).start()
-    gone = pool.take()
+    gone = pool.take(KeyAlgorithm.P_256)
     workshop.wait_until_one_is_begun()
     assert gone.cancel()
     workshop.permit()
-    assert pool.take().result(_PATIENCE) is workshop.made[0]
+    assert pool.take(KeyAlgorithm.P_256).result(_PATIENCE) is workshop.made[0]
     closing(pool, workshop)
 
 
 def test_makes_no_key_for_a_cancelled_taker(workshop: Workshop) -> None:
     pool = a_pool(workshop, threads=2)
-    gone, staying = pool.take(), pool.take()
+    gone, staying = pool.take(KeyAlgorithm.P_256), pool.take(KeyAlgorithm.P_256)
     assert gone.cancel()
     workshop.permit(10)
     pool.start()
@@ -183,14 +192,14 @@ def test_makes_no_key_for_a_cancelled_taker(workshop: Workshop) -> None:
 
 def test_gives_every_key_out_exactly_once() -> None:
     """Eight takers at once, a quarter of whom change their minds."""
-    pool = KeyPool(KeyAlgorithm.P_256, target=10, threads=3)
+    pool = KeyPool(KeyAlgorithm.P_256, marks=marks(10), threads=3)
     together = threading.Barrier(8)
 
     def take_some(taker: int) -> list[Future[PrivateKey]]:
         together.wait(_PATIENCE)
         futures = []
         for number in range(48):
-            future = pool.take()
+            future = pool.take(KeyAlgorithm.P_256)
             if (number + taker) % 4 == 0:
                 future.cancel()
             futures.append(future)
@@ -213,23 +222,24 @@ def test_threads_make_keys_side_by_side() -> None:
         return generate(algorithm)
 
     with a_pool(make, threads=2) as pool:
-        first, second = pool.take(), pool.take()
+        first, second = pool.take(KeyAlgorithm.P_256), pool.take(KeyAlgorithm.P_256)
         assert first.result(_PATIENCE) is not second.result(_PATIENCE)
 
 
 def test_nobody_waits_for_the_arithmetic(workshop: Workshop) -> None:
     pool = a_pool(workshop, target=1).start()
     workshop.wait_until_one_is_begun()
-    assert promptly(lambda: pool.level) == 0
-    assert promptly(lambda: not pool.take().done())
+    assert promptly(lambda: level(pool)) == 0
+    assert promptly(lambda: not pool.take(KeyAlgorithm.P_256).done())
     closing(pool, workshop)
 
 
 def test_a_taker_may_take_another_key_as_soon_as_he_has_one() -> None:
     """The callback runs on the pool's own thread: a lock held there would never be released."""
     second: Future[Future[PrivateKey]] = Future()
-    with KeyPool(KeyAlgorithm.P_256, target=0, threads=1) as pool:
-        pool.take().add_done_callback(lambda _: second.set_result(pool.take()))
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=1) as pool:
+        first = pool.take(KeyAlgorithm.P_256)
+        first.add_done_callback(lambda _: second.set_result(pool.take(KeyAlgorithm.P_256)))
         assert second.result(_PATIENCE).result(_PATIENCE) is not None
 
 
@@ -240,15 +250,15 @@ def test_a_taker_may_close_the_pool_as_soon_as_he_has_a_key() -> None:
         pool.close()
         closed.set()
 
-    pool = KeyPool(KeyAlgorithm.P_256, target=0, threads=2).start()
-    pool.take().add_done_callback(close)
+    pool = KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=2).start()
+    pool.take(KeyAlgorithm.P_256).add_done_callback(close)
     assert closed.wait(_PATIENCE)
     pool.close()
 
 
 def test_closing_fails_the_takers_who_still_wait(workshop: Workshop) -> None:
     pool = a_pool(workshop).start()
-    waiting = [pool.take() for _ in range(3)]
+    waiting = [pool.take(KeyAlgorithm.P_256) for _ in range(3)]
     workshop.wait_until_one_is_begun()
     with ThreadPoolExecutor(max_workers=1) as executor:
         closed = executor.submit(pool.close)
@@ -257,42 +267,42 @@ def test_closing_fails_the_takers_who_still_wait(workshop: Workshop) -> None:
         assert not closed.done()  # a key is still in the making
         workshop.permit()
         closed.result(_PATIENCE)
-    assert pool.level == 0
+    assert level(pool) == 0
 
 
 def test_closing_a_pool_that_was_never_started_fails_its_takers(workshop: Workshop) -> None:
     pool = a_pool(workshop)
-    taken = pool.take()
+    taken = pool.take(KeyAlgorithm.P_256)
     pool.close()
     assert isinstance(taken.exception(_PATIENCE), KeyPoolClosed)
 
 
 def test_a_cancelled_taker_is_left_alone_by_closing(workshop: Workshop) -> None:
     pool = a_pool(workshop)
-    taken = pool.take()
+    taken = pool.take(KeyAlgorithm.P_256)
     taken.cancel()
     pool.close()
     assert taken.cancelled()
 
 
 def test_a_closed_pool_gives_no_key() -> None:
-    with KeyPool(KeyAlgorithm.P_256, target=2, threads=1) as pool:
-        pool.take().result(_PATIENCE)
-    assert pool.level == 0
-    assert isinstance(pool.take().exception(_PATIENCE), KeyPoolClosed)
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(2), threads=1) as pool:
+        pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
+    assert level(pool) == 0
+    assert isinstance(pool.take(KeyAlgorithm.P_256).exception(_PATIENCE), KeyPoolClosed)
 
 
 def test_closing_twice_is_harmless() -> None:
-    pool = KeyPool(KeyAlgorithm.P_256, target=1, threads=1).start()
+    pool = KeyPool(KeyAlgorithm.P_256, marks=marks(1), threads=1).start()
     pool.close()
     pool.close()
-    assert pool.level == 0
+    assert level(pool) == 0
 
 
 def test_no_thread_is_left_after_closing() -> None:
     before = threading.active_count()
-    with KeyPool(KeyAlgorithm.P_256, target=2, threads=3) as pool:
-        pool.take().result(_PATIENCE)
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(2), threads=3) as pool:
+        pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
         assert threading.active_count() == before + 3
     assert threading.active_count() == before
 
@@ -305,11 +315,11 @@ def test_a_pool_that_cannot_make_keys_fails_its_takers_and_says_why(monkeypatch:
         raise MemoryError
 
     pool = a_pool(fail)
-    first, second = pool.take(), pool.take()
+    first, second = pool.take(KeyAlgorithm.P_256), pool.take(KeyAlgorithm.P_256)
     pool.start()
     assert isinstance(first.exception(_PATIENCE), KeyPoolClosed)
     assert isinstance(second.exception(_PATIENCE), KeyPoolClosed)
-    assert isinstance(pool.take().exception(_PATIENCE), KeyPoolClosed)
+    assert isinstance(pool.take(KeyAlgorithm.P_256).exception(_PATIENCE), KeyPoolClosed)
     assert reported.result(_PATIENCE) is MemoryError
     pool.close()
 
@@ -324,16 +334,107 @@ def test_its_threads_stand_back_and_the_others_do_not() -> None:
 
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     with a_pool(make) as pool:
-        pool.take().result(_PATIENCE)
+        pool.take(KeyAlgorithm.P_256).result(_PATIENCE)
     assert niceness.result(_PATIENCE) == min(before + 10, 19)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
-@pytest.mark.parametrize(("target", "threads"), [(-1, 1), (0, 0)])
-def test_refuses_a_pool_that_could_never_serve(target: int, threads: int) -> None:
-    with pytest.raises(ValueError, match="key pool needs"):
-        KeyPool(KeyAlgorithm.P_256, target=target, threads=threads)
+def test_refuses_a_pool_that_could_never_serve() -> None:
+    with pytest.raises(ValueError, match="at least one thread"):
+        KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=0)
 
 
-def test_shows_its_level_and_no_key(workshop: Workshop) -> None:
-    assert repr(a_pool(workshop, target=7)) == "<KeyPool p-256 0/7>"
+def test_shows_its_levels_and_no_key(workshop: Workshop) -> None:
+    assert repr(a_pool(workshop, target=7)) == "<KeyPool p-256 0>"
+
+
+def test_has_a_shelf_for_each_algorithm_that_was_asked_for() -> None:
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=1) as pool:
+        assert set(pool.levels) == {KeyAlgorithm.P_256}
+        pool.take(KeyAlgorithm.RSA_2048).result(_PATIENCE)
+        assert set(pool.levels) == {KeyAlgorithm.P_256, KeyAlgorithm.RSA_2048}
+
+
+def test_who_waits_comes_before_another_algorithms_shelf(workshop: Workshop) -> None:
+    asked: list[KeyAlgorithm] = []
+
+    def make(algorithm: KeyAlgorithm) -> PrivateKey:
+        asked.append(algorithm)
+        return workshop(KeyAlgorithm.P_256)
+
+    pool = KeyPool(KeyAlgorithm.P_256, marks=marks(4), threads=1, generate=make)
+    taken = pool.take(KeyAlgorithm.RSA_2048)
+    pool.start()
+    workshop.permit()
+    taken.result(_PATIENCE)
+    assert asked[0] is KeyAlgorithm.RSA_2048
+    closing(pool, workshop)
+
+
+def test_a_spare_key_is_made_when_the_shelf_is_full(workshop: Workshop) -> None:
+    pool = a_pool(workshop, target=2)
+    spare = pool.spare(KeyAlgorithm.P_256)
+    pool.start()
+    workshop.permit(3)
+    assert spare.result(_PATIENCE) is workshop.made[2]
+    assert level(pool) == 2
+    closing(pool, workshop)
+
+
+def test_whoever_waits_is_given_what_would_have_been_spare(workshop: Workshop) -> None:
+    pool = a_pool(workshop).start()
+    spare = pool.spare(KeyAlgorithm.P_256)
+    workshop.wait_until_one_is_begun()
+    taken = pool.take(KeyAlgorithm.P_256)
+    workshop.permit()
+    assert taken.result(_PATIENCE) is workshop.made[0]
+    assert not spare.done()
+    workshop.permit()
+    assert spare.result(_PATIENCE) is workshop.made[1]
+    closing(pool, workshop)
+
+
+def test_what_is_brought_goes_to_who_waits_and_then_onto_the_shelf(workshop: Workshop) -> None:
+    pool = a_pool(workshop, target=4)
+    taken = pool.take(KeyAlgorithm.P_256)
+    brought = [generate(KeyAlgorithm.P_256) for _ in range(3)]
+    assert pool.wanted(KeyAlgorithm.P_256) == 5
+    pool.bring(KeyAlgorithm.P_256, brought)
+    assert taken.result(_PATIENCE) is brought[0]
+    assert (level(pool), pool.wanted(KeyAlgorithm.P_256)) == (2, 2)
+    assert pool.take(KeyAlgorithm.P_256).result(_PATIENCE) is brought[1]
+    closing(pool, workshop)
+
+
+def test_makes_none_for_the_shelf_while_somebody_brings_them(workshop: Workshop) -> None:
+    pool = a_pool(workshop, target=4)
+    pool.set_supplied(KeyAlgorithm.P_256, supplied=True)
+    pool.start()
+    taken = pool.take(KeyAlgorithm.P_256)
+    workshop.permit(10)
+    taken.result(_PATIENCE)
+    spare = pool.spare(KeyAlgorithm.P_256).result(_PATIENCE)
+    assert workshop.made == [taken.result(), spare]
+    pool.set_supplied(KeyAlgorithm.P_256, supplied=False)
+    for _ in range(4):
+        workshop.wait_until_one_is_begun()
+    closing(pool, workshop)
+
+
+def test_tells_when_a_take_leaves_a_shelf_low(workshop: Workshop) -> None:
+    pool = a_pool(workshop, target=2)
+    pool.bring(KeyAlgorithm.P_256, [generate(KeyAlgorithm.P_256) for _ in range(3)])
+    told: list[int] = []
+    pool.on_low(lambda: told.append(level(pool)))
+    for _ in range(3):
+        pool.take(KeyAlgorithm.P_256)
+    assert told == [1, 0]
+    pool.close()
+
+
+def test_a_closed_pool_forgets_what_is_brought() -> None:
+    with KeyPool(KeyAlgorithm.P_256, marks=marks(0), threads=1) as pool:
+        pass
+    pool.bring(KeyAlgorithm.P_256, [generate(KeyAlgorithm.P_256)])
+    assert level(pool) == 0
+    assert isinstance(pool.spare(KeyAlgorithm.P_256).exception(_PATIENCE), KeyPoolClosed)

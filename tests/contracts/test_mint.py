@@ -10,7 +10,7 @@ import pytest
 from ca.address import Mailbox
 from directory.audit import ChainHead
 from directory.delivery.outbox import DueMail
-from directory.errors import KeyBlocked, LimitReached, SlotTaken, StoreUnavailable
+from directory.errors import KeyBlocked, KeyRepeated, LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, Rate
 from directory.mint_ports import MailClaim, MintTransaction, Reservation
 from directory.organization import SHARED_SCOPE
@@ -298,21 +298,39 @@ async def failing_inserts_into(store: Store, table: str) -> AsyncIterator[None]:
         await store.sql(undo)
 
 
+async def admit(database: Database, key_sha256: bytes) -> None:
+    await SqlMintStore(database, node="node-1").mint(lambda transaction: transaction.admit(key_sha256))
+
+
 async def test_a_key_is_certified_once(store: Store) -> None:
     first = await mint(store.database)
     again = replace(an_enrolment(a_reservation("enrolment-2", mailbox=BERT)), key_sha256=first.key_sha256)
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(KeyRepeated) as repeated:
         await record(store.database, again)
 
+    assert repeated.value.key_sha256 == first.key_sha256.hex()
     assert await rows_of_mints(store) == {1}
 
 
-async def test_a_blocked_key_is_not_certified(store: Store) -> None:
+async def test_a_key_that_was_certified_is_not_admitted(store: Store) -> None:
+    first = await mint(store.database)
+
+    with pytest.raises(KeyRepeated):
+        await admit(store.database, first.key_sha256)
+    await admit(store.database, b"another")
+
+
+async def test_a_recipients_own_key_is_no_minted_one(store: Store) -> None:
+    first = await mint(store.database)
+    await store.sql("UPDATE certificates SET origin = 'imported'")
+
+    await admit(store.database, first.key_sha256)
+
+
+async def test_a_blocked_key_is_not_admitted(store: Store) -> None:
     enrolment = an_enrolment(a_reservation())
     await SqlBlockedKeys(store.database, node="desk").block([enrolment.key_sha256], NOW, an_event())
 
     with pytest.raises(KeyBlocked):
-        await record(store.database, enrolment)
-
-    assert await rows_of_mints(store) == {0}
+        await admit(store.database, enrolment.key_sha256)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.keys import PrivateKey, to_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8
 from ca.profiles import Purpose
 from ca.sealing import Sealer
 from directory.clock import Clock
@@ -39,7 +39,8 @@ class ReadyKeys:
         self._left = list(keys)
         self.taken = 0
 
-    def take(self) -> Future[PrivateKey]:
+    def take(self, algorithm: KeyAlgorithm) -> Future[PrivateKey]:
+        del algorithm
         future: Future[PrivateKey] = Future()
         self.taken += 1
         if self._left:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
-from ca.keys import KeyAlgorithm, PrivateKey, generate, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, generate, key_hash, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
 from ca.passwords import REQUIRED_BITS
 from ca.profiles import Purpose
@@ -31,6 +31,7 @@ from directory.organization import SHARED_SCOPE
 from directory.policy import MintContext, MintPolicy, Refusal
 from directory.steps import Step
 from directory.store.audit_log import read_chain
+from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
@@ -38,7 +39,7 @@ from directory.store.mint import SqlMintTransaction
 from directory.store.outbox import SqlOutbox
 from tests.builders import Authority, an_authority
 from tests.contracts.test_mint import failing_inserts_into
-from tests.contracts.world import NOW, SEALER, Store, a_reservation, add_organization
+from tests.contracts.world import NOW, SEALER, Store, a_reservation, add_organization, an_event
 from tests.directory.builders import a_gateway, a_mint_context, an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import (
@@ -574,3 +575,49 @@ async def test_an_issuer_that_ends_too_soon_for_the_profile_mints_nothing(
 
     assert answer == Deferred(refusal=Refusal.NO_ISSUER, retry_after=timedelta(seconds=5))
     assert "would outlive the issuer" in caplog.text
+
+
+async def test_a_key_that_was_certified_before_is_not_used_again_and_the_gateway_does_not_notice(
+    store: Store, authority: Authority, some_keys: Sequence[PrivateKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = some_keys[:2]
+    await an_enroller(store.database, authority, ReadyKeys([first])).mint(ANNA, a_mint_context())
+    caplog.clear()
+
+    answer = await an_enroller(store.database, authority, ReadyKeys([first, second])).mint(
+        BERT, a_mint_context()
+    )
+
+    certificate = x509.load_der_x509_certificate(as_minted(answer).certificate.der)
+    assert certificate.public_key() == second.public_key()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert await mints(store) == 2
+
+
+async def test_a_blocked_key_is_passed_over(
+    store: Store, authority: Authority, some_keys: Sequence[PrivateKey]
+) -> None:
+    first, second = some_keys[:2]
+    await SqlBlockedKeys(store.database, node="desk").block([key_hash(first.public_key())], NOW, an_event())
+
+    answer = await an_enroller(store.database, authority, ReadyKeys([first, second])).mint(
+        ANNA, a_mint_context()
+    )
+
+    certificate = x509.load_der_x509_certificate(as_minted(answer).certificate.der)
+    assert certificate.public_key() == second.public_key()
+
+
+async def test_a_generator_that_repeats_itself_makes_the_gateway_wait_and_nothing_is_signed(
+    store: Store, authority: Authority, some_keys: Sequence[PrivateKey]
+) -> None:
+    repeated = ReadyKeys([some_keys[0]] * 10)
+    enroller = an_enroller(store.database, authority, repeated)
+    await enroller.mint(ANNA, a_mint_context())
+
+    answer = await enroller.mint(BERT, a_mint_context())
+
+    assert isinstance(answer, Deferred)
+    assert answer.refusal is Refusal.NO_KEY_READY
+    assert repeated.taken == 1 + 3
+    assert await mints(store) == 1

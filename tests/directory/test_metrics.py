@@ -58,6 +58,16 @@ async def test_a_gauge_shows_what_there_is_when_the_page_is_read() -> None:
     assert values(await metrics.page()) == {"keys": 1}
 
 
+async def test_gauges_show_what_there_is_by_their_label() -> None:
+    levels = {"a": 3.0}
+    metrics = Metrics()
+    metrics.gauges("keys", "Keys.", "algorithm", lambda: levels)
+
+    assert values(await metrics.page()) == {'keys{algorithm="a"}': 3}
+    levels.update(a=0, b=1)
+    assert values(await metrics.page()) == {'keys{algorithm="a"}': 0, 'keys{algorithm="b"}': 1}
+
+
 async def test_durations_fall_into_their_buckets() -> None:
     metrics = Metrics()
     observe = metrics.durations("took_seconds", "Took.", (0.1, 1.0))
@@ -72,13 +82,24 @@ async def test_durations_fall_into_their_buckets() -> None:
 
 async def test_what_concerns_the_whole_is_asked_when_the_page_is_read() -> None:
     async def ask() -> list[Reading]:
-        return [Reading(name="mails", text="Mails.", value=7)]
+        return [
+            Reading(name="mails", text="Mails.", value=7),
+            Reading(name="keys", text="Keys.", value=1, labels={"algorithm": "a"}),
+            Reading(name="keys", text="Keys.", value=2, labels={"algorithm": "b"}),
+        ]
 
     metrics = Metrics()
     metrics.state("build_info", "Build.", {"version": "1"})
     metrics.ask_for(ask)
 
-    assert values(await metrics.page()) == {'build_info{version="1"}': 1, "mails": 7}
+    page = await metrics.page()
+    assert page.count(b"# TYPE keys") == 1
+    assert values(page) == {
+        'build_info{version="1"}': 1,
+        "mails": 7,
+        'keys{algorithm="a"}': 1,
+        'keys{algorithm="b"}': 2,
+    }
 
 
 def a_worker(folder: Path, *numbers: int) -> tuple[int, Mapping[str, float]]:

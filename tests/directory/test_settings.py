@@ -82,6 +82,30 @@ def test_a_postgresql_url_stays(tmp_path: Path) -> None:
     assert settings.database.url == "postgresql://pushpki@db/pushpki"
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("key_pool_size = 4\nkey_pool_low = 4", "ca.key_pool_low"),
+        ("key_pool_size = 0\nkey_pool_low = 1", "ca.key_pool_low"),
+        ('key_pool_size = 0\nkey_pool_persisted = 1\nkey_pool_ledger = "l"', "ca.key_pool_persisted"),
+        ("key_pool_persisted = 1", "ca.key_pool_ledger"),
+    ],
+)
+def test_numbers_of_the_key_pool_that_contradict_each_other_are_refused(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    assert refusal(written(tmp_path, f"[ca]\n{text}\n")).key == key
+
+
+def test_the_key_pool_may_be_told_all_of_it(tmp_path: Path) -> None:
+    text = 'key_pool_size = 4\nkey_pool_low = 3\nkey_pool_persisted = 9\nkey_pool_ledger = "pool.ledger"'
+
+    ca = load_settings(written(tmp_path, f"[ca]\n{text}\n")).ca
+
+    assert (ca.key_pool_low, ca.key_pool_persisted) == (3, 9)
+    assert ca.key_pool_ledger == tmp_path / "pool.ledger"
+
+
 def test_the_environment_wins_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUSHPKI_LIMITS__RECIPIENT_PER_DAY", "7")
 

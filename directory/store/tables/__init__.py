@@ -38,6 +38,7 @@ from directory.store.tables.mails import (
     webhook_attempts,
     webhook_deliveries,
 )
+from directory.store.tables.pool import pooled_keys
 from directory.store.tables.records import (
     audit_events,
     audit_heads,
@@ -78,6 +79,7 @@ __all__ = [
     "outgoing_mail",
     "paused_domains",
     "pending_issuers",
+    "pooled_keys",
     "recipient_links",
     "relays",
     "suppressions",

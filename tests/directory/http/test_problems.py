@@ -18,6 +18,7 @@ from directory.errors import (
     EnvelopeRefused,
     IssuerEnded,
     KeyBlocked,
+    KeyRepeated,
     LimitReached,
     MailRefused,
     RedeliveryRefused,
@@ -48,6 +49,7 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     LimitReached: (LimitReached(limit="day", retry_after=timedelta(hours=2)), 429, "limit.reached"),
     KeyBlocked: (KeyBlocked(key_sha256=SECRET), 500, "http.internal"),
     IssuerEnded: (IssuerEnded(issuer_id=SECRET), 500, "http.internal"),
+    KeyRepeated: (KeyRepeated(key_sha256=SECRET), 500, "http.internal"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
     RedeliveryRefused: (

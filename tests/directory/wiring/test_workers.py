@@ -45,6 +45,15 @@ def test_the_pool_of_keys_is_shared_out(tmp_path: Path, size: int, workers: int,
     assert told.settings.ca.key_pool_size == share
 
 
+@pytest.mark.parametrize(("low", "workers", "share"), [(32, 2, 16), (63, 3, 21), (3, 4, 0)])
+def test_its_low_watermark_is_shared_out_and_stays_below_the_high_one(
+    tmp_path: Path, low: int, workers: int, share: int
+) -> None:
+    told = orders(tmp_path, f"[ca]\nkey_pool_size = 64\nkey_pool_low = {low}\n", workers=workers)
+
+    assert told.settings.ca.key_pool_low == share < told.settings.ca.key_pool_size
+
+
 @pytest.mark.parametrize(("threads", "workers", "share"), [(8, 2, 4), (3, 2, 1), (1, 4, 1)])
 def test_its_threads_are_shared_out_but_for_the_last(
     tmp_path: Path, threads: int, workers: int, share: int

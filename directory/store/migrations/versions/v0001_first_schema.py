@@ -29,6 +29,7 @@ def upgrade() -> None:
     _create_enrolments()
     _create_certificates()
     _create_ocsp_responders()
+    _create_pooled_keys()
     _create_secrets_of_enrolments()
     _create_deliveries()
     _create_what_follows_deliveries()
@@ -201,6 +202,19 @@ def _create_certificates() -> None:
         _moment("next_update"),
         _moment("covers_from"),
         Column("entries", sa.Integer, nullable=False),
+    )
+
+
+def _create_pooled_keys() -> None:
+    op.create_table(
+        "pooled_keys",
+        _key("id"),
+        _text("algorithm", 16),
+        *_secret("key"),
+        Column("key_sha256", sa.LargeBinary, nullable=False, unique=True),
+        _moment("made_at"),
+        Index("ix_pooled_keys_made_at", "made_at"),
+        Index("ix_pooled_keys_algorithm_id", "algorithm", "id"),
     )
 
 
