@@ -70,6 +70,11 @@ REQUIREMENTS = (
         what="certificate requests, approval, issuance; recipients' keys: generation, storage",
         kinds=(Kind.CERTIFICATE_MINTED, Kind.CERTIFICATE_IMPORTED, Kind.PROXY_CERTIFIED),
     ),
+    Requirement(
+        item="2.i",
+        what="recipients' keys made in advance: storage, use, destruction",
+        kinds=(Kind.KEY_POOL_FILLED, Kind.KEY_POOL_USED, Kind.KEY_POOL_DISCARDED),
+    ),
     Requirement(item="2.iii", what="certificate requests: rejection", kinds=(Kind.MINT_REFUSED,)),
     Requirement(
         item="2.i",
