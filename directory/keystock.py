@@ -156,6 +156,8 @@ class KeyStock:
         self._side_by_side = side_by_side
         self._actor = actor
         self._brought_at = float("-inf")
+        # Where nothing was found: nobody looks again with each mint.
+        self._empty_until: dict[KeyAlgorithm, float] = {}
 
     async def supply(self) -> None:
         """Bring the pool what it wants, as far as there is any.
@@ -164,15 +166,19 @@ class KeyStock:
             StoreUnavailable: the database does not answer.
             ConfigurationRefused: the ledger cannot be used.
         """
+        loop = asyncio.get_running_loop()
         for algorithm in self._algorithms():
+            if loop.time() < self._empty_until.get(algorithm, float("-inf")):
+                continue
             try:
                 while wanted := self._pool.wanted(algorithm):
                     rows = await self._taken(algorithm, min(wanted, _AT_ONCE))
                     self._pool.set_supplied(algorithm, supplied=bool(rows))
                     if not rows:
+                        self._empty_until[algorithm] = loop.time() + _LOOK_SECONDS
                         break
                     self._pool.bring(algorithm, await asyncio.to_thread(self._opened, rows))
-                    self._brought_at = asyncio.get_running_loop().time()
+                    self._brought_at = loop.time()
             except (StoreUnavailable, ConfigurationRefused):
                 self._pool.set_supplied(algorithm, supplied=False)
                 raise
@@ -192,6 +198,7 @@ class KeyStock:
             await asyncio.to_thread(self._sealed, algorithm, made, key_ids),
             self._event(AuditKind.KEY_POOL_FILLED, algorithm, len(made)),
         )
+        self._empty_until.pop(algorithm, None)
         self._pool.set_supplied(algorithm, supplied=True)
         return len(made)
 

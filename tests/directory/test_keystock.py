@@ -296,6 +296,33 @@ async def test_the_pool_is_told_whether_keys_will_be_brought(house: House) -> No
     assert pool.is_supplied
 
 
+async def test_an_empty_store_is_not_looked_at_with_each_mint(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = SqlPooledKeys(house.store.database, node="node-1")
+    looks: list[int] = []
+    take = keys.take
+
+    async def counted(
+        algorithm: KeyAlgorithm, span: Span, *, most: int, event_of: Callable[[int], AuditEvent]
+    ) -> Sequence[PooledKey]:
+        looks.append(most)
+        return await take(algorithm, span, most=most, event_of=event_of)
+
+    monkeypatch.setattr(keys, "take", counted)
+    pool = ToldPool(wants=2, makes=distinct_keys(2))
+    stock = house.stock(pool, target=2, keys=keys)
+
+    for _ in range(5):
+        await stock.supply()
+    assert looks == [2]
+
+    await stock.store_some(RSA_2048)
+    await stock.supply()
+    assert looks == [2, 2]
+    assert len(pool.brought) == 2
+
+
 class _DeadStore(SqlPooledKeys):
     async def take(
         self, algorithm: KeyAlgorithm, span: Span, *, most: int, event_of: Callable[[int], AuditEvent]
