@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import ColumnElement, Delete, Insert, Table, Update, delete, insert, select, update
 
 from ca.address import Mailbox
-from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, generate, key_hash, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory import crl_invariants, invariants, verification
 from directory.audit import GENESIS_HASH, AuditKind
@@ -22,6 +22,7 @@ from directory.enrolment import Enroller, recipient_key_identity
 from directory.evidence.keys import AuditKeys, audit_key_identity
 from directory.evidence.statements import AuditSigner
 from directory.invariants import HOLD_OVERRUN
+from directory.keystock import PooledKey, pooled_key_identity
 from directory.lookup import Minted
 from directory.organization import SHARED_SCOPE, smtp_password_identity
 from directory.revocation import Revocation, RevocationReason
@@ -29,6 +30,7 @@ from directory.store import tables
 from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
 from directory.store.evidence import SqlAuditKeys
+from directory.store.pooled_keys import SqlPooledKeys
 from directory.store.revocations import SqlRevocationStore
 from directory.store.rows import sealed_columns
 from directory.store.suppressions import SqlSuppressions
@@ -42,6 +44,7 @@ from directory.store.tables import (
     issuers,
     organizations,
     outgoing_mail,
+    pooled_keys,
     relays,
 )
 from directory.suppression import SuppressionDesk
@@ -550,6 +553,32 @@ async def test_events_rewritten_with_a_chain_that_fits_contradict_the_signed_hea
         await SqlAuditLog(store.database, node="setup").append(an_event(subject=f"forged {number}"))
 
     assert await found(store) == [("audit.chain", "setup")]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_pooled_key_that_does_not_open_or_is_somebodys_already_is_found(
+    store: Store, two_keys: Sequence[PrivateKey], recipient_key: PrivateKey
+) -> None:
+    rows = [a_pooled_row(name, key) for name, key in (("a", two_keys[0]), ("b", recipient_key))]
+    await SqlPooledKeys(store.database, node="setup").add(rows, an_event())
+    assert await found(store) == [("pool.key_fresh", "a")]
+
+    await change(store, update(pooled_keys).values(algorithm="rsa-3072"))
+    assert await found(store) == [
+        ("pool.key_opens", "a"),
+        ("pool.key_fresh", "a"),
+        ("pool.key_opens", "b"),
+    ]
+
+
+def a_pooled_row(key_id: str, key: PrivateKey) -> PooledKey:
+    return PooledKey(
+        key_id=key_id,
+        algorithm=KeyAlgorithm.RSA_2048,
+        sealed=SEALER.seal(to_pkcs8(key), pooled_key_identity(key_id)),
+        key_sha256=key_hash(key.public_key()),
+        made_at=NOW,
+    )
 
 
 def test_every_invariant_is_broken_by_a_test() -> None:
