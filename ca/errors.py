@@ -8,6 +8,9 @@
     ├── PasswordRuleRefused   a password rule below the strength the key package needs
     ├── LintFailed            a prepared certificate or CRL breaks a rule; nothing was signed
     ├── SigningRefused        not linted by this issuer, signed before, or the signature is not what was asked
+    ├── SignerUnavailable     the token that holds the key does not sign now; later it may
+    │   ├── TokenKeyMissing   the token is there, the key is not
+    │   └── PinRefused        the token does not take the PIN, or has locked it
     ├── OcspRequestRefused    the bytes are not an OCSP request that is answered
     ├── KeyPoolClosed         no key will come any more
     ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
@@ -101,6 +104,27 @@ class SigningRefused(CaError):
 
     def __str__(self) -> str:
         return f"the {self.what} {self.reason}"
+
+
+@dataclass(eq=False)
+class SignerUnavailable(CaError):
+    """The token that holds a key does not sign now; nothing was signed that anybody will see."""
+
+    token: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"token {self.token!r} {self.reason}"
+
+
+@dataclass(eq=False)
+class TokenKeyMissing(SignerUnavailable):
+    """The token is there, but holds no such private key."""
+
+
+@dataclass(eq=False)
+class PinRefused(SignerUnavailable):
+    """The token does not take the PIN, or has locked it; asking again would only use up its tries."""
 
 
 @dataclass(eq=False)

@@ -127,6 +127,14 @@ class Issuer:
             raise ProfileRefused("purpose", f"{profile.purpose} is not the purpose of an OCSP responder")
         return self._prepare(profile, self._responder_name(), public_key, now)
 
+    def require_signer(self) -> None:
+        """Return unless it is known that the CA's key cannot sign now, before anything is spent on it.
+
+        Raises:
+            SignerUnavailable: it is.
+        """
+        self._gate.require_available()
+
     def lint(self, prepared: PreparedCertificate) -> LintedCertificate:
         """Judge it before the CA's key sees it.
 
@@ -140,6 +148,7 @@ class Issuer:
 
         Raises:
             SigningRefused: linted by another issuer, signed before, or the key returned something else.
+            SignerUnavailable: the key is in a token that does not sign now.
         """
         return self._gate.sign(linted)
 

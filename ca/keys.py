@@ -46,12 +46,13 @@ class KeyAlgorithm(StrEnum):
         return self is not KeyAlgorithm.P_256
 
 
-_MODULUS_BITS = {
+MODULUS_BITS = {
     KeyAlgorithm.RSA_2048: 2048,
     KeyAlgorithm.RSA_3072: 3072,
     KeyAlgorithm.RSA_4096: 4096,
 }
-_ALGORITHM_BY_BITS = {bits: algorithm for algorithm, bits in _MODULUS_BITS.items()}
+"""How long the modulus of an RSA key is."""
+_ALGORITHM_BY_BITS = {bits: algorithm for algorithm, bits in MODULUS_BITS.items()}
 
 
 def generate(algorithm: KeyAlgorithm) -> PrivateKey:
@@ -62,7 +63,7 @@ def generate(algorithm: KeyAlgorithm) -> PrivateKey:
     """
     if algorithm is KeyAlgorithm.P_256:
         return ec.generate_private_key(ec.SECP256R1())
-    key = rsa.generate_private_key(_RSA_PUBLIC_EXPONENT, _MODULUS_BITS[algorithm])
+    key = rsa.generate_private_key(_RSA_PUBLIC_EXPONENT, MODULUS_BITS[algorithm])
     check_quality(key.public_key())
     return key
 

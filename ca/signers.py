@@ -23,6 +23,14 @@ class Signer(Protocol):
         """What cryptography's builders accept as the private key; it may forward to a token."""
         ...
 
+    def require_available(self) -> None:
+        """Return unless it is known that the key cannot sign now; asks nobody.
+
+        Raises:
+            SignerUnavailable: it is.
+        """
+        ...
+
 
 class SoftwareSigner:
     """A key in this process's memory."""
@@ -42,6 +50,9 @@ class SoftwareSigner:
     def signing_key(self) -> PrivateKey:
         """The private key itself."""
         return self._private_key
+
+    def require_available(self) -> None:
+        """Return: it is here."""
 
     def __repr__(self) -> str:
         return f"<SoftwareSigner {algorithm_of(self._public_key)}>"

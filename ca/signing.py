@@ -101,6 +101,14 @@ class SigningGate:
         self._signable: weakref.WeakSet[LintedCertificate] = weakref.WeakSet()
         self._lock = threading.Lock()
 
+    def require_available(self) -> None:
+        """Return unless it is known that the issuer's key cannot sign now.
+
+        Raises:
+            SignerUnavailable: it is.
+        """
+        self._signer.require_available()
+
     def lint(self, prepared: PreparedCertificate) -> LintedCertificate:
         """Judge a copy that is signed with a throw-away key; the issuer's key is not used.
 
@@ -130,6 +138,7 @@ class SigningGate:
         Raises:
             SigningRefused: linted elsewhere or signed before; or what the key returned is not a signature
                 of the issuer's over the bytes that were linted.
+            SignerUnavailable: the key is in a token that does not sign now.
         """
         with self._lock:
             if linted not in self._signable:

@@ -1,0 +1,205 @@
+"""How is a token used that may be slow, hang, be taken away and come back? By one thread, with a time limit.
+
+A PKCS#11 library need not stand calls from several threads at once, and a call into it cannot be broken off.
+So one thread makes all calls, one after the other, and callers wait for it as long as they may. A caller who
+has waited too long leaves; what the token still signs for him is seen by nobody. From then on everybody is
+refused at once, until `check` finds the token in order again.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeAlias, TypeVar
+
+from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.keys import KeyAlgorithm, PublicKey
+from ca.pkcs11.port import SigningMechanism, TokenDriver
+
+Result = TypeVar("Result")
+_Order: TypeAlias = tuple["Future[None]", Callable[[], None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLimits:
+    """How long a caller waits for the token, in seconds."""
+
+    sign: float = 1.5
+    """For a signature; somebody waits for it with a transaction open."""
+    connect: float = 10.0
+    """For a login."""
+    generate: float = 300.0
+    """For a key pair: some tokens take minutes for RSA-4096."""
+
+
+class TokenThread:
+    """A token, and the thread that talks to it. Safe to share among threads.
+
+    The thread begins with the first call. It is a daemon: a call that never returns does not keep the process
+    from ending.
+    """
+
+    def __init__(self, driver: TokenDriver, limits: TokenLimits) -> None:
+        self._driver = driver
+        self._limits = limits
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._connected = False
+        self._lost: SignerUnavailable | None = None
+        self._missing: dict[bytes, TokenKeyMissing] = {}
+
+    @property
+    def label(self) -> str:
+        """The token's label."""
+        return self._driver.label
+
+    @property
+    def problem(self) -> SignerUnavailable | None:
+        """What keeps it from signing, as last known; None if nothing does."""
+        return self._lost or next(iter(self._missing.values()), None)
+
+    def require(self, key_id: bytes) -> None:
+        """Return unless it is known that this key cannot sign now; asks nobody.
+
+        Raises:
+            SignerUnavailable: it is.
+        """
+        known = self._lost or self._missing.get(key_id)
+        if known is not None:
+            raise _again(known)
+
+    def sign(self, key_id: bytes, mechanism: SigningMechanism, octets: bytes) -> bytes:
+        """Return the signature over `octets`.
+
+        A session that has ended meanwhile, as after a restart of the token, is opened anew, once.
+
+        Raises:
+            SignerUnavailable: the token does not sign now.
+        """
+        if self._lost is not None:
+            raise _again(self._lost)
+
+        def work() -> bytes:
+            if self._connected:
+                try:
+                    return self._driver.sign(key_id, mechanism, octets)
+                except SignerUnavailable:
+                    self._connected = False
+            self._connect()
+            return self._driver.sign(key_id, mechanism, octets)
+
+        try:
+            signature = self._call(work, self._limits.sign)
+        except TokenKeyMissing as error:
+            self._missing[key_id] = error
+            raise
+        self._missing.pop(key_id, None)
+        return signature
+
+    def check(self) -> SignerUnavailable | None:
+        """Find out whether it is in order, and put it so if possible; return what is wrong.
+
+        While it signs, nothing is asked of it.
+        """
+        if self._lost is None and self._connected and not self._missing:
+            return None
+        try:
+            self._call(self._look_again, self._limits.connect)
+        except SignerUnavailable:
+            pass
+        else:
+            self._lost = None
+        return self.problem
+
+    def generate(self, algorithm: KeyAlgorithm, key_id: bytes, label: str) -> PublicKey:
+        """Make a key pair in the token; return its public half.
+
+        Raises:
+            SignerUnavailable: it could not.
+        """
+        return self._call(
+            lambda: self._with_session(lambda: self._driver.generate(algorithm, key_id, label)),
+            self._limits.generate,
+        )
+
+    def public_keys(self) -> Mapping[bytes, PublicKey]:
+        """Return the public halves of its private keys that are of a kind we use, by CKA_ID.
+
+        Raises:
+            SignerUnavailable: the token does not answer.
+        """
+        return self._call(lambda: self._with_session(self._driver.public_keys), self._limits.connect)
+
+    def close(self) -> None:
+        """Log out after what is under way, if the token still answers."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._orders.put(None)
+            thread.join(self._limits.sign)
+
+    def _connect(self) -> None:
+        self._connected = False
+        self._driver.connect()
+        self._connected = True
+
+    def _with_session(self, work: Callable[[], Result]) -> Result:
+        if not self._connected:
+            self._connect()
+        return work()
+
+    def _look_again(self) -> None:
+        if self._lost is not None or not self._connected:
+            self._connect()
+        for key_id in tuple(self._missing):
+            try:
+                self._driver.require_key(key_id)
+            except TokenKeyMissing:
+                continue
+            self._missing.pop(key_id, None)
+
+    def _call(self, work: Callable[[], Result], seconds: float) -> Result:
+        outcome: list[Result] = []
+        done: Future[None] = Future()
+        self._begin()
+        self._orders.put((done, lambda: outcome.append(work())))
+        try:
+            done.result(seconds)
+        except TimeoutError:
+            done.cancel()
+            self._lost = SignerUnavailable(self.label, f"has not answered within {seconds:g} s")
+            raise _again(self._lost) from None
+        except TokenKeyMissing:
+            raise
+        except SignerUnavailable as error:
+            self._lost = error
+            raise
+        return outcome[0]
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="PKCS#11", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            done, work = order
+            if not done.set_running_or_notify_cancel():
+                continue
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - it is whoever asked who has to know
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+        self._connected = False
+        self._driver.close()
+
+
+def _again(error: SignerUnavailable) -> SignerUnavailable:
+    """Return the same news for one more caller; an exception belongs to whom it was raised for."""
+    kind = PinRefused if isinstance(error, PinRefused) else SignerUnavailable
+    return kind(error.token, error.reason)

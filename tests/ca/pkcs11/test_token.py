@@ -1,0 +1,194 @@
+"""A token that is slow, hangs, is taken away and comes back, at the narrow port."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.keys import KeyAlgorithm, PrivateKey, same_key
+from ca.pkcs11 import TokenLimits, TokenThread
+from ca.pkcs11.port import SigningMechanism
+from tests.ca.pkcs11.faketoken import DIGEST_INFO_LENGTH, FakeToken
+
+KEY, OTHER_KEY = b"\x01", b"\x02"
+OCTETS = bytes(DIGEST_INFO_LENGTH + 32)
+PATIENT = TokenLimits(sign=60, connect=60, generate=60)
+IMPATIENT = TokenLimits(sign=0.01, connect=0.01, generate=60)
+
+
+@pytest.fixture
+def fake(recipient_key: PrivateKey) -> Iterator[FakeToken]:
+    token = FakeToken({KEY: recipient_key})
+    yield token
+    token.hangs.set()
+
+
+def sign(token: TokenThread, key_id: bytes = KEY) -> bytes:
+    return token.sign(key_id, SigningMechanism.RSA_PKCS1, OCTETS)
+
+
+def test_it_logs_in_with_the_first_signature_and_stays_so(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+
+    assert sign(token) == sign(token)
+
+    assert fake.calls == ["connect", "sign", "sign"]
+
+
+def test_one_thread_makes_all_calls(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    with ThreadPoolExecutor(8) as callers:
+        signatures = set(callers.map(lambda _: sign(token), range(32)))
+
+    assert len(signatures) == 1
+    assert len(fake.threads) == 1
+    assert fake.logins == 1
+
+
+def test_a_session_that_has_ended_is_opened_anew_without_anybody_noticing(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    sign(token)
+    fake.end_session()
+
+    sign(token)
+
+    assert fake.logins == 2
+    assert token.problem is None
+
+
+def test_without_the_token_nothing_is_signed_and_it_is_asked_no_more(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    sign(token)
+    fake.take_away()
+
+    with pytest.raises(SignerUnavailable, match="'token-1' is not there"):
+        sign(token)
+    asked = len(fake.calls)
+    with pytest.raises(SignerUnavailable, match="'token-1' is not there"):
+        sign(token)
+    with pytest.raises(SignerUnavailable, match="'token-1' is not there"):
+        token.require(OTHER_KEY)
+
+    assert len(fake.calls) == asked
+
+
+def test_a_token_that_is_back_signs_after_the_next_check(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.take_away()
+    with pytest.raises(SignerUnavailable):
+        sign(token)
+    assert token.check() is not None
+
+    fake.bring_back()
+
+    assert token.check() is None
+    token.require(KEY)
+    sign(token)
+
+
+def test_a_token_in_order_is_not_asked_by_a_check(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    assert token.check() is None
+    asked = list(fake.calls)
+
+    assert token.check() is None
+
+    assert fake.calls == asked == ["connect"]
+
+
+def test_a_token_that_hangs_costs_its_time_limit_once(fake: FakeToken) -> None:
+    token = TokenThread(fake, IMPATIENT)
+    fake.hangs.clear()
+
+    with pytest.raises(SignerUnavailable, match=r"has not answered within 0\.01 s"):
+        sign(token)
+    with pytest.raises(SignerUnavailable, match="has not answered"):
+        sign(token)
+
+    assert token.check() is not None, "the thread is still held"
+    assert fake.calls == ["connect"]
+
+
+def test_what_hung_and_came_to_itself_signs_again(fake: FakeToken) -> None:
+    token = TokenThread(fake, TokenLimits(sign=0.01, connect=60, generate=60))
+    fake.hangs.clear()
+    with pytest.raises(SignerUnavailable):
+        sign(token)
+
+    fake.hangs.set()
+
+    assert token.check() is None
+    token.require(KEY)
+
+
+def test_callers_who_have_left_are_not_served_later(fake: FakeToken) -> None:
+    token = TokenThread(fake, IMPATIENT)
+    fake.hangs.clear()
+    with ThreadPoolExecutor(4) as callers:
+        asked = [callers.submit(sign, token) for _ in range(4)]
+    assert all(isinstance(one.exception(), SignerUnavailable) for one in asked)
+
+    fake.hangs.set()
+    token.close()
+
+    assert fake.calls.count("sign") <= 1
+
+
+def test_a_missing_key_keeps_no_other_from_signing(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+
+    with pytest.raises(TokenKeyMissing, match="has no private key of CKA_ID 02"):
+        sign(token, OTHER_KEY)
+
+    sign(token)
+    token.require(KEY)
+    with pytest.raises(SignerUnavailable, match="CKA_ID 02"):
+        token.require(OTHER_KEY)
+    assert token.problem is not None
+
+
+def test_a_key_that_is_there_again_is_noticed(fake: FakeToken, recipient_key: PrivateKey) -> None:
+    token = TokenThread(fake, PATIENT)
+    with pytest.raises(TokenKeyMissing):
+        sign(token, OTHER_KEY)
+    assert token.check() is not None
+
+    fake.keys[OTHER_KEY] = recipient_key
+
+    assert token.check() is None
+    sign(token, OTHER_KEY)
+
+
+def test_a_pin_that_is_refused_stays_told_apart(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.refuses_pin = True
+
+    with pytest.raises(PinRefused):
+        sign(token)
+    with pytest.raises(PinRefused, match="does not take the PIN"):
+        token.require(KEY)
+
+
+def test_it_makes_keys_and_tells_which_it_has(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+
+    made = token.generate(KeyAlgorithm.P_256, OTHER_KEY, "Root CA")
+
+    assert fake.calls == ["connect", "generate Root CA"]
+    assert same_key(token.public_keys()[OTHER_KEY], made)
+
+
+def test_it_logs_out_at_the_end(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    sign(token)
+
+    token.close()
+
+    assert fake.closed
+
+
+def test_a_token_that_was_never_asked_has_nothing_to_close(fake: FakeToken) -> None:
+    TokenThread(fake, PATIENT).close()
+
+    assert not fake.closed
