@@ -15,7 +15,7 @@ from typing import TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.errors import CaError
+from ca.errors import CaError, SignerUnavailable
 from ca.revocation import CrlIssuer, PreparedCrl
 from directory.audit import AuditEvent, AuditKind
 from directory.authorities import AuthorityBoard, PublishedAuthority, PublishedCrl
@@ -31,7 +31,9 @@ POLL = timedelta(seconds=5)
 _REMINDERS_APART = timedelta(minutes=5)
 
 OpenCrlIssuer: TypeAlias = Callable[[StandingIssuer], CrlIssuer]
-"""Opens the sealed key of an issuer that has one. Raises CaError if it does not open."""
+"""Opens the key of an issuer whose key is here. Raises CaError if it does not open."""
+HasKey: TypeAlias = Callable[[StandingIssuer], bool]
+"""Tells whether the key of an issuer is here: sealed, or in a token that is configured."""
 Uniform: TypeAlias = Callable[[float, float], float]
 """Draws a number between two others."""
 
@@ -45,6 +47,7 @@ class CrlProduction:
         store: CrlStore,
         board: AuthorityBoard,
         open_issuer: OpenCrlIssuer,
+        has_key: HasKey,
         rhythm: CrlRhythm,
         clock: Clock,
         uniform: Uniform,
@@ -54,6 +57,7 @@ class CrlProduction:
         self._store = store
         self._board = board
         self._open_issuer = open_issuer
+        self._has_key = has_key
         self._rhythm = rhythm
         self._clock = clock
         self._uniform = uniform
@@ -68,11 +72,14 @@ class CrlProduction:
         """Make what is due and show what is published, before anybody asks.
 
         Raises:
-            CaError: an issuer could not make its CRL, and has none that still holds.
+            CaError: an issuer could not make its CRL, and has none that still holds; unless it is for a token
+                that is away, which keeps nobody from what is there.
             StoreUnavailable: the database does not answer.
         """
         for issuer_id, error in (await self.refresh()).items():
             crl = self._board.crl(issuer_id)
+            if isinstance(error, SignerUnavailable):
+                continue
             if crl is None or crl.next_update <= self._clock.now():
                 raise error
 
@@ -145,7 +152,7 @@ class CrlProduction:
         return self._rhythm.due(standing.latest, revoked=standing.revoked, now=self._clock.now())
 
     def _is_at_work(self, standing: StandingIssuer) -> bool:
-        return standing.sealed_key is not None and self._is_valid(standing)
+        return self._has_key(standing) and self._is_valid(standing)
 
     def _is_valid(self, standing: StandingIssuer) -> bool:
         # Nobody asks an issuer that has itself expired about what it issued.

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from ca.pkcs11 import TokenKey
 from ca.revocation import RevokedCertificate
 from ca.sealing import SealedSecret
 from directory.audit import AuditEvent
@@ -65,6 +66,8 @@ class StandingIssuer:
     """Whether somebody else publishes its CRLs."""
     sealed_key: SealedSecret | None
     """None where the key is elsewhere: in a token, or off-line."""
+    token_key: TokenKey | None = None
+    """Where in a token the key is."""
     latest: CrlRecord | None
     revoked: int
     """How many certificates the latest CRL would list if it were made by the same rule now."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
 from ca.constraints import permits
-from ca.errors import LintFailed, ProfileRefused
+from ca.errors import LintFailed, ProfileRefused, SignerUnavailable
 from ca.issuance import Issuer, LintedCertificate
 from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
@@ -195,6 +195,13 @@ class Enroller:
             logger.warning("a mint failed and left nothing behind: %s", type(error).__name__)
 
     async def _mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+        try:
+            return await self._mint_signed(mailbox, context)
+        except SignerUnavailable:
+            # Nothing is stored. Nobody will see what the token may yet sign, and its key is not used again.
+            return Deferred(refusal=Refusal.SIGNER_UNAVAILABLE, retry_after=self._rules.retry_after)
+
+    async def _mint_signed(self, mailbox: Mailbox, context: MintContext) -> Answer:
         now = self._clock.now()
         reservation = self._reservation(mailbox, context, now)
 
@@ -206,6 +213,8 @@ class Enroller:
             return self._no_issuer()
         if not maker.permits(mailbox):
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
+        # Nor does anybody get a key while the token is away that would have to sign.
+        maker.issuer.require_signer()
         try:
             self._used_up.check(reservation.limits, now)
         except LimitReached as error:
@@ -295,7 +304,12 @@ class Enroller:
 
             # 4. Sign, and record all that follows from it.
             enrolment = self._record(
-                reservation, certificate(), sealed, claim, context, issuer_id=ready.maker.issuer_id
+                reservation,
+                transaction.aside(certificate),
+                sealed,
+                claim,
+                context,
+                issuer_id=ready.maker.issuer_id,
             )
             transaction.record(enrolment)
             self._on_step(Step.MINT_BEFORE_COMMIT)

@@ -18,6 +18,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from ca.revocation import RevocationReason
 from ca.sealing import SealedSecret
@@ -54,6 +55,8 @@ class StoredIssuer:
     not_after: datetime
     sealed_key: SealedSecret | None
     """None where the key is elsewhere: in a token, or off-line."""
+    token_key: TokenKey | None = None
+    """Where in a token the key is."""
     is_foreign: bool = False
     """Whether it is somebody else's CA, who tells himself what it has revoked."""
     organization_id: str | None = None
@@ -73,6 +76,7 @@ class StoredIssuer:
         purpose: Purpose,
         created_at: datetime,
         sealed_key: SealedSecret | None = None,
+        token_key: TokenKey | None = None,
         is_foreign: bool = False,
         organization_id: str | None = None,
         active_from: datetime | None = None,
@@ -88,6 +92,7 @@ class StoredIssuer:
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             sealed_key=sealed_key,
+            token_key=token_key,
             is_foreign=is_foreign,
             organization_id=organization_id,
             active_from=active_from,
@@ -101,8 +106,8 @@ class StoredIssuer:
 
     @property
     def key_is_here(self) -> bool:
-        """Whether it can sign in this service."""
-        return self.sealed_key is not None
+        """Whether it can sign in this service: its key is sealed, or in the service's token."""
+        return self.sealed_key is not None or self.token_key is not None
 
     def ended(self, now: datetime) -> IssuerState | None:
         """Tell how it came to its end; None while it has not."""

@@ -178,7 +178,7 @@ class _Hierarchy:
         )
         created = [
             (
-                installation.sealed_issuer(
+                installation.stored_issuer(
                     issuer,
                     key,
                     purpose=purpose,

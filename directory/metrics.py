@@ -44,6 +44,7 @@ class Across(Enum):
 
     SUM = "livesum"
     LARGEST = "livemax"
+    SMALLEST = "livemin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

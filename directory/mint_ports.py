@@ -115,6 +115,10 @@ class MintTransaction(Protocol):
         """
         ...
 
+    def aside(self, work: Callable[[], Result]) -> Result:
+        """Do what takes its time and is no SQL, such as signing, while the transaction waits for it."""
+        ...
+
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event.
 

@@ -18,6 +18,7 @@ from ca.errors import CaError
 from ca.keys import PublicKey, algorithm_of
 from ca.ocsp import OcspResponder
 from ca.ocsprequests import IssuerMark, issuer_marks
+from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
@@ -57,6 +58,8 @@ class ResponderStanding:
     """DER."""
     sealed_key: SealedSecret | None
     """None where the issuer's key is elsewhere."""
+    token_key: TokenKey | None = None
+    """Where in a token the issuer's key is."""
     latest: StoredResponder | None
 
 

@@ -30,6 +30,7 @@ class Refusal(StrEnum):
     NO_ISSUER = "mint.no_issuer"
     TOO_SLOW = "mint.too_slow"
     CLOCK_DOUBTED = "mint.clock_doubted"
+    SIGNER_UNAVAILABLE = "mint.signer_unavailable"
 
 
 DOMSEC_LOCAL_PARTS = frozenset(

@@ -180,3 +180,6 @@ class TokenSigner:
     @property
     def public_key(self) -> PublicKey:
         return self.signing_key.public_key()
+
+    def require_available(self) -> None:
+        pass

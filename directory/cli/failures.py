@@ -1,6 +1,6 @@
 """THE tables from errors to exit codes and remedies of the command, and the one place that catches them."""
 
-from ca.errors import CaError, IssuerRefused, MasterKeyUnusable, SealBroken
+from ca.errors import CaError, IssuerRefused, MasterKeyUnusable, PinRefused, SealBroken, SignerUnavailable
 from directory.cli.output import fail
 from directory.errors import (
     AlreadyExists,
@@ -25,6 +25,8 @@ EXIT_CODES: dict[type[Exception], int] = {
     ConfigurationRefused: 78,
     MasterKeyUnusable: 78,
     SealBroken: 78,
+    PinRefused: 78,
+    SignerUnavailable: 75,
     StoreNewer: 78,
     StoreOutdated: 78,
     StoreUnavailable: 75,
@@ -50,6 +52,8 @@ REMEDIES: dict[type[Exception], str] = {
     ),
     SealBroken: "restore the master key that belongs to this database, see master_key.file",
     StoreUnavailable: "see database.url",
+    PinRefused: "put the token's PIN into the file of pkcs11.pin_file; a wrong one is not tried twice",
+    SignerUnavailable: "see pkcs11.module and pkcs11.label, and what 'pushpki ca token list' tells",
 }
 
 

@@ -18,8 +18,8 @@ from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.stationery import Stationery
 from directory.errors import ConfigurationRefused
 from directory.organization import Correspondence, Organization, SmartHost, smtp_password_identity
-from directory.settings import parse_domain, parse_language, parse_mailbox
-from directory.wiring.installation import Installation, read_secret_text
+from directory.settings import parse_domain, parse_language, parse_mailbox, read_secret_text
+from directory.wiring.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -28,7 +28,7 @@ def health_router(services: HttpServices) -> APIRouter:
     async def read_readiness(response: Response) -> ReadinessResponse:
         """Tell whether the process can do its work, check by check; 503 when it cannot."""
         checks = await _checked(services)
-        ready = all(check.failure is None for check in checks)
+        ready = all(check.failure is None for check in checks if check.needed)
         response.status_code = 200 if ready else 503
         return ReadinessResponse(
             status="ready" if ready else "not_ready",
@@ -54,6 +54,6 @@ async def _checked(services: HttpServices) -> Sequence[NamedCheck]:
     except TimeoutError:
         checks = [NamedCheck(name="probe", failure="took too long")]
     for check in checks:
-        if check.failure is not None:
+        if check.needed and check.failure is not None:
             logger.warning("readiness check %s failed: %s", check.name, check.failure)
     return checks

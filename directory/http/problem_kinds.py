@@ -366,6 +366,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
     ),
     # What is wrong on our side.
     (
+        Refusal.SIGNER_UNAVAILABLE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The key that signs is not at hand",
+        "Nothing can be certified just now; nothing was stored. What there is already is served. Ask again.",
+    ),
+    (
         HttpProblem.STORE_UNAVAILABLE,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database does not answer",

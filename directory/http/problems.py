@@ -82,6 +82,7 @@ _PASSING = frozenset(
         Refusal.NO_ISSUER,
         Refusal.TOO_SLOW,
         Refusal.CLOCK_DOUBTED,
+        Refusal.SIGNER_UNAVAILABLE,
         HttpProblem.STORE_UNAVAILABLE,
     }
 )

@@ -47,12 +47,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedCheck:
-    """One thing the service cannot work without, and what is wrong with it now."""
+    """One thing the service works with, and what is wrong with it now."""
 
     name: str
     """Stable, such as `database`; shown to everybody."""
     failure: str | None = None
     """None while all is well; shown in the log only."""
+    needed: bool = True
+    """Whether the service is not to be asked while it fails; else it only does less, and says so itself."""
 
 
 class ReadinessProbe(Protocol):

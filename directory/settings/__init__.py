@@ -7,14 +7,16 @@ from directory.settings.reading import (
     configuration_file,
     load_settings,
     read_secret_file,
+    read_secret_text,
 )
-from directory.settings.sections import CaSettings, ListenAddress, Settings
+from directory.settings.sections import CaSettings, ListenAddress, Pkcs11Settings, Settings
 
 __all__ = [
     "CONFIGURATION_VARIABLE",
     "DEFAULT_FILE",
     "CaSettings",
     "ListenAddress",
+    "Pkcs11Settings",
     "Settings",
     "configuration_file",
     "load_settings",
@@ -22,4 +24,5 @@ __all__ = [
     "parse_language",
     "parse_mailbox",
     "read_secret_file",
+    "read_secret_text",
 ]

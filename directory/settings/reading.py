@@ -75,6 +75,19 @@ def read_secret_file(key: str, path: Path) -> bytes:
     return secret
 
 
+def read_secret_text(key: str, path: Path) -> str:
+    """Return the content of a secret's file that must be text, such as a password for somebody else.
+
+    Raises:
+        ConfigurationRefused: it is missing, empty, readable by others, or not UTF-8.
+    """
+    try:
+        return read_secret_file(key, path).decode()
+    except UnicodeDecodeError:
+        # `from None`: the error holds the secret.
+        raise ConfigurationRefused(key=key, reason=f"{path} is not UTF-8") from None
+
+
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     # pydantic-settings overlooks a variable whose section it does not know: a misspelt setting would be
     # silently without effect.
@@ -120,6 +133,8 @@ _PATHS = (
     ("audit", "heads_file"),
     ("cps", "statements"),
     ("webhook", "ca_file"),
+    ("pkcs11", "module"),
+    ("pkcs11", "pin_file"),
 )
 
 

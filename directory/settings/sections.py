@@ -182,6 +182,20 @@ class CaSettings(_Section):
         return ledger
 
 
+class Pkcs11Settings(_Section):
+    """The token that holds keys of CAs, where one does."""
+
+    module: Path | None = None
+    """The PKCS#11 library of the token, such as `/usr/lib/softhsm/libsofthsm2.so`."""
+    label: str | None = Field(default=None, min_length=1, max_length=32)
+    """The label of the token. Keys in any other token are not here."""
+    pin_file: Path | None = None
+    """File, mode 0600, with the user PIN of the token; read anew for each login."""
+    timeout_seconds: float = Field(default=1.5, ge=0.1, le=5)
+    """How long a signature may take before the token counts as away. Somebody waits for it, and on SQLite all
+    who write do."""
+
+
 class DirectorySettings(_Section):
     """What is shown, and to whom."""
 
@@ -410,6 +424,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     master_key: MasterKeySettings = MasterKeySettings()
     ca: CaSettings = CaSettings()
+    pkcs11: Pkcs11Settings = Pkcs11Settings()
     directory: DirectorySettings = DirectorySettings()
     policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()

@@ -21,7 +21,7 @@ from directory.audit import AuditEvent
 from directory.crls import CrlRecord, StandingIssuer, StoredCrl
 from directory.store import audit_log
 from directory.store.database import Database
-from directory.store.rows import AnyRow, sealed
+from directory.store.rows import AnyRow, sealed, token_key
 from directory.store.tables import certificates, crls, directory_state, issuers
 
 KEPT = 3
@@ -47,6 +47,8 @@ _STANDINGS = (
         issuers.c.key_master_key_id,
         issuers.c.key_wrapped_key,
         issuers.c.key_ciphertext,
+        issuers.c.token,
+        issuers.c.token_key,
         *_RECORD,
         select(directory_state.c.generation).scalar_subquery().label("generation"),
     )
@@ -161,6 +163,7 @@ def _standing(row: AnyRow, revoked: int) -> StandingIssuer:
         is_root=row.purpose == Purpose.ROOT_CA,
         is_foreign=row.is_foreign,
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        token_key=token_key(row),
         latest=None if row.number is None else _record(row),
         revoked=revoked,
     )

@@ -13,7 +13,7 @@ from directory.errors import AlreadyExists, IssuerEnded, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.store import audit_log
 from directory.store.database import Database
-from directory.store.rows import AnyRow, sealed, sealed_columns
+from directory.store.rows import AnyRow, sealed, sealed_columns, token_key
 from directory.store.statements import Upsert
 from directory.store.tables import issuers
 
@@ -89,6 +89,8 @@ def add(connection: Connection, *, node: str, issuer: StoredIssuer, events: tupl
             "is_foreign": issuer.is_foreign,
             "organization_id": issuer.organization_id,
             "active_from": issuer.active_from,
+            "token": issuer.token_key.token if issuer.token_key else None,
+            "token_key": issuer.token_key.key_id if issuer.token_key else None,
             "created_at": issuer.created_at,
         },
     )
@@ -129,6 +131,7 @@ def _issuer(row: AnyRow) -> StoredIssuer:
         not_before=row.not_before,
         not_after=row.not_after,
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        token_key=token_key(row),
         is_foreign=row.is_foreign,
         organization_id=row.organization_id,
         active_from=row.active_from,

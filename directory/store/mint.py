@@ -25,6 +25,7 @@ from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
+from directory.store.aside import aside
 from directory.store.database import Database
 from directory.store.failures import violates
 from directory.store.lookup import SqlDirectoryReader
@@ -166,6 +167,10 @@ class SqlMintTransaction:
     def admit(self, key_sha256: bytes) -> None:
         """Return if a certificate with this key may be signed."""
         blocked_keys.refuse_unless_fresh(self._connection, key_sha256)
+
+    def aside(self, work: Callable[[], Result]) -> Result:
+        """Do what takes its time and is no SQL, such as signing, while the transaction waits for it."""
+        return aside(self._connection, work)
 
     def record(self, enrolment: EnrolmentRecord) -> None:
         """Write certificate, held key, password relay, delivery, outgoing mail and audit event."""

@@ -25,7 +25,7 @@ from directory.ocsp_responders import ResponderStanding, StoredResponder
 from directory.store import audit_log
 from directory.store.crls import reason_of
 from directory.store.database import Database
-from directory.store.rows import AnyRow, sealed, sealed_columns
+from directory.store.rows import AnyRow, sealed, sealed_columns, token_key
 from directory.store.tables import certificates, issuers, ocsp_responders
 
 _others = ocsp_responders.alias("others")
@@ -42,6 +42,8 @@ _STANDINGS = (
         issuers.c.key_master_key_id.label("issuer_master_key_id"),
         issuers.c.key_wrapped_key.label("issuer_wrapped_key"),
         issuers.c.key_ciphertext.label("issuer_ciphertext"),
+        issuers.c.token,
+        issuers.c.token_key,
         ocsp_responders,
     )
     .join_from(
@@ -130,6 +132,7 @@ def _standing(row: AnyRow) -> ResponderStanding:
         issuer_id=row.issuer,
         certificate=row.issuer_der,
         sealed_key=sealed(row.issuer_master_key_id, row.issuer_wrapped_key, row.issuer_ciphertext),
+        token_key=token_key(row),
         latest=None if row.id is None else _responder(row),
     )
 

@@ -9,6 +9,7 @@ from directory.lookup import PublishedCertificate
 from directory.organization import SHARED_SCOPE
 from directory.proxies import ProxyRecord
 from directory.store import audit_log, blocked_keys, issuers
+from directory.store.aside import aside
 from directory.store.database import Database
 from directory.store.tables import certificates
 
@@ -57,7 +58,7 @@ def _publish(
     if connection.execute(_LIVE, same).first() is not None:
         return None
     issuers.hold(connection, record.issuer_id)
-    certificate = record.sign()
+    certificate = aside(connection, record.sign)
     # Before the audit head: an insert here takes the lock under which changes are announced.
     connection.execute(
         _ADD,

@@ -10,6 +10,7 @@ from sqlalchemy import Label, Row, Table, func, select
 from ca.address import Addressee, Mailbox, MailDomain
 from ca.keypackage import KeyPackageFormat
 from ca.passwords import PasswordStyle
+from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret
 from directory.organization import (
     Correspondence,
@@ -24,6 +25,11 @@ from directory.organization import (
 from directory.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
+
+
+def token_key(row: AnyRow) -> TokenKey | None:
+    """Return where in a token the key of a row is; None if it is in none."""
+    return None if row.token_key is None else TokenKey(token=row.token, key_id=row.token_key)
 
 
 def labelled(table: Table, prefix: str) -> tuple[Label[Any], ...]:

@@ -38,6 +38,10 @@ class CrlIssuers:
         self._signers = signers
         self._scheme = scheme
 
+    def has_key(self, standing: StandingIssuer) -> bool:
+        """Tell whether the key of an issuer is here."""
+        return self._signers.has_key(standing)
+
     def open(self, standing: StandingIssuer) -> CrlIssuer:
         """Open the key of an issuer.
 
@@ -70,10 +74,12 @@ def crl_production(
     actor: str = "service",
 ) -> CrlProduction:
     """Return what makes CRLs and shows them on the board."""
+    issuers = CrlIssuers(installation.signers, installation.settings.ca.signature)
     return CrlProduction(
         store=SqlCrlStore(installation.database, node=installation.node),
         board=board,
-        open_issuer=CrlIssuers(installation.signers, installation.settings.ca.signature).open,
+        open_issuer=issuers.open,
+        has_key=issuers.has_key,
         rhythm=crl_rhythm(installation.settings),
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,

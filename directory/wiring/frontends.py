@@ -152,10 +152,20 @@ class _Readiness:
         self._crls = crls
 
     async def checks(self) -> Sequence[NamedCheck]:
-        """Check database, master key, CRLs, clock. An empty key pool only slows mints down, and fills up."""
+        """Check database, master key, CRLs, clock. An empty key pool only slows mints down, and fills up.
+
+        Without its token a service mints nothing, but what there is it serves: it goes on being asked.
+        """
         crls = NamedCheck(name="crls", failure=self._crls.problem())
         clock = NamedCheck(name="clock", failure=self._doubt())
-        return [await self._database(), self._master_key(), crls, clock]
+        return [await self._database(), self._master_key(), crls, clock, *self._token()]
+
+    def _token(self) -> Sequence[NamedCheck]:
+        token = self._installation.token
+        if token is None:
+            return ()
+        failure = None if token.problem is None else token.problem.reason
+        return (NamedCheck(name="token", failure=failure, needed=False),)
 
     async def _database(self) -> NamedCheck:
         try:

@@ -1,5 +1,6 @@
 """What does a command work on? One installation: its settings, its database, its master key."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from pathlib import Path
 from ca.errors import MasterKeyUnusable
 from ca.issuance import Issuer
 from ca.keys import PrivateKey, to_pkcs8
+from ca.pkcs11 import TokenKey, TokenThread
 from ca.profiles import Purpose
+from ca.sealing import SealedSecret
 from directory.administration import Administration
 from directory.bounces.bounces import Bounces
 from directory.bounces.desk import BounceDesk
@@ -26,7 +29,7 @@ from directory.reconciling import Reconciliation
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
-from directory.settings import Settings, read_secret_file
+from directory.settings import Settings, read_secret_text
 from directory.store.audit_log import SqlAuditLog
 from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.bounce_records import SqlBounceRecords
@@ -49,6 +52,7 @@ from directory.store.suppressions import SqlSuppressions
 from directory.store.timelimits import A_PERSONS_PATIENCE, TimeLimits
 from directory.suppression import SuppressionDesk
 from directory.verification import Verification
+from directory.wiring.pkcs11 import open_token
 from directory.wiring.signers import Signers, ca_key_identity
 
 
@@ -60,6 +64,8 @@ class Installation:
     clock: Clock
     database: Database
     sealer: LiveSealer
+    token: TokenThread | None
+    """Where keys of CAs are, if not sealed in the database."""
     passphrase: bytes | None = field(repr=False)
 
     @property
@@ -70,7 +76,7 @@ class Installation:
     @property
     def signers(self) -> Signers:
         """What signs as issuers and responders."""
-        return Signers(self.sealer)
+        return Signers(self.sealer, self.token)
 
     @property
     def organizations(self) -> SqlOrganizations:
@@ -203,24 +209,29 @@ class Installation:
         """What makes an installation of an empty database."""
         return SqlFounding(self.database, node=self.node)
 
-    def sealed_issuer(
+    def stored_issuer(
         self,
         issuer: Issuer,
-        key: PrivateKey,
+        key: PrivateKey | TokenKey,
         *,
         purpose: Purpose,
         parent_id: str | None,
         active_from: datetime | None,
     ) -> StoredIssuer:
-        """Return an issuer as it is stored: with its private key, sealed."""
+        """Return an issuer as it is stored: with its private key, sealed, or where in a token that is."""
+        sealed, in_token = (None, key) if isinstance(key, TokenKey) else (self._sealed(issuer, key), None)
         return StoredIssuer.of(
             issuer.certificate,
             parent_id=parent_id,
             purpose=purpose,
-            sealed_key=self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id)),
+            sealed_key=sealed,
+            token_key=in_token,
             active_from=active_from,
             created_at=self.clock.now(),
         )
+
+    def _sealed(self, issuer: Issuer, key: PrivateKey) -> SealedSecret:
+        return self.sealer.seal(to_pkcs8(key), ca_key_identity(issuer.key_id))
 
 
 @asynccontextmanager
@@ -265,10 +276,11 @@ async def open_unchecked(
     """Open an installation in the making.
 
     Raises:
-        ConfigurationRefused: the database URL or password file cannot be used.
+        ConfigurationRefused: the database URL or password file cannot be used, or the token's module or file.
         MasterKeyUnusable: the master key cannot be used.
     """
     sealer = LiveSealer(settings.master_key.file, passphrase)
+    token = open_token(settings.pkcs11)
     database = _open(settings, limits)
     try:
         yield Installation(
@@ -276,9 +288,12 @@ async def open_unchecked(
             clock=clock or SystemClock(),
             database=database,
             sealer=sealer,
+            token=token,
             passphrase=passphrase,
         )
     finally:
+        if token is not None:
+            await asyncio.to_thread(token.close)
         await database.close()
 
 
@@ -317,16 +332,3 @@ def _open(settings: Settings, limits: TimeLimits) -> Database:
     file = settings.database.password_file
     password = read_secret_text("database.password_file", file) if file else None
     return open_database(settings.database.url, password=password, limits=limits)
-
-
-def read_secret_text(key: str, path: Path) -> str:
-    """Return the content of a secret's file that must be text, such as a password for somebody else.
-
-    Raises:
-        ConfigurationRefused: it is missing, empty, readable by others, or not UTF-8.
-    """
-    try:
-        return read_secret_file(key, path).decode()
-    except UnicodeDecodeError:
-        # `from None`: the error holds the secret.
-        raise ConfigurationRefused(key=key, reason=f"{path} is not UTF-8") from None

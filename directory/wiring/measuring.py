@@ -12,6 +12,7 @@ from typing import Final
 
 from ca.keypool import KeyPool
 from ca.keys import KeyAlgorithm
+from ca.pkcs11 import TokenThread
 from directory import __version__
 from directory.backlog import Backlog, BacklogReader
 from directory.clock import Clock
@@ -86,6 +87,16 @@ class Measuring:
             "algorithm",
             lambda: {algorithm.value: level for algorithm, level in keys.levels.items()},
         )
+
+    def token(self, token: TokenThread | None) -> None:
+        """Measure whether the token signs that holds keys of CAs, if there is one."""
+        if token is not None:
+            self._metrics.gauge(
+                "pushpki_token_available",
+                "1 while the token with keys of CAs signs, as far as is known; else 0.",
+                lambda: float(token.problem is None),
+                Across.SMALLEST,
+            )
 
     def ldap(self, server: LdapServer, remembered: Remembered) -> None:
         """Measure the LDAP front end, what it remembers, and how sure of that it is."""

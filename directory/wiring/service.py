@@ -33,6 +33,7 @@ from directory.wiring.installation import Installation
 from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
+from directory.wiring.pkcs11 import watching_token
 from directory.wiring.remembering import remembering
 from directory.wiring.timekeeping import keeping_time
 
@@ -65,6 +66,10 @@ async def serving(
 
         #    What watches the clock: nothing is signed for others before it has looked.
         keeper = await stack.enter_async_context(keeping_time(installation))
+
+        #    What looks after the token that may hold the issuing CA's key.
+        await stack.enter_async_context(watching_token(installation.token))
+        measuring.token(installation.token)
 
         # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = await stack.enter_async_context(supplied(installation, minting.key_pool(settings)))

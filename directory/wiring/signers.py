@@ -5,8 +5,11 @@ Whatever signs as an issuer (certificates, CRLs, OCSP responders) or as a respon
 
 from typing import Protocol
 
+from cryptography import x509
+
 from ca.errors import KeyRefused
-from ca.keys import unsafe_from_sealed_pkcs8
+from ca.keys import PublicKey, unsafe_from_sealed_pkcs8
+from ca.pkcs11 import TokenKey, TokenSigner, TokenThread
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from ca.signers import Signer, SoftwareSigner
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
@@ -25,12 +28,27 @@ class KeyOfIssuer(Protocol):
         """None where the key is elsewhere."""
         ...
 
+    @property
+    def token_key(self) -> TokenKey | None:
+        """Where in a token the key is."""
+        ...
+
+    @property
+    def certificate(self) -> bytes:
+        """DER."""
+        ...
+
 
 class Signers:
     """Opens the keys of issuers and responders; what it returns holds the key for as long as it is held."""
 
-    def __init__(self, sealer: Sealer) -> None:
+    def __init__(self, sealer: Sealer, token: TokenThread | None = None) -> None:
         self._sealer = sealer
+        self._token = token
+
+    def has_key(self, issuer: KeyOfIssuer) -> bool:
+        """Tell whether the key of an issuer is here: sealed, or in the token that is configured."""
+        return issuer.sealed_key is not None or self._token_of(issuer) is not None
 
     def of_issuer(self, issuer: KeyOfIssuer) -> Signer:
         """Return what signs as this issuer.
@@ -39,6 +57,9 @@ class Signers:
             KeyRefused: its key is not here, or of a kind that is not used.
             SealBroken: it does not open.
         """
+        token = self._token_of(issuer)
+        if token is not None and issuer.token_key is not None:
+            return TokenSigner(token, issuer.token_key, _public_key(issuer.certificate))
         if issuer.sealed_key is None:
             raise KeyRefused(f"the key of issuer {issuer.issuer_id} is not here")
         return self._opened(issuer.sealed_key, ca_key_identity(issuer.issuer_id))
@@ -54,8 +75,21 @@ class Signers:
             raise KeyRefused(f"the key of OCSP responder {responder.responder_id} has been erased")
         return self._opened(responder.sealed_key, ocsp_key_identity(responder.responder_id))
 
+    def _token_of(self, issuer: KeyOfIssuer) -> TokenThread | None:
+        """Return the token that holds the key of an issuer; None if it is not the one that is configured."""
+        if self._token is None or issuer.token_key is None or issuer.token_key.token != self._token.label:
+            return None
+        return self._token
+
     def _opened(self, sealed: SealedSecret, identity: SecretIdentity) -> Signer:
         return SoftwareSigner(unsafe_from_sealed_pkcs8(self._sealer.unseal(sealed, identity)))
+
+
+def _public_key(der: bytes) -> PublicKey:
+    public_key = x509.load_der_x509_certificate(der).public_key()
+    if not isinstance(public_key, PublicKey):
+        raise KeyRefused("an issuer's key is RSA or P-256")
+    return public_key
 
 
 def ca_key_identity(issuer_id: str) -> SecretIdentity:

@@ -48,6 +48,7 @@ class Node:
             store=SqlCrlStore(database, node=name),
             board=self.board,
             open_issuer=CrlIssuers(Signers(sealer)).open,
+            has_key=CrlIssuers(Signers(sealer)).has_key,
             rhythm=CrlRhythm(interval=DAY, validity=WEEK),
             clock=clock,
             uniform=self._no_pause,

@@ -57,7 +57,11 @@ def test_no_default_is_a_secret() -> None:
 
     secret_words = ("password", "secret", "token", "passphrase", "pin")
     holders = [name for name in names if any(word in name for word in secret_words)]
-    assert holders == ["database.password_file", "master_key.passphrase_file"]
+    assert holders == [
+        "database.password_file",
+        "master_key.passphrase_file",
+        "pkcs11.pin_file",
+    ]
 
 
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:

@@ -390,6 +390,7 @@ async def issue_crls(store: Store, clock: StoppedClock) -> None:
         store=SqlCrlStore(store.database, node="node-1"),
         board=AuthorityBoard(),
         open_issuer=CrlIssuers(Signers(SEALER)).open,
+        has_key=CrlIssuers(Signers(SEALER)).has_key,
         rhythm=CrlRhythm(),
         clock=clock,
         uniform=lambda shortest, _longest: shortest,

@@ -28,6 +28,9 @@ issuers = Table(
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     *secret("key"),
+    # Where the key is in a PKCS#11 token: the label of that, and the CKA_ID in hex.
+    Column("token", String(32)),
+    Column("token_key", String(128)),
     # Somebody else's, who tells himself what it has revoked.
     Column("is_foreign", Boolean, nullable=False),
     # Whom alone it serves; without one, everybody who has no issuer of his own.

@@ -4,6 +4,7 @@ import pytest
 
 from ca.errors import KeyRefused, SealBroken
 from ca.keys import PrivateKey, same_key, to_pkcs8
+from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
 from directory.wiring.signers import Signers, ca_key_identity
@@ -15,6 +16,8 @@ from tests.contracts.world import SEALER
 class Record:
     issuer_id: str
     sealed_key: SealedSecret | None
+    token_key: TokenKey | None = None
+    certificate: bytes = b""
 
 
 def a_responder(sealed_key: SealedSecret | None) -> StoredResponder:

@@ -112,6 +112,8 @@ def _create_issuers() -> None:
         _moment("not_before"),
         _moment("not_after"),
         *_secret("key"),
+        _text("token", 32, nullable=True),
+        _text("token_key", 128, nullable=True),
         Column("is_foreign", sa.Boolean, nullable=False),
         Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
         _moment("active_from", nullable=True),
