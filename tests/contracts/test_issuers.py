@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from directory.audit import AuditKind
 from directory.errors import AlreadyExists, IssuerEnded, Unknown
 from directory.organization import SHARED_SCOPE
 from directory.store import issuers as issuer_rows
+from directory.store.crls import SqlCrlStore
 from directory.store.database import Database
 from directory.store.issuers import SqlIssuers
+from directory.store.ocsp import SqlResponders
 from tests.contracts.world import NOW, Store, an_event, an_issuer
 from tests.directory.builders import an_organization
 
@@ -34,6 +37,21 @@ async def test_issuers_come_back_as_they_were_added(issuers: SqlIssuers) -> None
     assert sorted(hierarchy.issuers, key=lambda one: one.issuer_id) == [an_issuer(), later, root]
     assert hierarchy.issuers[-1] == later
     assert hierarchy.chain("issuing-2") == (b"certificate of issuing-2", b"certificate of root-1")
+
+
+async def test_a_key_in_a_token_is_known_by_where_it_is(store: Store, issuers: SqlIssuers) -> None:
+    key = TokenKey(token="hsm", key_id="0a0b")
+    in_token = an_issuer("issuing-2", token_key=key, created_at=NOW + DAY)
+
+    await issuers.add(in_token, an_event())
+
+    (*_, last) = (await issuers.hierarchy()).issuers
+    assert last == in_token
+    assert last.key_is_here
+    found = await SqlCrlStore(store.database, node="node-1").issuers()
+    assert [one.token_key for one in found] == [None, None, key]
+    standings = await SqlResponders(store.database, node="node-1").standings()
+    assert [(one.token_key, one.sealed_key) for one in standings] == [(None, None), (key, None)]
 
 
 async def test_a_key_is_one_issuers(store: Store, issuers: SqlIssuers) -> None:

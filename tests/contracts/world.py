@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from ca.address import Addressee, Mailbox
 from ca.keypackage import KeyPackageFormat
+from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
@@ -52,6 +53,7 @@ def an_issuer(
     parent_id: str | None = "root-1",
     purpose: Purpose = Purpose.ISSUING_CA,
     sealed_key: SealedSecret | None = None,
+    token_key: TokenKey | None = None,
     organization_id: str | None = None,
     active_from: datetime | None = NOW,
     created_at: datetime = NOW,
@@ -66,6 +68,7 @@ def an_issuer(
         not_before=NOW - YEAR,
         not_after=NOW + 10 * YEAR,
         sealed_key=sealed_key,
+        token_key=token_key,
         organization_id=organization_id,
         active_from=active_from if purpose is Purpose.ISSUING_CA else None,
         created_at=created_at,

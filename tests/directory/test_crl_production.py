@@ -13,6 +13,7 @@ from sqlalchemy import update
 from ca.address import Mailbox
 from ca.errors import SealBroken
 from ca.keys import KeyAlgorithm, PrivateKey, generate
+from ca.pkcs11 import TokenLimits, TokenThread
 from ca.sealing import MasterKey, MasterKeyring, Sealer
 from directory.authorities import AuthorityBoard
 from directory.crl_production import POLL, CrlProduction
@@ -31,6 +32,7 @@ from tests.contracts.world import SEALER, Store
 from tests.directory.builders import a_mint_context
 from tests.directory.clocks import StoppedClock
 from tests.directory.minting import ReadyKeys, an_enroller, found_authority
+from tests.faketoken import FakeToken
 
 ANNA = Mailbox.parse("anna@example.org")
 DAY = timedelta(days=1)
@@ -41,14 +43,21 @@ class Node:
     """One process of a service: its board, and what makes CRLs there."""
 
     def __init__(
-        self, database: Database, clock: StoppedClock, *, name: str = "node-1", sealer: Sealer = SEALER
+        self,
+        database: Database,
+        clock: StoppedClock,
+        *,
+        name: str = "node-1",
+        sealer: Sealer = SEALER,
+        token: TokenThread | None = None,
     ) -> None:
         self.board = AuthorityBoard()
+        issuers = CrlIssuers(Signers(sealer, token))
         self.production = CrlProduction(
             store=SqlCrlStore(database, node=name),
             board=self.board,
-            open_issuer=CrlIssuers(Signers(sealer)).open,
-            has_key=CrlIssuers(Signers(sealer)).has_key,
+            open_issuer=issuers.open,
+            has_key=issuers.has_key,
             rhythm=CrlRhythm(interval=DAY, validity=WEEK),
             clock=clock,
             uniform=self._no_pause,
@@ -290,6 +299,40 @@ async def test_an_issuer_whose_key_is_elsewhere_shows_what_was_published(
 
     (after, issuing) = second.numbers()
     assert (after, issuing - after) == (before, 2 * 86_400)
+
+
+async def put_key_into_token(store: Store, issuer_id: str) -> None:
+    await take_key_away(store, issuer_id)
+    await store.sql(f"UPDATE issuers SET token = 'token-1', token_key = '0a' WHERE id = '{issuer_id}'")
+
+
+async def test_a_token_that_is_away_keeps_nobody_from_starting_and_makes_the_crl_when_it_is_back(
+    node: Node, store: Store, authority: Authority, clock: StoppedClock
+) -> None:
+    assert node.board.current() == ()
+    await put_key_into_token(store, authority.issuer.key_id)
+    fake = FakeToken({b"\x0a": authority.issuing_key})
+    token = TokenThread(fake, TokenLimits(sign=60, connect=60))
+    holder = Node(store.database, clock, token=token)
+    fake.take_away()
+
+    await holder.production.start()
+    assert [crl.issuer_id for crl in holder.board.crls()] == [authority.root.key_id]
+
+    fake.bring_back()
+    assert token.check() is None
+    assert await holder.production.refresh() == {}
+    assert {crl.issuer_id for crl in holder.board.crls()} == {authority.root.key_id, authority.issuer.key_id}
+
+
+async def test_an_issuer_whose_token_is_not_configured_is_left_to_whoever_has_it(
+    node: Node, store: Store, authority: Authority
+) -> None:
+    await put_key_into_token(store, authority.issuer.key_id)
+
+    await node.production.start()
+
+    assert [crl.issuer_id for crl in node.board.crls()] == [authority.root.key_id]
 
 
 async def test_an_issuer_without_key_and_crl_is_shown_without(

@@ -24,7 +24,7 @@ from ca.profiles import Purpose
 from ca.revocation import CrlIssuer, PreparedCrl
 from ca.signing import SignatureScheme
 from tests.builders import NOW, PUBLICATION, Authority, a_profile
-from tests.ca.pkcs11.faketoken import FakeToken
+from tests.faketoken import FakeToken
 from tests.responders import a_mark
 
 KEY = TokenKey(token="token-1", key_id="0a")

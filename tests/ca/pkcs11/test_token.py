@@ -9,7 +9,7 @@ from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
 from ca.keys import KeyAlgorithm, PrivateKey, same_key
 from ca.pkcs11 import TokenLimits, TokenThread
 from ca.pkcs11.port import SigningMechanism
-from tests.ca.pkcs11.faketoken import DIGEST_INFO_LENGTH, FakeToken
+from tests.faketoken import DIGEST_INFO_LENGTH, FakeToken
 
 KEY, OTHER_KEY = b"\x01", b"\x02"
 OCTETS = bytes(DIGEST_INFO_LENGTH + 32)
@@ -21,7 +21,7 @@ IMPATIENT = TokenLimits(sign=0.01, connect=0.01, generate=60)
 def fake(recipient_key: PrivateKey) -> Iterator[FakeToken]:
     token = FakeToken({KEY: recipient_key})
     yield token
-    token.hangs.set()
+    token.goes_on.set()
 
 
 def sign(token: TokenThread, key_id: bytes = KEY) -> bytes:
@@ -99,7 +99,7 @@ def test_a_token_in_order_is_not_asked_by_a_check(fake: FakeToken) -> None:
 
 def test_a_token_that_hangs_costs_its_time_limit_once(fake: FakeToken) -> None:
     token = TokenThread(fake, IMPATIENT)
-    fake.hangs.clear()
+    fake.goes_on.clear()
 
     with pytest.raises(SignerUnavailable, match=r"has not answered within 0\.01 s"):
         sign(token)
@@ -112,11 +112,11 @@ def test_a_token_that_hangs_costs_its_time_limit_once(fake: FakeToken) -> None:
 
 def test_what_hung_and_came_to_itself_signs_again(fake: FakeToken) -> None:
     token = TokenThread(fake, TokenLimits(sign=0.01, connect=60, generate=60))
-    fake.hangs.clear()
+    fake.goes_on.clear()
     with pytest.raises(SignerUnavailable):
         sign(token)
 
-    fake.hangs.set()
+    fake.goes_on.set()
 
     assert token.check() is None
     token.require(KEY)
@@ -124,12 +124,12 @@ def test_what_hung_and_came_to_itself_signs_again(fake: FakeToken) -> None:
 
 def test_callers_who_have_left_are_not_served_later(fake: FakeToken) -> None:
     token = TokenThread(fake, IMPATIENT)
-    fake.hangs.clear()
+    fake.goes_on.clear()
     with ThreadPoolExecutor(4) as callers:
         asked = [callers.submit(sign, token) for _ in range(4)]
     assert all(isinstance(one.exception(), SignerUnavailable) for one in asked)
 
-    fake.hangs.set()
+    fake.goes_on.set()
     token.close()
 
     assert fake.calls.count("sign") <= 1

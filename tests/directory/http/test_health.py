@@ -41,6 +41,19 @@ async def test_a_failing_check_is_named_and_its_reason_only_logged(
     assert "disk full" in caplog.text
 
 
+async def test_a_failure_that_keeps_nobody_from_asking_is_named_but_the_process_is_ready(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    house.probe.found = [NamedCheck(name="token", failure="is not there", needed=False)]
+
+    response = await client.get("/readyz")
+
+    assert (response.status_code, response.json()) == (
+        200,
+        {"status": "ready", "checks": {"token": "failed"}},
+    )
+
+
 async def test_a_check_that_hangs_has_failed(house: House) -> None:
     class Hanging:
         async def checks(self) -> Sequence[NamedCheck]:

@@ -1,15 +1,17 @@
 from dataclasses import dataclass
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.errors import KeyRefused, SealBroken
 from ca.keys import PrivateKey, same_key, to_pkcs8
-from ca.pkcs11 import TokenKey
+from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
 from ca.sealing import SealedSecret
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
 from directory.wiring.signers import Signers, ca_key_identity
-from tests.builders import NOW
+from tests.builders import NOW, Authority
 from tests.contracts.world import SEALER
+from tests.faketoken import FakeToken
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,43 @@ def test_a_sealed_key_signs_as_its_issuer(recipient_key: PrivateKey) -> None:
     signer = Signers(SEALER).of_issuer(Record("issuer-1", sealed))
 
     assert same_key(signer.public_key, recipient_key.public_key())
+
+
+def in_a_token(authority: Authority, *, called: str = "token-1") -> Record:
+    certificate = authority.issuer.certificate.public_bytes(Encoding.DER)
+    return Record("issuer-1", None, TokenKey(token=called, key_id="0a"), certificate)
+
+
+def test_a_key_in_the_token_that_is_configured_signs_as_its_issuer(authority: Authority) -> None:
+    token = TokenThread(FakeToken({b"\x0a": authority.issuing_key}), TokenLimits(sign=60, connect=60))
+    signers = Signers(SEALER, token)
+    record = in_a_token(authority)
+
+    signer = signers.of_issuer(record)
+
+    assert signers.has_key(record)
+    assert same_key(signer.public_key, authority.issuing_key.public_key())
+    assert repr(signer) == "<TokenSigner token-1/0a>"
+
+
+def test_a_key_in_another_token_is_not_here(authority: Authority) -> None:
+    signers = Signers(SEALER, TokenThread(FakeToken(), TokenLimits()))
+    record = in_a_token(authority, called="in-the-safe")
+
+    assert not signers.has_key(record)
+    with pytest.raises(KeyRefused, match="is not here"):
+        signers.of_issuer(record)
+
+
+def test_without_a_token_no_key_in_one_is_here(authority: Authority) -> None:
+    assert not Signers(SEALER).has_key(in_a_token(authority))
+
+
+def test_a_sealed_key_is_here_and_one_that_is_nowhere_is_not(recipient_key: PrivateKey) -> None:
+    sealed = SEALER.seal(to_pkcs8(recipient_key), ca_key_identity("issuer-1"))
+
+    assert Signers(SEALER).has_key(Record("issuer-1", sealed))
+    assert not Signers(SEALER).has_key(Record("issuer-1", None))
 
 
 def test_a_key_sealed_for_one_issuer_opens_for_no_other(recipient_key: PrivateKey) -> None:

@@ -22,9 +22,11 @@ class FakeToken:
         self.keys = dict(keys or {})
         self.away = False
         self.refuses_pin = False
-        self.hangs = threading.Event()
-        self.hangs.set()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         """Cleared, calls hang until it is set."""
+        self.reached = threading.Event()
+        """Set by each call, before it hangs."""
         self.logins = 0
         self.calls: list[str] = []
         self.threads: set[int] = set()
@@ -85,7 +87,8 @@ class FakeToken:
     def _called(self, what: str) -> None:
         self.calls.append(what)
         self.threads.add(threading.get_ident())
-        self.hangs.wait()
+        self.reached.set()
+        self.goes_on.wait()
         if self.away:
             raise SignerUnavailable(self.label, "is not there")
 
