@@ -13,12 +13,12 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ca.errors import ProfileRefused
+from ca.errors import KeyRefused, ProfileRefused
 from ca.issuance import Issuer
-from ca.keys import PrivateKey, PublicKey, generate
+from ca.keys import PrivateKey, PublicKey, algorithm_of, generate
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
-from ca.signers import SoftwareSigner
+from ca.signers import Signer, SoftwareSigner
 from ca.signing import PreparedCertificate, SigningGate
 
 _LONGEST_ATTRIBUTE = 64
@@ -69,9 +69,26 @@ def create_root(
         ProfileRefused: the profile is not a root's.
         LintFailed: it breaks a rule; nothing was signed.
     """
+    key = generate(profile.key_algorithm)
+    return certify_root(SoftwareSigner(key), profile, name, now, linter), key
+
+
+def certify_root(
+    signer: Signer, profile: Profile, name: AuthorityName, now: datetime, linter: Linter
+) -> x509.Certificate:
+    """Let a key that is there already, perhaps in a token, certify itself as a root.
+
+    Raises:
+        KeyRefused: the key is not of the profile's algorithm.
+        ProfileRefused: the profile is not a root's.
+        LintFailed: it breaks a rule; nothing was signed.
+        SignerUnavailable: the token does not sign.
+    """
     if profile.purpose is not Purpose.ROOT_CA:
         raise ProfileRefused("purpose", f"{profile.purpose} is not the purpose of a root")
-    return _create_self_signed(profile, name.distinguished_name, now, linter)
+    if algorithm_of(signer.public_key) is not profile.key_algorithm:
+        raise KeyRefused(f"a root's key is {profile.key_algorithm}")
+    return _self_signed(signer, profile, name.distinguished_name, now, linter)
 
 
 def create_issuing(
@@ -103,14 +120,19 @@ def create_tls_server(
     alternatives = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     profile = Profile.from_config(ProfileConfig.standard(Purpose.TLS_SERVER))
-    return _create_self_signed(profile, subject, now, linter, alternatives)
-
-
-def _create_self_signed(
-    profile: Profile, subject: x509.Name, now: datetime, linter: Linter, *identity: x509.ExtensionType
-) -> tuple[x509.Certificate, PrivateKey]:
     key = generate(profile.key_algorithm)
-    public_key = key.public_key()
+    return _self_signed(SoftwareSigner(key), profile, subject, now, linter, alternatives), key
+
+
+def _self_signed(
+    signer: Signer,
+    profile: Profile,
+    subject: x509.Name,
+    now: datetime,
+    linter: Linter,
+    *identity: x509.ExtensionType,
+) -> x509.Certificate:
+    public_key = signer.public_key
     not_before, not_after = profile.validity_from(now)
     # OpenSSL in strict mode and pkilint want the authority key identifier even where it points to itself.
     pointers = (
@@ -130,8 +152,8 @@ def _create_self_signed(
             *(x509.Extension(value.oid, critical=False, value=value) for value in (*identity, *pointers)),
         ),
     )
-    gate = SigningGate(SoftwareSigner(key), linter, certificate=None)
-    return gate.sign(gate.lint(prepared)), key
+    gate = SigningGate(signer, linter, certificate=None)
+    return gate.sign(gate.lint(prepared))
 
 
 def _general_name(host: str) -> x509.GeneralName:

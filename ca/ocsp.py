@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -21,18 +20,19 @@ from pyasn1.codec.der import decoder, encoder
 from pyasn1.type import univ
 from pyasn1_alt_modules import rfc6960
 
-from ca.errors import KeyRefused, ProfileRefused, SigningRefused
-from ca.keys import PublicKey, same_key
+from ca.errors import KeyRefused, ProfileRefused
+from ca.keys import same_key
 from ca.ocsprequests import CertificateId
 from ca.revocation import RevocationReason
 from ca.signers import Signer
-from ca.signing import SIGNATURE_HASH
+from ca.signing import SIGNATURE_HASH, require_signature, signature_over
 
 _EXTENDED_REVOKE: Final = x509.UnrecognizedExtension(
     x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.9"),
     b"\x05\x00",  # NULL
 )
 """Says that "revoked" may mean "never issued" in here (section 4.4.8)."""
+_WHAT: Final = "response"
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -140,7 +140,7 @@ class OcspResponder:
         if nonce is not None:
             builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
         response = builder.sign(self._signer.signing_key, SIGNATURE_HASH)
-        _verify(self._signer.public_key, response.signature, response.tbs_response_bytes)
+        require_signature(self._signer.public_key, response.signature, response.tbs_response_bytes, _WHAT)
         return response.public_bytes(Encoding.DER)
 
     def joined(self, answers: Sequence[bytes]) -> bytes:
@@ -162,8 +162,8 @@ class OcspResponder:
                     present.add(str(extension["extnID"]))
                     data["responseExtensions"].append(extension)
         to_be_signed = encoder.encode(data)
-        signature = _signature(self._signer, to_be_signed)
-        _verify(self._signer.public_key, signature, to_be_signed)
+        signature = signature_over(to_be_signed, self._signer)
+        require_signature(self._signer.public_key, signature, to_be_signed, _WHAT)
         joined["signature"] = univ.BitString.fromOctetString(signature)
         response = rfc6960.OCSPResponse()
         response["responseStatus"] = "successful"
@@ -198,24 +198,6 @@ def _basic_response(der: bytes) -> Any:
         bytes(response["responseBytes"]["response"]), asn1Spec=rfc6960.BasicOCSPResponse()
     )
     return basic
-
-
-def _signature(signer: Signer, octets: bytes) -> bytes:
-    key = signer.signing_key
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(octets, padding.PKCS1v15(), SIGNATURE_HASH)
-    return key.sign(octets, ec.ECDSA(SIGNATURE_HASH))
-
-
-def _verify(public_key: PublicKey, signature: bytes, octets: bytes) -> None:
-    # A fault in the arithmetic of an RSA signature would give the key away.
-    try:
-        if isinstance(public_key, rsa.RSAPublicKey):
-            public_key.verify(signature, octets, padding.PKCS1v15(), SIGNATURE_HASH)
-        else:
-            public_key.verify(signature, octets, ec.ECDSA(SIGNATURE_HASH))
-    except InvalidSignature as error:
-        raise SigningRefused("came back with a signature that does not verify", what="response") from error
 
 
 def _require_delegated(certificate: x509.Certificate, issuer: x509.Certificate) -> None:

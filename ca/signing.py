@@ -17,7 +17,7 @@ from typing import final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca import houserules
@@ -174,3 +174,30 @@ def throwaway_key_like(public_key: PublicKey) -> PrivateKey:
     # Of the same kind, because the signature algorithm is among the bytes that are linted. The size is not,
     # and a small RSA key signs faster.
     return generate(KeyAlgorithm.RSA_2048 if isinstance(public_key, rsa.RSAPublicKey) else KeyAlgorithm.P_256)
+
+
+def signature_over(octets: bytes, signer: Signer) -> bytes:
+    """Sign what is neither a certificate nor a CRL, as the authority signs: SHA-256, RSA by PKCS#1 v1.5.
+
+    Raises:
+        SignerUnavailable: the key is in a token that does not sign now.
+    """
+    key = signer.signing_key
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(octets, padding.PKCS1v15(), SIGNATURE_HASH)
+    return key.sign(octets, ec.ECDSA(SIGNATURE_HASH))
+
+
+def require_signature(public_key: PublicKey, signature: bytes, octets: bytes, what: str) -> None:
+    """Return if the key has made this signature: a fault in the arithmetic of RSA would give it away.
+
+    Raises:
+        SigningRefused: it has not; `what` says of what.
+    """
+    try:
+        if isinstance(public_key, rsa.RSAPublicKey):
+            public_key.verify(signature, octets, padding.PKCS1v15(), SIGNATURE_HASH)
+        else:
+            public_key.verify(signature, octets, ec.ECDSA(SIGNATURE_HASH))
+    except InvalidSignature as error:
+        raise SigningRefused("came back with a signature that does not verify", what=what) from error

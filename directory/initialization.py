@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum, unique
 from pathlib import Path
 from typing import Self
 
@@ -17,14 +18,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ca.errors import ProfileRefused
-from ca.hierarchy import AuthorityName, create_issuing, create_root, create_tls_server
+from ca.hierarchy import AuthorityName, certify_root, create_issuing, create_tls_server
 from ca.issuance import Issuer
-from ca.keys import PrivateKey, algorithm_of, generate
+from ca.keys import algorithm_of
 from ca.linting import Linter
 from ca.masterkey import create_master_key_file
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
-from ca.signers import SoftwareSigner
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -33,6 +33,7 @@ from directory.ldap.settings import StartTls
 from directory.ldap.tree import Tree
 from directory.settings import load_settings
 from directory.wiring.installation import Installation, migrate_database, open_unchecked
+from directory.wiring.signers import MadeKey, Signers
 from directory.workshop import workshop, write_private
 
 CONFIGURATION_NAME = "pushpki.toml"
@@ -42,6 +43,25 @@ TLS_KEY_NAME = "tls.key"
 _LONGEST_IN_NAME = 40
 """How much of the organization's name fits into the names of its CAs."""
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+@unique
+class TokenKeys(StrEnum):
+    """Whose key pairs are made in the token."""
+
+    ALL = "all"
+    ROOT = "root"
+    ISSUING = "issuing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPlan:
+    """The PKCS#11 token that is to hold keys, and which."""
+
+    module: Path
+    label: str
+    pin_file: Path
+    keys: TokenKeys = TokenKeys.ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +77,7 @@ class Blueprint:
     database_password_file: Path | None = None
     passphrase_file: Path | None = None
     passphrase: bytes | None = field(default=None, repr=False)
+    token: TokenPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +102,7 @@ async def initialize(
     Raises:
         ConfigurationRefused: the folder exists, the database is in use, or a value is not acceptable.
         MasterKeyUnusable: the passphrase is not acceptable.
+        PinRefused, SignerUnavailable: the token cannot be used; a key that it has made already stays in it.
         StoreUnavailable: the database does not answer.
     """
     publication = _judged(blueprint)
@@ -101,7 +123,7 @@ async def initialize(
             await asyncio.to_thread(_make_tls, folder, clock, linter)
             tell("Making the root and the issuing CA …")
             hierarchy = await asyncio.to_thread(
-                _Hierarchy.create, blueprint.authority, publication, linter, clock.now()
+                _Hierarchy.create, blueprint, installation.signers, publication, linter, clock.now()
             )
             # The last step: with it the installation is complete but for its name.
             with _refusing_a_founded_database():
@@ -149,30 +171,38 @@ class _Hierarchy:
     """Root and issuing CA, with their keys."""
 
     root: Issuer
-    root_key: PrivateKey = field(repr=False)
+    root_key: MadeKey
     issuing: Issuer
-    issuing_key: PrivateKey = field(repr=False)
+    issuing_key: MadeKey
 
     @classmethod
-    def create(cls, authority: str, publication: Publication, linter: Linter, now: datetime) -> Self:
+    def create(
+        cls, blueprint: Blueprint, signers: Signers, publication: Publication, linter: Linter, now: datetime
+    ) -> Self:
         """Make both; nothing is stored yet."""
+        authority, token_keys = blueprint.authority, blueprint.token and blueprint.token.keys
 
         def named(what: str) -> AuthorityName:
             name = f"{authority[:_LONGEST_IN_NAME].strip()} {what} {now.year}"
             return AuthorityName(organization=authority, common_name=name)
 
-        root_certificate, root_key = create_root(_profile(Purpose.ROOT_CA), named("Root CA"), now, linter)
-        root = Issuer(root_certificate, SoftwareSigner(root_key), publication, linter)
-        profile = _profile(Purpose.ISSUING_CA)
-        issuing_key = generate(profile.key_algorithm)
-        certificate = create_issuing(root, profile, named("Issuing CA"), issuing_key.public_key(), now)
-        issuing = Issuer(certificate, SoftwareSigner(issuing_key), publication, linter)
+        profile, name = _profile(Purpose.ROOT_CA), named("Root CA")
+        in_token = token_keys in {TokenKeys.ALL, TokenKeys.ROOT}
+        root_key = signers.make_key(profile.key_algorithm, name.common_name, in_token=in_token)
+        root_certificate = certify_root(root_key.signer, profile, name, now, linter)
+        root = Issuer(root_certificate, root_key.signer, publication, linter)
+
+        profile, name = _profile(Purpose.ISSUING_CA), named("Issuing CA")
+        in_token = token_keys in {TokenKeys.ALL, TokenKeys.ISSUING}
+        issuing_key = signers.make_key(profile.key_algorithm, name.common_name, in_token=in_token)
+        certificate = create_issuing(root, profile, name, issuing_key.signer.public_key, now)
+        issuing = Issuer(certificate, issuing_key.signer, publication, linter)
         return cls(root=root, root_key=root_key, issuing=issuing, issuing_key=issuing_key)
 
     async def record(self, installation: Installation, actor: str) -> None:
         """Store both and an audit key, sealed, and the master key's name, as one durable transaction."""
         now = installation.clock.now()
-        made: tuple[tuple[Issuer, PrivateKey, Purpose, str | None], ...] = (
+        made: tuple[tuple[Issuer, MadeKey, Purpose, str | None], ...] = (
             (self.root, self.root_key, Purpose.ROOT_CA, None),
             (self.issuing, self.issuing_key, Purpose.ISSUING_CA, self.root.key_id),
         )
@@ -180,7 +210,7 @@ class _Hierarchy:
             (
                 installation.stored_issuer(
                     issuer,
-                    key,
+                    key.kept,
                     purpose=purpose,
                     parent_id=parent_id,
                     active_from=now if purpose is Purpose.ISSUING_CA else None,
@@ -191,7 +221,7 @@ class _Hierarchy:
                         at=now,
                         actor=actor,
                         subject=issuer.key_id,
-                        detail={"algorithm": algorithm_of(key.public_key()).value, "kept": "sealed"},
+                        detail={"algorithm": algorithm_of(key.signer.public_key).value, **key.place},
                     ),
                     AuditEvent(
                         kind=AuditKind.ISSUER_CREATED,
@@ -233,7 +263,7 @@ url = {_quoted(blueprint.database_url)}
 [master_key]
 file = "{MASTER_KEY_NAME}"
 {_path_line("passphrase_file", blueprint.passphrase_file)}
-[ca]
+{_token_section(blueprint.token)}[ca]
 # Where certificates say that CRLs and issuer certificates are fetched.
 public_url = {_quoted(blueprint.public_url)}
 
@@ -252,6 +282,17 @@ listen = "127.0.0.1:3890"
 
 [ldaps]
 listen = "127.0.0.1:6360"
+"""
+
+
+def _token_section(token: TokenPlan | None) -> str:
+    if token is None:
+        return ""
+    return f"""[pkcs11]
+module = {_quoted(str(token.module))}
+label = {_quoted(token.label)}
+pin_file = {_quoted(str(token.pin_file))}
+
 """
 
 

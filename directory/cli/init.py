@@ -7,7 +7,8 @@ import typer
 
 from directory.cli.opening import operator, run
 from directory.cli.output import Json, progress, show
-from directory.initialization import Blueprint, initialize
+from directory.errors import ConfigurationRefused
+from directory.initialization import Blueprint, TokenKeys, TokenPlan, initialize
 from directory.settings import CaSettings, read_secret_file
 
 _DEFAULT_PUBLIC_URL = CaSettings.model_fields["public_url"].default
@@ -28,6 +29,14 @@ def init(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="File with a passphrase to protect the master key with.")
     ] = None,
+    pkcs11_module: Annotated[
+        Path | None, typer.Option(help="PKCS#11 library of a token that is to hold the keys of the CAs.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="Label of that token; it is initialized already.")] = None,
+    pin_file: Annotated[Path | None, typer.Option(help="File with its user PIN; its place is kept.")] = None,
+    token_keys: Annotated[
+        TokenKeys, typer.Option(help="Which keys are made in the token; the others are sealed.")
+    ] = TokenKeys.ALL,
     as_json: Json = False,
 ) -> None:
     """Create an installation in a new folder; never touches an existing one."""
@@ -40,6 +49,7 @@ def init(
         database_password_file=database_password_file.absolute() if database_password_file else None,
         passphrase_file=passphrase_file.absolute() if passphrase_file else None,
         passphrase=read_secret_file("--passphrase-file", passphrase_file) if passphrase_file else None,
+        token=_token_plan(pkcs11_module, token, pin_file, token_keys),
     )
     with progress.status("Making master key, root and issuing CA …") as status:
         created = run(initialize(blueprint, actor=operator(), tell=status.update))
@@ -62,3 +72,15 @@ def init(
         "suffix": suffix,
     }
     show(document, as_json=as_json, lines=lines)
+
+
+def _token_plan(
+    module: Path | None, label: str | None, pin_file: Path | None, keys: TokenKeys
+) -> TokenPlan | None:
+    if module is None and label is None and pin_file is None:
+        return None
+    if module is None or label is None or pin_file is None:
+        raise ConfigurationRefused(
+            key="--token", reason="a part is missing", remedy="give --pkcs11-module, --token and --pin-file"
+        )
+    return TokenPlan(module=module.absolute(), label=label, pin_file=pin_file.absolute(), keys=keys)

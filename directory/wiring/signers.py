@@ -1,18 +1,24 @@
-"""Who holds the private key behind a record, and how does it sign? The one place where such keys are opened.
+"""Who holds the private key behind a record, and how does it sign? The one place where keys are opened.
 
 Whatever signs as an issuer (certificates, CRLs, OCSP responders) or as a responder comes by its signer here.
 """
 
-from typing import Protocol
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from cryptography import x509
 
 from ca.errors import KeyRefused
-from ca.keys import PublicKey, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate, unsafe_from_sealed_pkcs8
 from ca.pkcs11 import TokenKey, TokenSigner, TokenThread
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from ca.signers import Signer, SoftwareSigner
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
+
+_KEY_ID_OCTETS: Final = 16
+"""How long the CKA_ID is of a key that is made in a token."""
 
 
 class KeyOfIssuer(Protocol):
@@ -39,6 +45,22 @@ class KeyOfIssuer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeKey:
+    """A key pair that was just made, for an issuer that is about to be."""
+
+    signer: Signer
+    kept: PrivateKey | TokenKey = field(repr=False)
+    """The private half, to be sealed; or where in the token it is."""
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """What an audit event says of where it is kept."""
+        if isinstance(self.kept, TokenKey):
+            return {"kept": "token", "token": self.kept.token, "token_key": self.kept.key_id}
+        return {"kept": "sealed"}
+
+
 class Signers:
     """Opens the keys of issuers and responders; what it returns holds the key for as long as it is held."""
 
@@ -49,6 +71,23 @@ class Signers:
     def has_key(self, issuer: KeyOfIssuer) -> bool:
         """Tell whether the key of an issuer is here: sealed, or in the token that is configured."""
         return issuer.sealed_key is not None or self._token_of(issuer) is not None
+
+    def make_key(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
+        """Make a key pair for an issuer of this name, in the token or in memory; takes its time.
+
+        Raises:
+            KeyRefused: there is no token, or it has made a key that can be taken apart.
+            SignerUnavailable: the token could not make one.
+        """
+        if not in_token:
+            key = generate(algorithm)
+            return MadeKey(signer=SoftwareSigner(key), kept=key)
+        if self._token is None:
+            raise KeyRefused("no token is configured that a key could be made in")
+        key_id = secrets.token_bytes(_KEY_ID_OCTETS)
+        public_key = self._token.generate(algorithm, key_id, name)
+        place = TokenKey(token=self._token.label, key_id=key_id.hex())
+        return MadeKey(signer=TokenSigner(self._token, place, public_key), kept=place)
 
     def of_issuer(self, issuer: KeyOfIssuer) -> Signer:
         """Return what signs as this issuer.

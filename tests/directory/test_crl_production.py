@@ -130,11 +130,11 @@ async def away(store: Store) -> AsyncIterator[None]:
     await store.sql("ALTER TABLE lost RENAME TO crls")
 
 
-async def take_key_away(store: Store, issuer_id: str) -> None:
+async def take_key_away(store: Store, issuer_id: str, **elsewhere: str) -> None:
     nothing = dict.fromkeys(("key_master_key_id", "key_wrapped_key", "key_ciphertext"))
     await store.database.write(
         lambda connection: connection.execute(
-            update(issuers).where(issuers.c.id == issuer_id).values(nothing)
+            update(issuers).where(issuers.c.id == issuer_id).values({**nothing, **elsewhere})
         ).close()
     )
 
@@ -302,8 +302,7 @@ async def test_an_issuer_whose_key_is_elsewhere_shows_what_was_published(
 
 
 async def put_key_into_token(store: Store, issuer_id: str) -> None:
-    await take_key_away(store, issuer_id)
-    await store.sql(f"UPDATE issuers SET token = 'token-1', token_key = '0a' WHERE id = '{issuer_id}'")
+    await take_key_away(store, issuer_id, token="token-1", token_key="0a")
 
 
 async def test_a_token_that_is_away_keeps_nobody_from_starting_and_makes_the_crl_when_it_is_back(
