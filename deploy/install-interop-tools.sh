@@ -3,7 +3,7 @@
 # Where that is not possible (no root, no apt-get) it says so; the tests then skip, loudly, what is absent.
 set -eu
 packages="ldap-utils libsasl2-modules openssl curl gnupg gpgsm dirmngr libnss3-tools openjdk-17-jdk-headless gnutls-bin \
-chromium chromium-driver postfix postfix-mta-sts-resolver"
+chromium chromium-driver postfix postfix-mta-sts-resolver softhsm2"
 missing=""
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

@@ -43,8 +43,20 @@ class SignerWatch:
         self._said: str | None = None
 
     async def look(self) -> None:
-        """Find the token if it is away; say in the log what has changed."""
-        found = await asyncio.to_thread(self._token.check)
+        """Find the token if it is away; say in the log what has changed, however short it was."""
+        self._say(self._token.problem)
+        self._say(await asyncio.to_thread(self._token.check))
+
+    async def run(self) -> None:
+        """Look again and again until stopped."""
+        while not await self._stopped_within(POLL):
+            await self.look()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopped.set()
+
+    def _say(self, found: SignerUnavailable | None) -> None:
         said = None if found is None else found.reason
         if said == self._said:
             return
@@ -57,15 +69,6 @@ class SignerWatch:
                 self._token.label,
                 said,
             )
-
-    async def run(self) -> None:
-        """Look again and again until stopped."""
-        while not await self._stopped_within(POLL):
-            await self.look()
-
-    def stop(self) -> None:
-        """Let `run` end."""
-        self._stopped.set()
 
     async def _stopped_within(self, time: timedelta) -> bool:
         try:

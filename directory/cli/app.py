@@ -34,6 +34,7 @@ from directory.cli import (
     store,
     suppressions,
     templates,
+    token,
     webhook,
 )
 
@@ -94,5 +95,6 @@ audit.app.command("reconcile")(reconcile.reconcile)
 app.add_typer(audit.app, name="audit", help="The audit log: its key, its export, its check.")
 app.add_typer(clock.app, name="clock", help="The time that the service goes by.")
 authority.app.add_typer(key_pool.app, name="pool", help="The keys that are made in advance.")
+authority.app.add_typer(token.app, name="token", help="The token that holds keys of CAs.")
 app.add_typer(authority.app, name="ca", help="The certification authority itself.")
 app.add_typer(master_key.app, name="master-key", help="The key that all secrets at rest are sealed under.")

@@ -52,8 +52,8 @@ REMEDIES: dict[type[Exception], str] = {
     ),
     SealBroken: "restore the master key that belongs to this database, see master_key.file",
     StoreUnavailable: "see database.url",
-    PinRefused: "put the token's PIN into the file of pkcs11.pin_file; a wrong one is not tried twice",
-    SignerUnavailable: "see pkcs11.module and pkcs11.label, and what 'pushpki ca token list' tells",
+    PinRefused: "put the right one into the file of pkcs11.pin_file, before the token locks itself",
+    SignerUnavailable: "see pkcs11.module and pkcs11.label; 'pushpki ca token test' tries again",
 }
 
 

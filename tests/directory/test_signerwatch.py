@@ -46,6 +46,20 @@ async def test_that_it_went_and_that_it_returned_is_said_once(caplog: pytest.Log
     ]
 
 
+async def test_an_absence_that_is_over_at_the_next_look_is_said_too(caplog: pytest.LogCaptureFixture) -> None:
+    token = Token()
+    token.check = lambda: None  # type: ignore[method-assign]
+    token.problem = away()
+
+    with caplog.at_level(logging.INFO):
+        await SignerWatch(token).look()
+
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "token hsm is not there",
+        "token hsm signs again",
+    ]
+
+
 async def test_it_looks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signerwatch, "POLL", signerwatch.POLL / 1000)
     token, looked = Token(), asyncio.Event()
