@@ -1,0 +1,125 @@
+"""Keys of CAs in a token: `pushpki init --token`, and `pushpki ca token`; the token is played by a fake."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ca.keys import KeyAlgorithm, generate
+from ca.pkcs11 import driver
+from directory.initialization import TokenKeys
+from tests.command import pushpki
+from tests.directory.cli.workplace import Workplace, the_line_of
+from tests.faketoken import FakeToken
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeToken]:
+    token = FakeToken()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "Pkcs11Driver", lambda *_: token)
+        yield token
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    place = tmp_path_factory.mktemp("token")
+    module, pin_file = place / "module.so", place / "pin"
+    module.touch()
+    pin_file.touch(mode=0o600)
+    pin_file.write_text("1234", encoding="ascii")
+    return {"--pkcs11-module": str(module), "--token": "token-1", "--pin-file": str(pin_file)}
+
+
+def options(parts: dict[str, str]) -> list[str]:
+    return [word for part in parts.items() for word in part]
+
+
+@pytest.fixture(scope="module")
+def workplace(fake: FakeToken, parts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """An installation whose issuing CA is in the token."""
+    fake.keys.clear()
+    folder = tmp_path_factory.mktemp("cli") / "pushpki"
+    only = ("--token-keys", TokenKeys.ISSUING.value)
+    done = pushpki("init", "--dir", str(folder), *options(parts), *only, "--json")
+    return Workplace(config=Path(done.document["configuration"]))
+
+
+def test_an_installation_has_in_the_token_what_was_wanted(workplace: Workplace, fake: FakeToken) -> None:
+    assert len(fake.keys) == 1
+
+    (key,) = workplace.document("ca", "token", "list")["keys"]
+
+    assert key["algorithm"] == "rsa-3072"
+    assert "Issuing CA" in key["issuer"]
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_a_key_that_is_nobodys_is_told_apart(workplace: Workplace, fake: FakeToken) -> None:
+    fake.keys[b"\x0a"] = generate(KeyAlgorithm.P_256)
+    try:
+        lines = workplace.lines("ca", "token", "list")
+    finally:
+        del fake.keys[b"\x0a"]
+
+    assert "0a  p-256  of no issuer here" in lines
+
+
+def test_every_issuers_key_in_it_is_tried(workplace: Workplace) -> None:
+    document = workplace.document("ca", "token", "test")
+
+    assert document["token"] == "token-1"
+    assert len(document["issuers"]) == 1
+    (line,) = workplace.lines("ca", "token", "test")
+    assert line.endswith(",O=pushpki: signs.")
+
+
+def test_a_key_that_signs_otherwise_is_found_out(workplace: Workplace, fake: FakeToken) -> None:
+    ((key_id, key),) = fake.keys.items()
+    fake.keys[key_id] = generate(KeyAlgorithm.RSA_3072)
+    try:
+        line = workplace.refusal("ca", "token", "test", code=70)
+    finally:
+        fake.keys[key_id] = key
+
+    assert "came back with a signature that does not verify" in line
+
+
+def test_a_token_that_is_away_is_named(workplace: Workplace, fake: FakeToken) -> None:
+    fake.take_away()
+    try:
+        line = workplace.refusal("ca", "token", "test", code=75)
+    finally:
+        fake.bring_back()
+
+    assert "token 'token-1' is not there" in line
+    assert "pkcs11.module" in line
+
+
+def test_a_pin_that_is_refused_is_told_with_its_file(workplace: Workplace, fake: FakeToken) -> None:
+    fake.refuses_pin = True
+    fake.end_session()
+    try:
+        line = workplace.refusal("ca", "token", "test", code=78)
+    finally:
+        fake.refuses_pin = False
+
+    assert "does not take the PIN" in line
+    assert "pkcs11.pin_file" in line
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("gone", ["--pkcs11-module", "--token", "--pin-file"])
+def test_a_token_is_named_whole_or_not_at_all(parts: dict[str, str], tmp_path: Path, gone: str) -> None:
+    given = {part: value for part, value in parts.items() if part != gone}
+
+    done = pushpki("init", "--dir", str(tmp_path / "pushpki"), *options(given))
+
+    assert "give --pkcs11-module, --token and --pin-file" in the_line_of(done, 78)
+    assert not (tmp_path / "pushpki").exists()
+
+
+def test_without_a_token_there_is_none_to_list(template: Workplace) -> None:
+    line = template.refusal("ca", "token", "list", code=78)
+
+    assert "pkcs11: no token is configured" in line
