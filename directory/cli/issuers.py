@@ -109,6 +109,8 @@ def _document_of_request(pending: PendingIssuer, slugs: Mapping[str, str]) -> di
 
 
 def _place_of_key(issuer: StoredIssuer) -> str:
+    if issuer.token_key is not None:
+        return f"token {issuer.token_key.token}"
     if issuer.key_is_here:
         return "sealed here"
     return "somebody else's" if issuer.is_foreign else "off line"

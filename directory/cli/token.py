@@ -12,7 +12,7 @@ from ca.signing import require_signature, signature_over
 from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
-from directory.store.issuers import StoredIssuer
+from directory.hierarchy import StoredIssuer
 from directory.wiring.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)
@@ -83,7 +83,7 @@ def _token(opened: Installation) -> TokenThread:
 async def _issuers_in(opened: Installation, token: TokenThread) -> list[StoredIssuer]:
     return [
         one
-        for one in await opened.issuers.all()
+        for one in (await opened.issuers.hierarchy()).issuers
         if one.token_key is not None and one.token_key.token == token.label
     ]
 

@@ -273,7 +273,9 @@ def test_a_key_that_is_known_is_found_in_no_file_of_the_service(
 async def put_to_work(installed: Installed, key: PrivateKey, place: TokenKey) -> None:
     """Make an issuing CA of a key that is in the token already, certified by the root in there."""
     async with open_installation(load_settings(installed.config), None) as opened:
-        root = next(one for one in await opened.issuers.all() if one.purpose is Purpose.ROOT_CA)
+        root = next(
+            one for one in (await opened.issuers.hierarchy()).issuers if one.purpose is Purpose.ROOT_CA
+        )
         linter, now = Linter(), opened.clock.now()
         publication = Publication(opened.settings.ca.public_url)
         certificate = x509.load_der_x509_certificate(root.certificate)
@@ -287,7 +289,9 @@ async def put_to_work(installed: Installed, key: PrivateKey, place: TokenKey) ->
             now,
         )
         issuer = Issuer(issuing, SoftwareSigner(key), publication, linter)
-        stored = opened.stored_issuer(issuer, place, purpose=Purpose.ISSUING_CA, parent_id=root.issuer_id)
+        stored = opened.stored_issuer(
+            issuer, place, purpose=Purpose.ISSUING_CA, parent_id=root.issuer_id, active_from=now
+        )
         event = AuditEvent(
             kind=AuditKind.ISSUER_CREATED, at=now, actor="operator:test", subject=issuer.key_id
         )
