@@ -5,9 +5,12 @@ implements its key interface, so a token's signer hands out a key object that fo
 and refuses `private_bytes()`. Knows nothing of what is being signed.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ca.keys import PrivateKey, PublicKey, algorithm_of
+from ca.pkcs11.port import TokenKey
 
 
 class Signer(Protocol):
@@ -30,6 +33,22 @@ class Signer(Protocol):
             SignerUnavailable: it is.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeKey:
+    """A key pair that was just made, for an issuer that is about to be."""
+
+    signer: Signer
+    kept: PrivateKey | TokenKey = field(repr=False)
+    """The private half, to be sealed; or where in the token it is."""
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """What is put on record of where it is kept."""
+        if isinstance(self.kept, TokenKey):
+            return {"kept": "token", "token": self.kept.token, "token_key": self.kept.key_id}
+        return {"kept": "sealed"}
 
 
 class SoftwareSigner:

@@ -25,6 +25,7 @@ from ca.linting import Linter
 from ca.masterkey import create_master_key_file
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
+from ca.signers import MadeKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -33,7 +34,7 @@ from directory.ldap.settings import StartTls
 from directory.ldap.tree import Tree
 from directory.settings import load_settings
 from directory.wiring.installation import Installation, migrate_database, open_unchecked
-from directory.wiring.signers import MadeKey, Signers
+from directory.wiring.signers import Signers
 from directory.workshop import workshop, write_private
 
 CONFIGURATION_NAME = "pushpki.toml"

@@ -18,10 +18,11 @@ from ca.carequests import read_ca_request, request_issuing
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
-from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
+from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key
+from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.sealing import SealedSecret
-from ca.signers import SoftwareSigner
+from ca.signers import MadeKey, SoftwareSigner
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -57,6 +58,8 @@ class Wish:
     key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_3072
     permitted_domains: frozenset[str] = frozenset()
     root_id: str | None = None
+    in_token: bool = False
+    """Whether its key is made in the token; else it is sealed."""
 
 
 class IssuingStore(Protocol):
@@ -105,6 +108,14 @@ class IssuingStore(Protocol):
 class IssuerKeys(Protocol):
     """Keeps issuers' private keys."""
 
+    def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
+        """Make a key pair for an issuer of this name; takes a while.
+
+        Raises:
+            CaError: there is no token, or it makes none.
+        """
+        ...
+
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         """Seal a key for this issuer alone."""
         ...
@@ -147,15 +158,21 @@ class IssuingDesk:
         root = _root(hierarchy, wish, now)
         name = await self._name(hierarchy, wish, now)
         certificate, key = await asyncio.to_thread(self._certify, root, wish, name, now)
+        kept = key.kept
         issuer = StoredIssuer.of(
             certificate,
             parent_id=root.issuer_id,
             purpose=Purpose.ISSUING_CA,
             created_at=now,
-            sealed_key=self._keys.seal(key, issuer_id_of(certificate)),
+            sealed_key=(
+                None if isinstance(kept, TokenKey) else self._keys.seal(kept, issuer_id_of(certificate))
+            ),
+            token_key=kept if isinstance(kept, TokenKey) else None,
             organization_id=wish.organization.organization_id if wish.organization else None,
         )
-        made = self._event(AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, **_described(key))
+        made = self._event(
+            AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, algorithm=wish.key_algorithm.value, **key.place
+        )
         created = self._event(
             AuditKind.ISSUER_CREATED, issuer.issuer_id, name=issuer.subject, certified_by=root.issuer_id
         )
@@ -177,7 +194,9 @@ class IssuingDesk:
             organization_id=wish.organization.organization_id if wish.organization else None,
             created_at=now,
         )
-        made = self._event(AuditKind.ISSUER_KEY_MADE, issuer_id, **_described(key))
+        made = self._event(
+            AuditKind.ISSUER_KEY_MADE, issuer_id, algorithm=wish.key_algorithm.value, kept="sealed"
+        )
         requested = self._event(AuditKind.ISSUER_REQUESTED, issuer_id, name=pending.subject)
         await self._store.request(pending, made, requested)
         return pending
@@ -246,10 +265,11 @@ class IssuingDesk:
 
     def _certify(
         self, root: StoredIssuer, wish: Wish, name: AuthorityName, now: datetime
-    ) -> tuple[x509.Certificate, PrivateKey]:
-        key = generate(wish.key_algorithm)
+    ) -> tuple[x509.Certificate, MadeKey]:
         profile = issuing_profile(wish.key_algorithm, wish.permitted_domains, root.not_after, now)
-        return create_issuing(self._keys.open(root), profile, name, key.public_key(), now), key
+        opened = self._keys.open(root)  # before a key is made for nothing
+        key = self._keys.make(wish.key_algorithm, name.common_name, in_token=wish.in_token)
+        return create_issuing(opened, profile, name, key.signer.public_key, now), key
 
     async def _name(self, hierarchy: Hierarchy, wish: Wish, now: datetime) -> AuthorityName:
         """Return the name that was wished for, or a usual one that nobody has."""
@@ -358,7 +378,3 @@ def _foreigners(
         if issuer_id_of(certificate) not in here
     ]
     return found[::-1]
-
-
-def _described(key: PrivateKey) -> dict[str, str]:
-    return {"algorithm": algorithm_of(key.public_key()).value, "kept": "sealed"}

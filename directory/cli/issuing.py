@@ -1,6 +1,7 @@
 """`pushpki ca issuing`: CAs that certify recipients, made here or certified elsewhere."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,9 @@ def create(
         list[str] | None,
         typer.Option(help="A domain it may certify addresses at; with a dot in front, below it. Repeat."),
     ] = None,
+    token: Annotated[
+        bool, typer.Option("--token", help="Make its key in the token of [pkcs11]; else it is sealed.")
+    ] = False,
     activate: Annotated[bool, typer.Option("--activate", help="Let it certify at once.")] = False,
     at: At = None,
     config: Config = None,
@@ -51,6 +55,7 @@ def create(
 
         async with installation(config) as opened:
             wish = await _wish(opened, name, org, key, root=root, permit=permit or ())
+            wish = replace(wish, in_token=token)
             made = await issuing_desk(opened, operator()).create(wish)
             if activate or moment is not None:
                 await _activate(opened, made.issuer_id, moment)

@@ -121,7 +121,7 @@ def _authority(authority: StandingAuthority, issuing: Issuing) -> Facts:
         "subject": certificate.subject.rfc4514_string(),
         "purpose": authority.purpose.value,
         "key_algorithm": algorithm_of(certificate.public_key()).value,
-        "key_place": "in the database, sealed" if authority.has_sealed_key else "elsewhere",
+        "key_place": _key_place(authority),
         "not_before": certificate.not_valid_before_utc.date().isoformat(),
         "not_after": certificate.not_valid_after_utc.date().isoformat(),
         "state": authority.state.value,
@@ -130,6 +130,12 @@ def _authority(authority: StandingAuthority, issuing: Issuing) -> Facts:
         "crl_url": issuing.publication.crl_url(authority.issuer_id),
         "name_constraints": _name_constraints(certificate),
     }
+
+
+def _key_place(authority: StandingAuthority) -> str:
+    if authority.has_token_key:
+        return "in a PKCS#11 token, which it never leaves"
+    return "in the database, sealed" if authority.has_sealed_key else "elsewhere"
 
 
 def _name_constraints(certificate: x509.Certificate) -> str:

@@ -32,7 +32,9 @@ class StandingAuthority:
     purpose: Purpose
     certificate: x509.Certificate
     has_sealed_key: bool
-    """Whether its key is in the database, sealed; else it is in a token, or off-line."""
+    """Whether its key is in the database, sealed."""
+    has_token_key: bool = False
+    """Whether its key is in a PKCS#11 token."""
     state: IssuerState
 
 

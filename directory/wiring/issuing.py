@@ -3,10 +3,11 @@
 from cryptography import x509
 
 from ca.issuance import Issuer
-from ca.keys import PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
 from ca.publication import Publication
 from ca.sealing import SealedSecret
+from ca.signers import MadeKey
 from directory.hierarchy import StoredIssuer
 from directory.issuing import IssuingDesk
 from directory.store.issuing import SqlIssuing
@@ -19,6 +20,14 @@ class SealedKeys:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
+
+    def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
+        """Make a key pair for an issuer of this name; takes a while.
+
+        Raises:
+            KeyRefused, SignerUnavailable: there is no token, or it makes none.
+        """
+        return self._installation.signers.make_key(algorithm, name, in_token=in_token)
 
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         """Seal a key for this issuer alone."""

@@ -34,6 +34,7 @@ async def practice_of(installation: Installation) -> Practice:
                 purpose=issuer.purpose,
                 certificate=x509.load_der_x509_certificate(issuer.certificate),
                 has_sealed_key=issuer.sealed_key is not None,
+                has_token_key=issuer.token_key is not None,
                 state=hierarchy.state(issuer, now),
             )
             for issuer in hierarchy.issuers

@@ -4,17 +4,15 @@ Whatever signs as an issuer (certificates, CRLs, OCSP responders) or as a respon
 """
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from cryptography import x509
 
 from ca.errors import KeyRefused
-from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PublicKey, generate, unsafe_from_sealed_pkcs8
 from ca.pkcs11 import TokenKey, TokenSigner, TokenThread
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
-from ca.signers import Signer, SoftwareSigner
+from ca.signers import MadeKey, Signer, SoftwareSigner
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
 
 _KEY_ID_OCTETS: Final = 16
@@ -43,22 +41,6 @@ class KeyOfIssuer(Protocol):
     def certificate(self) -> bytes:
         """DER."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeKey:
-    """A key pair that was just made, for an issuer that is about to be."""
-
-    signer: Signer
-    kept: PrivateKey | TokenKey = field(repr=False)
-    """The private half, to be sealed; or where in the token it is."""
-
-    @property
-    def place(self) -> Mapping[str, str]:
-        """What an audit event says of where it is kept."""
-        if isinstance(self.kept, TokenKey):
-            return {"kept": "token", "token": self.kept.token, "token_key": self.kept.key_id}
-        return {"kept": "sealed"}
 
 
 class Signers:

@@ -4,10 +4,10 @@ from cryptography import x509
 
 from ca.errors import KeyRefused
 from ca.issuance import Issuer
-from ca.keys import PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
 from ca.sealing import SealedSecret
-from ca.signers import SoftwareSigner
+from ca.signers import MadeKey, SoftwareSigner
 from directory.hierarchy import StoredIssuer
 from directory.wiring.signers import ca_key_identity
 from tests.builders import PUBLICATION
@@ -19,6 +19,12 @@ class SealedKeys:
 
     def __init__(self, linter: Linter) -> None:
         self._linter = linter
+
+    def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
+        del name
+        assert not in_token
+        key = generate(algorithm)
+        return MadeKey(signer=SoftwareSigner(key), kept=key)
 
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         return SEALER.seal(to_pkcs8(key), ca_key_identity(issuer_id))

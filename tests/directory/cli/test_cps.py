@@ -62,6 +62,8 @@ NOT_STATED = {
     *("delivery.first_retry_seconds", "delivery.poll_seconds", "webhook.timeout_seconds"),
     *("ldap.smime_attribute", "ldap.plain_attribute_names"),  # how answers look
     *("direct.allow_private", "webhook.allow_private"),  # laboratories
+    # Which token it is: that a key is in one is stated with each CA.
+    *("pkcs11.module", "pkcs11.label", "pkcs11.pin_file", "pkcs11.timeout_seconds"),
 }
 """Settings that no section of RFC 3647 asks for."""
 

@@ -123,3 +123,25 @@ def test_without_a_token_there_is_none_to_list(template: Workplace) -> None:
     line = template.refusal("ca", "token", "list", code=78)
 
     assert "pkcs11: no token is configured" in line
+
+
+def test_a_further_issuing_ca_has_its_key_in_the_token_where_that_is_wanted(
+    workplace: Workplace, fake: FakeToken
+) -> None:
+    before = set(fake.keys)
+
+    made = workplace.document("ca", "issuing", "create", "--token", "--activate")
+
+    (key_id,) = fake.keys.keys() - before
+    listed = {key["key_id"]: key["issuer"] for key in workplace.document("ca", "token", "list")["keys"]}
+    assert listed[key_id.hex()] == made["subject"]
+    issuers = {one["id"]: one["key"] for one in workplace.document("ca", "list")["issuers"]}
+    assert issuers[made["id"]] == "token token-1"
+    assert made["id"] in workplace.document("ca", "token", "test")["issuers"]
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_without_a_token_no_key_is_made_in_one(template: Workplace) -> None:
+    line = template.refusal("ca", "issuing", "create", "--token", code=70)
+
+    assert "no token is configured" in line
