@@ -130,3 +130,24 @@ def test_name_constraints_of_an_issuer_are_told() -> None:
     told: Any = facts_of(replace(practice, authorities=[constrained]), NOW)["issuers"]
 
     assert told[0]["name_constraints"] == "permitted hospital.org, excluded evil.example"
+
+
+@pytest.mark.parametrize(
+    ("sealed", "in_token", "stated"),
+    [
+        (True, False, "in the database, sealed"),
+        (False, True, "in a PKCS#11 token, which it never leaves"),
+        (False, False, "elsewhere"),
+    ],
+)
+def test_where_a_cas_key_is_kept_is_stated(
+    sealed: bool,  # noqa: FBT001 - a column
+    in_token: bool,  # noqa: FBT001 - a column
+    stated: str,
+) -> None:
+    practice = a_practice()
+    authority = replace(practice.authorities[0], has_sealed_key=sealed, has_token_key=in_token)
+
+    facts = facts_of(replace(practice, authorities=[authority]), NOW)
+
+    assert f'"key_place": "{stated}"' in json.dumps(facts)
