@@ -12,6 +12,8 @@
     │   ├── TokenKeyMissing   the token is there, the key is not
     │   └── PinRefused        the token does not take the PIN, or has locked it
     ├── OcspRequestRefused    the bytes are not an OCSP request that is answered
+    ├── EscrowRefused         a certificate is not one to escrow to, or an envelope is not one to open
+    ├── SharesRefused         shares do not make a secret, or none can be made of that many
     ├── KeyPoolClosed         no key will come any more
     ├── SealBroken            a sealed secret does not open: wrong record, wrong key, or tampered with
     │   └── MasterKeyUnknown  the keyring lacks the master key that wrapped the secret
@@ -135,6 +137,26 @@ class OcspRequestRefused(CaError):
 
     def __str__(self) -> str:
         return f"the OCSP request {self.reason}"
+
+
+@dataclass(eq=False)
+class EscrowRefused(CaError):
+    """Nothing may be escrowed to a certificate, or what was escrowed does not open."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class SharesRefused(CaError):
+    """Shares do not make a secret, or a secret is not split into so many; never repeats one."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class KeyPoolClosed(CaError):

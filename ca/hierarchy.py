@@ -104,6 +104,20 @@ def create_issuing(
     return root.sign(root.lint(root.prepare_issuing_ca(profile, name.distinguished_name, public_key, now)))
 
 
+def create_recovery_certificate(
+    name: AuthorityName, now: datetime, linter: Linter
+) -> tuple[x509.Certificate, PrivateKey]:
+    """Make what recipients' keys are escrowed to: an RSA-4096 key and its self-signed certificate.
+
+    A leaf of its own, outside the S/MIME hierarchy: nobody trusts it, it is only encrypted to.
+
+    Raises:
+        LintFailed: it breaks a rule; nothing was signed.
+    """
+    profile = Profile.from_config(ProfileConfig.standard(Purpose.KEY_RECOVERY))
+    return _create_self_signed(profile, name.distinguished_name, now, linter)
+
+
 def create_tls_server(
     hosts: Sequence[str], now: datetime, linter: Linter
 ) -> tuple[x509.Certificate, PrivateKey]:

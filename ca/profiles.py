@@ -59,6 +59,8 @@ class Purpose(StrEnum):
     """The address that stands for a whole domain, likewise."""
     TLS_SERVER = "tls-server"
     OCSP_RESPONDER = "ocsp-responder"
+    KEY_RECOVERY = "key-recovery"
+    """What recipients' keys are escrowed to; its own key is off line."""
 
     @property
     def is_recipient(self) -> bool:
@@ -80,6 +82,7 @@ LONGEST_VALIDITY = {
     Purpose.DOMAIN: timedelta(days=825),
     Purpose.TLS_SERVER: timedelta(days=825),  # what Apple's clients accept even from a private issuer
     Purpose.OCSP_RESPONDER: timedelta(days=90),  # nobody asks whether it was revoked: it must end soon
+    Purpose.KEY_RECOVERY: timedelta(days=3652),
 }
 
 _STANDARD = {
@@ -91,6 +94,7 @@ _STANDARD = {
     Purpose.DOMAIN: (KeyAlgorithm.RSA_3072, timedelta(days=825)),
     Purpose.TLS_SERVER: (KeyAlgorithm.P_256, timedelta(days=825)),
     Purpose.OCSP_RESPONDER: (KeyAlgorithm.RSA_2048, timedelta(days=30)),
+    Purpose.KEY_RECOVERY: (KeyAlgorithm.RSA_4096, timedelta(days=1827)),  # 5 years; what is escrowed lasts
 }
 
 
@@ -212,13 +216,14 @@ def basic_constraints(purpose: Purpose) -> x509.BasicConstraints:
 def key_usage(purpose: Purpose, algorithm: KeyAlgorithm) -> x509.KeyUsage:
     """What the key may do (RFC 5280 section 4.2.1.3; for EC keys RFC 8813 section 3)."""
     signs_status = purpose is Purpose.ISSUING_CA  # its own OCSP responses, for which digitalSignature is due
+    is_encrypted_to = purpose.is_recipient or purpose is Purpose.KEY_RECOVERY
     return x509.KeyUsage(
         digital_signature=signs_status
         or purpose in {Purpose.RECIPIENT_DUAL, Purpose.TLS_SERVER, Purpose.OCSP_RESPONDER},
         content_commitment=False,
-        key_encipherment=purpose.is_recipient and algorithm.is_rsa,
+        key_encipherment=is_encrypted_to and algorithm.is_rsa,
         data_encipherment=False,
-        key_agreement=purpose.is_recipient and not algorithm.is_rsa,
+        key_agreement=is_encrypted_to and not algorithm.is_rsa,
         key_cert_sign=purpose in {Purpose.ROOT_CA, Purpose.ISSUING_CA},
         crl_sign=purpose in {Purpose.ROOT_CA, Purpose.ISSUING_CA},
         encipher_only=False,

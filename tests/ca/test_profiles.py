@@ -143,6 +143,11 @@ def test_a_root_signs_certificates_and_crls_and_an_issuing_ca_ocsp_responses_too
     assert usages_of(Purpose.ISSUING_CA) == {"key_cert_sign", "crl_sign", "digital_signature"}
 
 
+def test_a_recovery_key_is_only_encrypted_to() -> None:
+    assert usages_of(Purpose.KEY_RECOVERY) == {"key_encipherment"}
+    assert usages_of(Purpose.KEY_RECOVERY, KeyAlgorithm.P_256) == {"key_agreement"}
+
+
 def test_a_tls_server_signs_handshakes() -> None:
     assert usages_of(Purpose.TLS_SERVER, KeyAlgorithm.P_256) == {"digital_signature"}
 
@@ -190,6 +195,7 @@ def test_one_ca_follows_the_root_and_none_the_issuing_ca() -> None:
         Purpose.DOMAIN: no_ca,
         Purpose.TLS_SERVER: no_ca,
         Purpose.OCSP_RESPONDER: no_ca,
+        Purpose.KEY_RECOVERY: no_ca,
     }
 
 
