@@ -117,14 +117,16 @@ def open_escrow(envelope: bytes, recovery_key: RSAPrivateKey, certificate: x509.
     check_addressed(envelope, certificate)
     try:
         content = pkcs7_decrypt_der(envelope, certificate, recovery_key, [])
-        opened = load_pem_private_key(content, None)
+        private_key = load_pem_private_key(content, None)
         own, *chain = x509.load_pem_x509_certificates(content)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # `from None`: what a parser says about a private key's bytes is nobody's reading.
         raise EscrowRefused("it does not open with this key, or was altered") from None
-    if not same_key(opened.public_key(), own.public_key()):
+    if not isinstance(private_key, RSAPrivateKey | EllipticCurvePrivateKey):
+        raise EscrowRefused("the key in it is of another kind than a recipient's")
+    if not same_key(private_key.public_key(), own.public_key()):
         raise EscrowRefused("the key in it is not the certificate's")
-    return EscrowedKey(private_key=_known(opened), certificate=own, chain=tuple(chain))
+    return EscrowedKey(private_key=private_key, certificate=own, chain=tuple(chain))
 
 
 def lock_recovery_key(key: RSAPrivateKey, passphrase: bytes) -> bytes:
@@ -160,12 +162,6 @@ def may_sign(certificate: x509.Certificate) -> bool:
         # RFC 5280 section 4.2.1.3: without the extension the key may be used for anything.
         return True
     return usage.digital_signature or usage.content_commitment
-
-
-def _known(key: object) -> PrivateKey:
-    if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
-        raise EscrowRefused("the key in it is of another kind than a recipient's")
-    return key
 
 
 def _check(certificate: x509.Certificate) -> None:

@@ -118,7 +118,7 @@ class Administration:
             ConfigurationRefused: slug, name, contact or sender is not acceptable.
             AlreadyExists: the slug or one of the domains is taken.
         """
-        _check_name("slug", organization.slug)
+        check_name("slug", organization.slug)
         _check_organization(organization)
         event = self._event(
             AuditKind.ORGANIZATION_ADDED,
@@ -154,7 +154,7 @@ class Administration:
             Unknown: there is no such organization.
             AlreadyExists: the name is taken.
         """
-        _check_name("name", name)
+        check_name("name", name)
         organization = await self._organizations.by_slug(slug)
         gateway = Gateway(
             gateway_id=secrets.token_hex(16),
@@ -249,7 +249,12 @@ class Administration:
         )
 
 
-def _check_name(key: str, name: str) -> None:
+def check_name(key: str, name: str) -> None:
+    """Return if a caller or organization may be called that.
+
+    Raises:
+        ConfigurationRefused: as said.
+    """
     if _NAME.fullmatch(name) is None:
         raise ConfigurationRefused(
             key=key,

@@ -1,4 +1,4 @@
-"""Who is asking? Gateways, registration agents and the anonymous, and how tokens tell them apart."""
+"""Who is asking? Gateways, registration and recovery agents, the anonymous; how tokens tell them apart."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -40,6 +40,19 @@ class Agent:
     organization_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryAgent:
+    """A person who holds a share of the recovery key, and approves recoveries; of no organization."""
+
+    agent_id: str
+    name: str
+    email: str
+    person: str
+    """The person presumably behind the address (`Mailbox.base_key`): approvals are counted by people."""
+    certificate_sha256: bytes | None = None
+    """A certificate of that person, by which two accounts of one person are told as well."""
+
+
 Asker = Anonymous | Gateway
 
 
@@ -77,6 +90,14 @@ class AgentCredential:
     token_digest: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryAgentCredential:
+    """A recovery agent as stored, with the digest of the token's secret."""
+
+    agent: RecoveryAgent
+    token_digest: bytes
+
+
 class CallerStore(Protocol):
     """Finds callers that are neither disabled themselves nor of a disabled organization."""
 
@@ -94,11 +115,15 @@ class CallerStore(Protocol):
         """Return the agent whose token carries this identifier."""
         ...
 
+    async def recovery_agent_by_token(self, token_id: str) -> RecoveryAgentCredential | None:
+        """Return the recovery agent whose token carries this identifier."""
+        ...
+
 
 class CallerWatch(Protocol):
     """Wants to know who gets in, and who does not."""
 
-    def entered(self, caller: str, organization_id: str) -> None:
+    def entered(self, caller: str, organization_id: str | None) -> None:
         """Take notice of a caller, such as `gateway:NAME`."""
         ...
 
@@ -108,7 +133,7 @@ class CallerWatch(Protocol):
 
 
 class _NobodyWatches:
-    def entered(self, caller: str, organization_id: str) -> None:
+    def entered(self, caller: str, organization_id: str | None) -> None:
         """Do nothing."""
 
     def failed(self, peer: str | None, front_end: str) -> None:
@@ -167,6 +192,18 @@ class Authentication:
         # By identifier: an agent's name is an address.
         self._watch.entered(f"agent:{agent.agent_id}", agent.organization_id)
         return agent
+
+    async def recovery_agent(self, token: str) -> RecoveryAgent | None:
+        """Return the recovery agent who holds the token."""
+        presented = _of_kind(token, TokenKind.RECOVERY_AGENT)
+        if presented is None:
+            return None
+        credential = await self._store.recovery_agent_by_token(presented.token_id)
+        genuine = presented.matches(credential.token_digest if credential else _NOBODY)
+        if credential is None or not genuine:
+            return None
+        self._watch.entered(f"recovery_agent:{credential.agent.agent_id}", None)
+        return credential.agent
 
     def _entered(self, gateway: Gateway) -> Gateway:
         self._watch.entered(f"gateway:{gateway.name}", gateway.organization_id)

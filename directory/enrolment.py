@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.address import Mailbox
 from ca.constraints import permits
 from ca.errors import LintFailed, ProfileRefused, SignerUnavailable
+from ca.escrow import may_sign
 from ca.issuance import Issuer, LintedCertificate
 from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
@@ -335,6 +336,9 @@ class Enroller:
             key_sha256=sealed.key_sha256,
             issuer_id=issuer_id,
             sealed_key=sealed.key,
+            key_fate=organization.hold_policy.fate(
+                may_sign=may_sign(x509.load_der_x509_certificate(certificate.der))
+            ),
             sealed_password=sealed.password,
             package_format=organization.package_format_for(reservation.mailbox),
             language=context.language or letters.language,

@@ -14,6 +14,7 @@
     ├── KeyRepeated            a key was certified before
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
+    ├── RecoveryRefused        an escrowed key must not be asked for, approved or fetched as things are
     ├── RedeliveryRefused      a webhook must not be told again
     └── MailRefused            a mail must not be written as things are, however often it is tried
         └── EnvelopeRefused    none can be encrypted to this certificate
@@ -159,6 +160,17 @@ class RelayRefused(DirectoryError):
 @dataclass(eq=False)
 class ResendRefused(DirectoryError):
     """The key mail must not be sent again; `code` is stable."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class RecoveryRefused(DirectoryError):
+    """The recovery of an escrowed key does not go on like this; `code` is stable."""
 
     code: str
     reason: str

@@ -1,8 +1,9 @@
 """When does the service let its copy of a key go, and with it the password? The end of the hold.
 
 A key is held so that it can be sent again, for some days after its way to the recipient was certain. Then it
-is destroyed, and of that, too, there is a record. Never before: while a key mail waits, or a key was only
-offered by a link that nobody has followed, the copy is the only way the recipient has to his key.
+is destroyed, or escrowed (`escrowing`), and of that, too, there is a record. Never before: while a key mail
+waits, or a key was only offered by a link that nobody has followed, the copy is the only way the recipient
+has to his key.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from directory.audit import AuditEvent, AuditKind
-from directory.followup import AffectedEnrolment, EventOf
+from directory.followup import AffectedEnrolment, Chore, EventOf
 
 _BATCH = 100
 """How much one transaction does: few enough that nobody who waits for its locks notices."""
@@ -29,15 +30,24 @@ class HoldEnd(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+class NotEscrowed(StrEnum):
+    """Why a key was destroyed although its organization escrows keys."""
+
+    SIGNING_KEY = "signing_key"  # the organization has not said that these are escrowed too
+    UNDELIVERED = "undelivered"  # its recipient never heard of it, or wants to hear no more
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedHold:
-    """A key that was destroyed."""
+    """A key that is held no more."""
 
     enrolment_id: str
     organization_id: str
     serial: str
     """Of its certificate, in hex as stored."""
     because: HoldEnd
+    not_escrowed: NotEscrowed | None = None
+    """None as well where nobody wants it escrowed, and where it was."""
 
 
 class DestructionEvent(Protocol):
@@ -60,7 +70,8 @@ class HoldStore(Protocol):
     ) -> int:
         """Destroy the keys whose hold is over, and those of enrolments that ended before that moment.
 
-        None of an enrolment whose key mail is queued, or whose recipient has yet to fetch the key package.
+        None of an enrolment whose key mail is queued, or whose recipient has yet to fetch the key package;
+        and none that is to be escrowed.
         """
         ...
 
@@ -87,45 +98,66 @@ class Traces(Protocol):
 class EndOfHolds:
     """The chore that destroys keys and passwords whose time has come, and then what is left of them.
 
-    `grace` is how long the key of an enrolment that ended is kept, such as of a bounced one.
+    `escrowing` escrows those that are to be escrowed. `grace` is how long the key of an enrolment that ended
+    is kept, such as of a bounced one.
     """
 
-    def __init__(self, *, store: HoldStore, traces: Traces, grace: timedelta, most: int = _BATCH) -> None:
+    def __init__(
+        self,
+        *,
+        store: HoldStore,
+        escrowing: Chore,
+        traces: Traces,
+        grace: timedelta,
+        most: int = _BATCH,
+    ) -> None:
         self._store = store
+        self._escrowing = escrowing
         self._traces = traces
         self._grace = grace
         self._most = most
         self._has_left_traces = False
 
     async def perform(self, now: datetime) -> int:
-        """Destroy a batch, keys first; when nothing more is due, erase the traces of all that was."""
-        destroyed = await self._store.destroy_keys(
+        """End a batch of holds, keys first; when nothing more is due, erase the traces of all that was."""
+        ended = (
+            await self._escrowing.perform(now)
+            or await self._destroy_keys(now)
+            or await self._destroy_passwords(now)
+        )
+        if ended:
+            self._has_left_traces = True
+        elif self._has_left_traces:
+            await self._traces.erase_traces()
+            self._has_left_traces = False
+        return ended
+
+    async def _destroy_keys(self, now: datetime) -> int:
+        return await self._store.destroy_keys(
             now=now,
             ended_before=now - self._grace,
             event_of=lambda ended: key_destroyed(ended, now),
             most=self._most,
         )
-        if not destroyed:
-            destroyed = await self._store.destroy_passwords(
-                now=now, event_of=lambda affected: _password_destroyed(affected, now), most=self._most
-            )
-        if destroyed:
-            self._has_left_traces = True
-        elif self._has_left_traces:
-            await self._traces.erase_traces()
-            self._has_left_traces = False
-        return destroyed
+
+    async def _destroy_passwords(self, now: datetime) -> int:
+        return await self._store.destroy_passwords(
+            now=now, event_of=lambda affected: _password_destroyed(affected, now), most=self._most
+        )
 
 
 def key_destroyed(ended: EndedHold, at: datetime) -> AuditEvent:
     """Return the record of a key's destruction."""
+    detail = {"serial": ended.serial, "because": ended.because.value}
+    if ended.not_escrowed is not None:
+        detail["not_escrowed"] = ended.not_escrowed.value
     return AuditEvent(
         kind=AuditKind.KEY_DESTROYED,
         at=at,
         actor="service",
         subject=ended.enrolment_id,
         organization_id=ended.organization_id,
-        detail={"serial": ended.serial, "because": ended.because.value},
+        detail=detail,
     )
 
 

@@ -12,13 +12,23 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from ca.address import Mailbox
-from ca.errors import AddressRefused, KeyRefused, SealBroken
+from ca.envelopes import check_addressed
+from ca.errors import AddressRefused, EscrowRefused, KeyRefused, SealBroken
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.organization import KeyFate
 from directory.relay import RelayState
 from directory.status import KeyState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedEscrow:
+    """What is stored of a key that is escrowed."""
+
+    recovery_certificate_id: str
+    envelope: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,9 @@ class InspectedEnrolment:
     key_state: KeyState | None
     sealed_key: SealedSecret | None
     hold_until: datetime | None
-    """When the key is destroyed; None as long as something keeps it from that."""
+    """When the key is let go; None as long as something keeps it from that."""
+    key_fate: KeyFate | None
+    escrow: InspectedEscrow | None
     relay_state: RelayState | None
     sealed_password: SealedSecret | None
     delivery_state: DeliveryState | None
@@ -67,10 +79,22 @@ HOLD_TOLERANCE = timedelta(days=1)
 
 
 class EnrolmentInvariants:
-    """Judges enrolments. `issuers` are the certificates of the authority, by identifier."""
+    """Judges enrolments.
 
-    def __init__(self, *, sealer: Sealer, issuers: Mapping[str, x509.Certificate], now: datetime) -> None:
+    By identifier: `issuers` are the certificates of the authority, `recovery` those that keys are, or were,
+    escrowed to.
+    """
+
+    def __init__(
+        self,
+        *,
+        sealer: Sealer,
+        issuers: Mapping[str, x509.Certificate],
+        recovery: Mapping[str, x509.Certificate],
+        now: datetime,
+    ) -> None:
         self._sealer = sealer
+        self._recovery = recovery
         self._issuers = issuers
         self._now = now
 
@@ -87,6 +111,7 @@ class EnrolmentInvariants:
         yield from _broken_service(enrolment, certificate)
         yield from self._broken_slot(enrolment, certificate)
         yield from self._broken_key(enrolment, certificate)
+        yield from self._broken_escrow(enrolment)
         yield from self._broken_relay(enrolment)
         yield from _broken_delivery(enrolment)
         yield from _broken_suppression(enrolment)
@@ -135,13 +160,35 @@ class EnrolmentInvariants:
                 if not same_key(key.public_key(), certificate.public_key()):
                     yield "enrolment.key_matches", "its held key is not the certificate's"
                 if enrolment.hold_until is not None and enrolment.hold_until + HOLD_TOLERANCE < self._now:
-                    yield HOLD_OVERRUN, f"its key should be gone since {enrolment.hold_until:%Y-%m-%d}"
+                    yield HOLD_OVERRUN, _overrun(enrolment.hold_until, enrolment.key_fate)
             case _, SealedSecret():
                 yield "enrolment.key_gone", "its key has left the hold but is still there"
             case _, None:
                 # The hold has ended: then the key was delivered, or its delivery has failed.
                 if enrolment.live and enrolment.delivery_state is DeliveryState.QUEUED:
                     yield "enrolment.has_key", "its key is gone before it was delivered"
+
+    def _broken_escrow(self, enrolment: InspectedEnrolment) -> Iterator[Broken]:
+        if enrolment.key_state is not None and enrolment.key_fate is None:
+            yield "enrolment.key_fate", "nobody knows what is to become of its key"
+        escrow = enrolment.escrow
+        if enrolment.key_state is not KeyState.ESCROWED:
+            if escrow is not None:
+                yield "enrolment.escrow", "its key is in escrow, but should not be"
+            return
+        if enrolment.key_fate is not KeyFate.ESCROW:
+            yield "enrolment.key_fate", "its key was to be destroyed, and is in escrow"
+        if escrow is None:
+            yield "enrolment.escrow", "its key should be in escrow but is gone"
+            return
+        certificate = self._recovery.get(escrow.recovery_certificate_id)
+        if certificate is None:
+            yield "enrolment.escrow", "the recovery certificate of its key is unknown or not readable"
+            return
+        try:
+            check_addressed(escrow.envelope, certificate)
+        except EscrowRefused as error:
+            yield "enrolment.escrow", f"the envelope of its key is broken: {error}"
 
     def _broken_relay(self, enrolment: InspectedEnrolment) -> Iterator[Broken]:
         if enrolment.relay_state is None:
@@ -168,6 +215,12 @@ def readable_certificate(der: bytes) -> x509.Certificate | None:
         return x509.load_der_x509_certificate(der)
     except ValueError:
         return None
+
+
+def _overrun(hold_until: datetime, fate: KeyFate | None) -> str:
+    what = "in escrow" if fate is KeyFate.ESCROW else "gone"
+    hint = "; is a recovery certificate active?" if fate is KeyFate.ESCROW else ""
+    return f"its key should be {what} since {hold_until:%Y-%m-%d}{hint}"
 
 
 def _broken_service(enrolment: InspectedEnrolment, certificate: x509.Certificate) -> Iterator[Broken]:

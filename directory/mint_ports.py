@@ -18,7 +18,7 @@ from directory.audit import AuditEvent
 from directory.callers import Gateway
 from directory.limits import Limit
 from directory.lookup import PublishedCertificate
-from directory.organization import Organization
+from directory.organization import KeyFate, Organization
 
 Result = TypeVar("Result")
 
@@ -54,6 +54,8 @@ class EnrolmentRecord:
     """Of the certificate's SubjectPublicKeyInfo."""
     issuer_id: str
     sealed_key: SealedSecret
+    key_fate: KeyFate
+    """What becomes of the key at the end of its hold."""
     sealed_password: SealedSecret
     package_format: KeyPackageFormat
     language: str

@@ -42,6 +42,37 @@ class KeyDelivery(StrEnum):
     BOTH = "both"
 
 
+class EndOfHold(StrEnum):
+    """What an organization wants done with the service's copies of keys that are held no longer."""
+
+    DESTROY = "destroy"
+    ESCROW = "escrow"
+
+
+class KeyFate(StrEnum):
+    """What is to become of one held key. Settled when it is made, for its recipient is told."""
+
+    DESTROY = "destroy"
+    ESCROW = "escrow"
+    DESTROY_SIGNING = "destroy_signing"
+    """The organization escrows keys, but none that could sign in a recipient's name, as this one could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPolicy:
+    """What an organization wants done with keys at the end of their hold."""
+
+    end: EndOfHold = EndOfHold.DESTROY
+    escrows_signing_keys: bool = False
+    """Whether keys that could sign in their recipients' names are escrowed as well."""
+
+    def fate(self, *, may_sign: bool) -> KeyFate:
+        """Return what becomes of a key that is made now."""
+        if self.end is EndOfHold.DESTROY:
+            return KeyFate.DESTROY
+        return KeyFate.DESTROY_SIGNING if may_sign and not self.escrows_signing_keys else KeyFate.ESCROW
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dkim:
     """The key that the organization's mails are signed with; d= is the domain of its sender."""
@@ -107,6 +138,8 @@ class Organization:
     contact: str = ""
     """How a recipient reaches the registration agents, such as a telephone number; shown in the key mail."""
     correspondence: Correspondence = field(default_factory=Correspondence)
+    hold_policy: HoldPolicy = field(default_factory=HoldPolicy)
+    """For keys that are made from now on."""
 
     @property
     def scope(self) -> str:

@@ -1,4 +1,4 @@
-"""What does a token look like, and is this the one? Tokens of gateways and registration agents.
+"""What does a token look like, and is this the one? Tokens of gateways and agents.
 
 A token is `KIND_IDENTIFIER_SECRET`: the kind lets a secret scanner recognise it, the identifier finds its
 record, the secret carries 160 bits. Only the SHA-256 of the secret is stored, which suffices at that entropy.
@@ -20,6 +20,7 @@ class TokenKind(StrEnum):
 
     GATEWAY = "ppgw"
     AGENT = "ppra"
+    RECOVERY_AGENT = "pprc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

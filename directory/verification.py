@@ -7,7 +7,8 @@ from typing import Protocol
 
 from cryptography import x509
 
-from ca.errors import KeyRefused, SealBroken
+from ca.errors import EscrowRefused, KeyRefused, SealBroken
+from ca.escrow import RecoveryCertificate
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import ChainedEvent, ChainHead
@@ -56,6 +57,10 @@ class StoreInspector(Protocol):
 
     async def issuer_certificates(self) -> dict[str, bytes]:
         """Return the DER of every issuer by its identifier."""
+        ...
+
+    async def recovery_certificates(self) -> Mapping[str, bytes]:
+        """Return the DER of every recovery certificate by its identifier."""
         ...
 
     async def secrets(self) -> Sequence[InspectedSecret]:
@@ -124,18 +129,15 @@ class Verification:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        stored = await self._inspector.issuer_certificates()
-        issuers = {
-            issuer_id: certificate
-            for issuer_id, der in stored.items()
-            if (certificate := readable_certificate(der)) is not None
-        }
-        for issuer_id in sorted(stored.keys() - issuers.keys()):
-            reason = "its certificate is not readable"
-            yield Violation(invariant="issuer.certificate", subject=issuer_id, reason=reason)
+        issuers, unreadable = _issuers(await self._inspector.issuer_certificates())
+        recovery, unknown = _recovery_certificates(await self._inspector.recovery_certificates())
+        for violation in (*unreadable, *unknown):
+            yield violation
         async for violation in self._broken_secrets(issuers):
             yield violation
-        invariants = EnrolmentInvariants(sealer=self._sealer, issuers=issuers, now=self._clock.now())
+        invariants = EnrolmentInvariants(
+            sealer=self._sealer, issuers=issuers, recovery=recovery, now=self._clock.now()
+        )
         async for enrolment in self._inspector.enrolments():
             for invariant, reason in invariants.broken_in(enrolment):
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
@@ -227,3 +229,41 @@ class Verification:
                     yield Violation(invariant="audit.chain", subject=head.node, reason=str(finding))
             for finding in check.stored_end(head):
                 yield Violation(invariant="audit.chain", subject=head.node, reason=str(finding))
+
+
+def _issuers(stored: Mapping[str, bytes]) -> tuple[dict[str, x509.Certificate], list[Violation]]:
+    """Read the issuers' certificates; name those that are not readable."""
+    read = {
+        issuer_id: certificate
+        for issuer_id, der in stored.items()
+        if (certificate := readable_certificate(der)) is not None
+    }
+    reason = "its certificate is not readable"
+    return read, [
+        Violation(invariant="issuer.certificate", subject=issuer_id, reason=reason)
+        for issuer_id in sorted(stored.keys() - read.keys())
+    ]
+
+
+def _recovery_certificates(
+    stored: Mapping[str, bytes],
+) -> tuple[dict[str, x509.Certificate], list[Violation]]:
+    """Read the recovery certificates; name those that nothing could be escrowed to."""
+    read = {
+        certificate_id: certificate
+        for certificate_id, der in stored.items()
+        if (certificate := _recovery_certificate(certificate_id, der)) is not None
+    }
+    reason = "it is not one to escrow to, or another than its fingerprint says"
+    return read, [
+        Violation(invariant="recovery.certificate", subject=certificate_id, reason=reason)
+        for certificate_id in sorted(stored.keys() - read.keys())
+    ]
+
+
+def _recovery_certificate(certificate_id: str, der: bytes) -> x509.Certificate | None:
+    try:
+        found = RecoveryCertificate.from_der(der)
+    except EscrowRefused:
+        return None
+    return found.certificate if found.fingerprint == certificate_id else None

@@ -17,11 +17,13 @@ from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.delivery.returnpath import LONGEST_LOCAL_PART, has_room_for_a_token
 from directory.errors import ConfigurationRefused
-from directory.organization import KeyDelivery, Organization
+from directory.organization import EndOfHold, KeyDelivery, Organization
 from directory.settings import parse_language, parse_mailbox
 from directory.wiring.installation import Installation
 
 NOBODY = "none"
+
+_HOLD_NAMES = {"end": "end_of_hold", "escrows_signing_keys": "escrow_signing_keys"}
 
 _Change = Callable[[Organization], Organization]
 
@@ -52,6 +54,12 @@ def change(
     relay_days: Annotated[
         int | None, typer.Option(min=1, max=365, help="How long a password waits to be passed on.")
     ] = None,
+    end_of_hold: Annotated[
+        EndOfHold | None, typer.Option(help="What becomes of the service's copies of keys made from now on.")
+    ] = None,
+    escrow_signing_keys: Annotated[
+        bool | None, typer.Option(help="Escrow keys too that could sign in a recipient's name.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +80,9 @@ def change(
     )
     letters |= _bounce_address(bounce_address)
     letters |= _mailbox_or_nobody("notices_to", notices_to)
-    named = sorted({*fields, *letters} | ({"smart_host"} if smtp is not None else set()))
+    at_the_end = _given(end=end_of_hold, escrows_signing_keys=escrow_signing_keys)
+    route_name = {"smart_host"} if smtp is not None else set()
+    named = sorted({*fields, *letters, *(_HOLD_NAMES[name] for name in at_the_end), *route_name})
     if smtp is None and smtp_password_file is not None:
         raise ConfigurationRefused(key="--smtp-password-file", reason="goes with --smtp")
     if not named:
@@ -87,7 +97,10 @@ def change(
 
             def changed(organization: Organization) -> Organization:
                 correspondence = replace(organization.correspondence, **letters)
-                return route(replace(organization, correspondence=correspondence, **fields))
+                hold_policy = replace(organization.hold_policy, **at_the_end)
+                return route(
+                    replace(organization, correspondence=correspondence, hold_policy=hold_policy, **fields)
+                )
 
             return await opened.administration(operator()).change_organization(
                 slug, changed, changed=" ".join(named)

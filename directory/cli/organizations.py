@@ -17,7 +17,14 @@ from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.stationery import Stationery
 from directory.errors import ConfigurationRefused
-from directory.organization import Correspondence, Organization, SmartHost, smtp_password_identity
+from directory.organization import (
+    Correspondence,
+    EndOfHold,
+    HoldPolicy,
+    Organization,
+    SmartHost,
+    smtp_password_identity,
+)
 from directory.settings import parse_domain, parse_language, parse_mailbox, read_secret_text
 from directory.wiring.installation import Installation
 
@@ -45,6 +52,12 @@ def add(
         KeyPackageFormat, typer.Option(help="Of key packages: for unknown devices, or for modern ones.")
     ] = KeyPackageFormat.COMPATIBLE,
     password_style: Annotated[PasswordStyle, typer.Option(help="Of passwords.")] = PasswordStyle.CHARACTERS,
+    end_of_hold: Annotated[
+        EndOfHold, typer.Option(help="What becomes of the service's copies of keys.")
+    ] = EndOfHold.DESTROY,
+    escrow_signing_keys: Annotated[
+        bool, typer.Option(help="Escrow keys too that could sign in a recipient's name.")
+    ] = False,
     isolated: Annotated[bool, typer.Option(help="Share no minted certificate with others.")] = False,
     config: Config = None,
     as_json: Json = False,
@@ -68,6 +81,7 @@ def add(
             password_style=password_style,
             contact=contact,
             correspondence=Correspondence(language=parse_language(language)),
+            hold_policy=HoldPolicy(end=end_of_hold, escrows_signing_keys=escrow_signing_keys),
         )
 
     async def work() -> Organization:
@@ -160,6 +174,8 @@ def as_document(organization: Organization) -> dict[str, object]:
         "password_mail": _text(letters.password_mail.mailbox if letters.password_mail else None),
         "notices_to": _text(letters.notices_to),
         "relay_days": letters.relay_lifetime.days,
+        "end_of_hold": organization.hold_policy.end.value,
+        "escrow_signing_keys": organization.hold_policy.escrows_signing_keys,
     }
 
 

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from ca.escrow import may_sign
 from directory.delivery.composing import Composed
 from directory.delivery.letters import letter
 from directory.delivery.mime import Attachment
@@ -20,7 +21,7 @@ from directory.delivery.outbox import DueMail
 from directory.delivery.stationery import Stationery
 from directory.delivery.text import one_line
 from directory.links import LinkPurpose, NewLink, issue_link
-from directory.organization import KeyDelivery, Organization
+from directory.organization import KeyDelivery, KeyFate, Organization
 from directory.pages import Pages
 
 MESSAGE = "key_package"
@@ -69,6 +70,7 @@ class KeyMailComposer:
             "install_url": install_url,
             "install_until": f"{now + self.hold:%Y-%m-%d}" if install_url else "",
             "stop_url": stop_url,
+            **words_of_fate(mail.key_fate, signs=may_sign(x509.load_der_x509_certificate(mail.certificate))),
             **words_of_choice(mail.organization, mail.chain[-1]),
         }
         message = letter(self.stationery, mail, MESSAGE, variables=variables, now=now)
@@ -109,6 +111,12 @@ def words_of_choice(organization: Organization, root: bytes) -> Mapping[str, str
         # A webhook hands the password to a machine, and we do not know how it passes it on.
         "by_telephone": "" if letters.webhook else "yes",
     }
+
+
+def words_of_fate(fate: KeyFate, *, signs: bool) -> Mapping[str, str]:
+    """Return the variables for what becomes of the service's copy of the key (CA/B S/MIME BR 4.12.1)."""
+    is_kept = fate is KeyFate.ESCROW
+    return {"key_kept": "yes" if is_kept else "", "key_signs": "yes" if is_kept and signs else ""}
 
 
 def _can_be_written_to(certificate: bytes) -> bool:

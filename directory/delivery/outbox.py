@@ -12,7 +12,7 @@ from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import AuditEvent
 from directory.links import NewLink
 from directory.mint_ports import FreshEnrolment
-from directory.organization import Organization
+from directory.organization import KeyFate, Organization
 
 
 class DeliveryState(StrEnum):
@@ -40,6 +40,7 @@ class MailKind(StrEnum):
     KEY = "key"  # the key package, to the recipient
     PROOF = "proof"  # encrypted to the recipient: whoever reads it has the key
     REMINDER = "reminder"  # to a recipient who has not proven it
+    KEY_RECOVERED = "key_recovered"  # to the recipient: his escrowed key was taken out
     PASSWORD = "password"  # noqa: S105 - the name of a kind; the password, encrypted to the organization
     NOTICE_BOUNCED = "notice_bounced"  # to the organization: a key mail came back
     NOTICE_PAUSED = "notice_paused"  # to the organization: too many came back, the domain is left alone
@@ -95,6 +96,8 @@ class DueMail:
     """None once they have been destroyed."""
     package_format: KeyPackageFormat
     organization: Organization
+    key_fate: KeyFate = KeyFate.DESTROY
+    """What becomes of the key at the end of its hold."""
     sealed_message: SealedSecret | None = None
     """What an earlier attempt composed; sent again octet for octet."""
 
@@ -135,6 +138,7 @@ def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
         sealed_password=record.sealed_password,
         package_format=record.package_format,
         organization=enrolment.organization,
+        key_fate=record.key_fate,
     )
 
 

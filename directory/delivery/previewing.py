@@ -14,7 +14,7 @@ from cryptography import x509
 
 from ca.address import Mailbox
 from ca.keypackage import build_keyless_package
-from directory.delivery.keymail import CONTENT_TYPE, FILE_NAME, words_of_choice
+from directory.delivery.keymail import CONTENT_TYPE, FILE_NAME, words_of_choice, words_of_fate
 from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.letters import written
 from directory.delivery.mime import Attachment, Message
@@ -77,6 +77,7 @@ def specimen_message(
     variables = dict(specimen.variables)
     if wanted.message == KEY_MESSAGE and wanted.specimen is None:
         variables |= words_of_choice(organization, chain[-1])
+        variables |= words_of_fate(organization.hold_policy.fate(may_sign=False), signs=False)
     composed = written(
         stationery,
         organization,

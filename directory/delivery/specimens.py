@@ -38,6 +38,8 @@ def _key_package(name: str, **deviations: str) -> Specimen:
         "install_url": INSTALL_URL,
         "install_until": "2026-11-29",
         "stop_url": STOP_URL,
+        "key_kept": "",
+        "key_signs": "",
     }
     return Specimen(name=name, variables=usual | deviations)
 
@@ -82,6 +84,8 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         _key_package("link", has_attachment="", authority=""),
         _key_package("both"),
         _key_package("another-way", by_telephone="", authority=""),
+        _key_package("kept", key_kept="yes"),
+        _key_package("kept-signing", has_attachment="", key_kept="yes", key_signs="yes"),
     ),
     "proof": (
         Specimen(name="usual", variables={"address": ADDRESS, "prove_url": PROOF_URL, "stop_url": STOP_URL}),
@@ -95,6 +99,7 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         _password("characters", _CHARACTERS, "en"),
         _password("words", _WORDS, "en"),
     ),
+    "key_recovered": (Specimen(name="usual", variables={"address": ADDRESS, "recovered_on": "2026-11-22"}),),
     "notice_bounced": (Specimen(name="usual", variables=_NOTICE),),
     "notice_paused": (Specimen(name="usual", variables=_NOTICE),),
     "notice_expiring": (Specimen(name="usual", variables=_NOTICE),),

@@ -106,7 +106,7 @@ class AccessWatch:
     note_entry: Callable[[Noted], None]
     note_failure: Callable[[Noted], None]
 
-    def entered(self, caller: str, organization_id: str) -> None:
+    def entered(self, caller: str, organization_id: str | None) -> None:
         """Note that a caller has authenticated, such as `gateway:NAME`."""
         self.note_entry(
             Noted(

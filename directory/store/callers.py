@@ -16,11 +16,13 @@ from directory.callers import (
     GatewayCredential,
     HeldCertificate,
     HeldToken,
+    RecoveryAgentCredential,
 )
 from directory.errors import AlreadyExists, Unknown
 from directory.organization import SHARED_SCOPE
 from directory.store import audit_log
 from directory.store.database import Database
+from directory.store.recovery_setup import AGENT_BY_TOKEN, recovery_agent
 from directory.store.rows import AnyRow
 from directory.store.statements import Upsert
 from directory.store.tables import agents, gateways, organizations
@@ -133,6 +135,13 @@ class SqlCallerStore:
         """Return the agent whose token carries this identifier."""
         row = await self._database.read(partial(_one, _AGENT_BY_TOKEN, token_id))
         return AgentCredential(agent=_agent(row), token_digest=row.token_digest) if row else None
+
+    async def recovery_agent_by_token(self, token_id: str) -> RecoveryAgentCredential | None:
+        """Return the recovery agent whose token carries this identifier."""
+        row = await self._database.read(partial(_one, AGENT_BY_TOKEN, token_id))
+        if row is None:
+            return None
+        return RecoveryAgentCredential(agent=recovery_agent(row), token_digest=row.token_digest)
 
     async def add_gateway(
         self, gateway: Gateway, *, token_id: str, token_digest: bytes, event: AuditEvent

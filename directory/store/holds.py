@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Select, and_, bindparam, exists, literal, not
 
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.followup import AffectedEnrolment, EventOf
-from directory.holds import DestructionEvent, EndedHold, HoldEnd, key_destroyed
+from directory.holds import DestructionEvent, EndedHold, HoldEnd, NotEscrowed, key_destroyed
 from directory.links import LinkPurpose
+from directory.organization import KeyFate
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log
@@ -55,7 +56,13 @@ HAS_SERVED = and_(
 )
 """Whether the hold only has to run out: the recipient has his key elsewhere, or will never need it."""
 
-_HELD: Select[*tuple[object, ...]] = (
+# Who never had his key, or wants to hear of it no more, was not told that it is kept: it is not.
+TO_BE_ESCROWED = and_(
+    held_keys.c.fate == KeyFate.ESCROW.value, deliveries.c.state != DeliveryState.BOUNCED.value
+)
+"""Whether a key is escrowed at the end of its hold, and not destroyed."""
+
+ENDED_HOLD: Select[*tuple[object, ...]] = (
     select(
         enrolments.c.id.label("enrolment_id"),
         enrolments.c.organization_id,
@@ -64,22 +71,19 @@ _HELD: Select[*tuple[object, ...]] = (
         certificates.c.serial,
         certificates.c.not_after,
         deliveries.c.proven_at,
+        held_keys.c.fate,
     )
     .join_from(held_keys, enrolments, enrolments.c.id == held_keys.c.enrolment_id)
     .join(certificates, certificates.c.enrolment_id == held_keys.c.enrolment_id)
     .join(deliveries, deliveries.c.enrolment_id == held_keys.c.enrolment_id)
-    .limit(bindparam("most"))
-    .with_for_update(of=[enrolments, held_keys, deliveries], key_share=True, skip_locked=True)
 )
-_OVER = _HELD.where(
+"""What is known of a key whose hold has ended."""
+IS_OVER = and_(
     _IS_HELD,
     held_keys.c.hold_until <= bindparam("now"),
     or_(HAS_SERVED, and_(not_(_KEY_MAIL_WAITS), certificates.c.not_after <= bindparam("now"))),
-).order_by(held_keys.c.hold_until)
-_OVER_OF_ENROLMENT = _OVER.where(held_keys.c.enrolment_id == bindparam("of_enrolment"))
-# Of these many have no end of their hold: they are found by looking at all that are held, once for each time
-# that nothing else is due.
-_ENDED = _HELD.where(
+)
+HAS_ENDED = and_(
     _IS_HELD,
     not_(enrolments.c.live),
     not_(_KEY_MAIL_WAITS),
@@ -88,8 +92,18 @@ _ENDED = _HELD.where(
         certificates.c.revoked_at <= bindparam("ended_before"),
     ),
 )
+_TO_DESTROY = (
+    ENDED_HOLD.where(not_(TO_BE_ESCROWED))
+    .limit(bindparam("most"))
+    .with_for_update(of=[enrolments, held_keys, deliveries], key_share=True, skip_locked=True)
+)
+_OVER = _TO_DESTROY.where(IS_OVER).order_by(held_keys.c.hold_until)
+_OVER_OF_ENROLMENT = _OVER.where(held_keys.c.enrolment_id == bindparam("of_enrolment"))
+# Of these many have no end of their hold: they are found by looking at all that are held, once for each time
+# that nothing else is due.
+_ENDED = _TO_DESTROY.where(HAS_ENDED)
 # What was queued while the locks were waited for is seen only by a new statement: so it looks again.
-_DESTROY_KEY = (
+_END_HOLD = (
     update(held_keys)
     .where(
         held_keys.c.enrolment_id == bindparam("of_enrolment"),
@@ -97,13 +111,19 @@ _DESTROY_KEY = (
         not_(_KEY_MAIL_WAITS),
     )
     .values(
-        state=KeyState.DESTROYED.value,
+        state=bindparam("new_state"),
         ended_at=bindparam("moment"),
         key_master_key_id=None,
         key_wrapped_key=None,
         key_ciphertext=None,
     )
 )
+_NOT_ESCROWED = {
+    KeyFate.DESTROY: None,
+    KeyFate.ESCROW: NotEscrowed.UNDELIVERED,
+    KeyFate.DESTROY_SIGNING: NotEscrowed.SIGNING_KEY,
+}
+"""Why a key is destroyed, by what was to become of it."""
 # As long as the key is there, the key package may be asked for again, under the same password.
 _USELESS_PASSWORDS: Select[*tuple[object, ...]] = (
     select(enrolments.c.id.label("enrolment_id"), enrolments.c.organization_id)
@@ -171,7 +191,10 @@ class SqlHolds:
 
 
 def destroy_at_once(connection: Connection, enrolment_id: str, now: datetime, *, node: str) -> None:
-    """Destroy a key in the transaction that ended its hold: for services that hold none."""
+    """Destroy a key in the transaction that ended its hold: for services that hold none.
+
+    One that is to be escrowed is not due here: `directory.escrowing` finds it within a quarter of an hour.
+    """
     due = connection.execute(_OVER_OF_ENROLMENT, {"of_enrolment": enrolment_id, "now": now, "most": 1}).all()
     _destroy_keys(connection, due, now, lambda ended: key_destroyed(ended, now), node=node)
 
@@ -181,18 +204,29 @@ def _destroy_keys(
 ) -> int:
     destroyed = 0
     for row in due:
-        gone = connection.execute(_DESTROY_KEY, {"of_enrolment": row.enrolment_id, "moment": now})
-        if gone.rowcount == 0:
+        if not let_go(connection, row.enrolment_id, KeyState.DESTROYED, now):
             continue
-        ended = EndedHold(
-            enrolment_id=row.enrolment_id,
-            organization_id=row.organization_id,
-            serial=row.serial,
-            because=_because(row, now),
-        )
-        audit_log.append(connection, node, event_of(ended))
+        not_escrowed = _NOT_ESCROWED[KeyFate(row.fate)]
+        audit_log.append(connection, node, event_of(ended_hold(row, now, not_escrowed=not_escrowed)))
         destroyed += 1
     return destroyed
+
+
+def let_go(connection: Connection, enrolment_id: str, state: KeyState, now: datetime) -> bool:
+    """Erase a held key whose row is locked, unless a key mail was queued meanwhile; return whether."""
+    ended = {"of_enrolment": enrolment_id, "moment": now, "new_state": state.value}
+    return connection.execute(_END_HOLD, ended).rowcount > 0
+
+
+def ended_hold(row: AnyRow, now: datetime, *, not_escrowed: NotEscrowed | None = None) -> EndedHold:
+    """Say of a row of `ENDED_HOLD` what is written down of it."""
+    return EndedHold(
+        enrolment_id=row.enrolment_id,
+        organization_id=row.organization_id,
+        serial=row.serial,
+        because=_because(row, now),
+        not_escrowed=not_escrowed,
+    )
 
 
 def _because(row: AnyRow, now: datetime) -> HoldEnd:

@@ -18,10 +18,11 @@ from directory.crl_invariants import InspectedCrl
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
-from directory.invariants import InspectedEnrolment
+from directory.invariants import InspectedEnrolment, InspectedEscrow
 from directory.lookup import Origin
 from directory.ocsp_responders import ocsp_key_identity
 from directory.organization import (
+    KeyFate,
     dkim_key_identity,
     smtp_password_identity,
     webhook_secret_identity,
@@ -43,6 +44,7 @@ from directory.store.tables import (
     certificates,
     deliveries,
     enrolments,
+    escrowed_keys,
     held_keys,
     issuers,
     ocsp_responders,
@@ -50,6 +52,7 @@ from directory.store.tables import (
     outgoing_mail,
     pending_issuers,
     pooled_keys,
+    recovery_certificates,
     relays,
     suppressions,
 )
@@ -102,6 +105,9 @@ _PAGE_OF_ENROLMENTS = (
         held_keys.c.key_ciphertext,
         held_keys.c.hold_until,
         HAS_SERVED.label("key_has_served"),
+        held_keys.c.fate,
+        escrowed_keys.c.recovery_certificate_id,
+        escrowed_keys.c.envelope,
         relays.c.state.label("relay_state"),
         relays.c.password_master_key_id,
         relays.c.password_wrapped_key,
@@ -115,6 +121,7 @@ _PAGE_OF_ENROLMENTS = (
     )
     .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id, isouter=True)
+    .join(escrowed_keys, escrowed_keys.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(relays, relays.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id, isouter=True)
     .where(enrolments.c.id > bindparam("after"))
@@ -153,6 +160,9 @@ _OCSP_KEYS = select(
     ocsp_responders.c.key_wrapped_key,
     ocsp_responders.c.key_ciphertext,
 ).order_by(ocsp_responders.c.id)
+_RECOVERY_CERTIFICATES = select(recovery_certificates.c.id, recovery_certificates.c.der).order_by(
+    recovery_certificates.c.id
+)
 _IDENTITIES = (smtp_password_identity, dkim_key_identity, webhook_secret_identity)
 _SECRETS_OF_ORGANIZATIONS = select(
     organizations.c.id,
@@ -198,6 +208,10 @@ class SqlStoreInspector:
         """Return the DER of every issuer by its identifier."""
         stored = await self._database.read(certificates_by_id)
         return {issuer_id: certificate for issuer_id, (_, certificate) in stored.items()}
+
+    async def recovery_certificates(self) -> Mapping[str, bytes]:
+        """Return the DER of every recovery certificate by its identifier."""
+        return await self._database.read(_recovery_certificates)
 
     async def secrets(self) -> Sequence[InspectedSecret]:
         """Return the issuers' keys, the audit key, and the secrets of organizations."""
@@ -280,6 +294,10 @@ class SqlStoreInspector:
             yield item
 
 
+def _recovery_certificates(connection: Connection) -> dict[str, bytes]:
+    return {row.id: row.der for row in connection.execute(_RECOVERY_CERTIFICATES)}
+
+
 def _secrets(connection: Connection) -> list[InspectedSecret]:
     found: list[InspectedSecret] = []
     for record_id, *columns in (*connection.execute(_CA_KEYS), *connection.execute(_PENDING_KEYS)):
@@ -331,6 +349,8 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         key_state=_known(KeyState, row.key_state),
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
         hold_until=row.hold_until if row.key_has_served else None,
+        key_fate=_known(KeyFate, row.fate),
+        escrow=_escrow(row),
         relay_state=_known(RelayState, row.relay_state),
         sealed_password=sealed(row.password_master_key_id, row.password_wrapped_key, row.password_ciphertext),
         delivery_state=_known(DeliveryState, row.delivery_state),
@@ -342,6 +362,12 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
         ),
         minted_event_count=row.minted_event_count,
     )
+
+
+def _escrow(row: AnyRow) -> InspectedEscrow | None:
+    if row.envelope is None:
+        return None
+    return InspectedEscrow(recovery_certificate_id=row.recovery_certificate_id, envelope=row.envelope)
 
 
 def _known(states: type[_State], text: str | None) -> _State | None:

@@ -118,9 +118,16 @@ _CANCEL_MAILS = (
     )
 )
 
-TO_RECIPIENT = (MailKind.KEY, MailKind.PROOF, MailKind.REMINDER)
+TO_RECIPIENT = (MailKind.KEY, MailKind.PROOF, MailKind.REMINDER, MailKind.KEY_RECOVERED)
 """Mails that an enrolment's recipient gets."""
-_FOR_ENROLMENT = (*TO_RECIPIENT, MailKind.PASSWORD, MailKind.NOTICE_EXPIRING)
+# Not what tells him that his key was taken out of escrow: he is to know, whatever becomes of the certificate.
+_FOR_ENROLMENT = (
+    MailKind.KEY,
+    MailKind.PROOF,
+    MailKind.REMINDER,
+    MailKind.PASSWORD,
+    MailKind.NOTICE_EXPIRING,
+)
 """Mails that are of use only while the key may still be."""
 
 

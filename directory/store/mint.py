@@ -89,7 +89,7 @@ _RECORD = Together(
         *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
         *("der", "key_sha256", "not_before", "not_after", "published_at"),
     ),
-    insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY),
+    insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY, "fate"),
     insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
     insert_row(deliveries, "enrolment_id", "state", "package_format", "language"),
     insert_row(
@@ -250,6 +250,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "enrolment_id": enrolment_id,
             "state": KeyState.HELD.value,
             **sealed_columns("key", enrolment.sealed_key),
+            "fate": enrolment.key_fate.value,
         },
         relays: {
             "enrolment_id": enrolment_id,

@@ -27,7 +27,7 @@ from directory.audit import AuditEvent
 from directory.delivery.outbox import Acceptance, DueMail, GivenUp, MailKind, MailState, NewMail
 from directory.hierarchy import chain_of
 from directory.links import LinkPurpose, NewLink
-from directory.organization import KeyDelivery
+from directory.organization import KeyDelivery, KeyFate
 from directory.relay import PasswordChannel
 from directory.store import audit_log, mail_outcomes, rows, undelivered
 from directory.store.claims import Claims
@@ -108,6 +108,7 @@ _CLAIMED = (
         held_keys.c.key_master_key_id,
         held_keys.c.key_wrapped_key,
         held_keys.c.key_ciphertext,
+        held_keys.c.fate,
         relays.c.password_master_key_id,
         relays.c.password_wrapped_key,
         relays.c.password_ciphertext,
@@ -325,6 +326,7 @@ def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
         ),
         package_format=KeyPackageFormat(row.package_format),
         organization=rows.organization(row),
+        key_fate=KeyFate(row.fate),
         sealed_message=rows.sealed(
             row.message_master_key_id, row.message_wrapped_key, row.message_ciphertext
         ),

@@ -15,6 +15,8 @@ from ca.sealing import SealedSecret
 from directory.organization import (
     Correspondence,
     Dkim,
+    EndOfHold,
+    HoldPolicy,
     KeyDelivery,
     Organization,
     PasswordMail,
@@ -62,6 +64,10 @@ def organization(row: AnyRow) -> Organization:
         password_style=PasswordStyle(row.organization_password_style),
         contact=row.organization_contact,
         correspondence=_correspondence(row),
+        hold_policy=HoldPolicy(
+            end=EndOfHold(row.organization_end_of_hold),
+            escrows_signing_keys=row.organization_escrow_signing_keys,
+        ),
     )
 
 
@@ -147,6 +153,8 @@ def organization_columns(organization: Organization) -> dict[str, object]:
         "password_certificate": password_mail.certificate if password_mail else None,
         "notices_to": str(letters.notices_to) if letters.notices_to else None,
         "relay_days": letters.relay_lifetime.days,
+        "end_of_hold": organization.hold_policy.end.value,
+        "escrow_signing_keys": organization.hold_policy.escrows_signing_keys,
     }
 
 

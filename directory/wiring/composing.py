@@ -11,6 +11,7 @@ from directory.delivery.outbox import DueMail, MailKind
 from directory.delivery.packing import pack
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
 from directory.delivery.proofmail import ProofMailComposer
+from directory.delivery.recoverymail import RecoveryNoticeComposer
 from directory.delivery.relaynotices import RelayNoticeComposer
 from directory.delivery.remindermail import ReminderComposer
 from directory.delivery.stationery import Stationery
@@ -40,6 +41,7 @@ def composers(installation: Installation) -> Mapping[MailKind, Composer]:
         MailKind.PASSWORD: PasswordMailComposer(
             opened=partial(unsealed_password, sealer=installation.sealer), stationery=stationery
         ),
+        MailKind.KEY_RECOVERED: RecoveryNoticeComposer(stationery=stationery),
         MailKind.NOTICE_BOUNCED: BounceNoticeComposer(message="notice_bounced", stationery=stationery),
         MailKind.NOTICE_PAUSED: BounceNoticeComposer(message="notice_paused", stationery=stationery),
         MailKind.NOTICE_EXPIRING: RelayNoticeComposer(message="notice_expiring", stationery=stationery),

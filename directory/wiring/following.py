@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from directory.escrowing import Escrowing
 from directory.followup import Chore, FollowUp, FollowUpRules, GivingUp, ProofRequests, Reminders
 from directory.holds import EndOfHolds
 from directory.settings import Settings
+from directory.store.escrows import SqlEscrows
 from directory.store.followups import SqlFollowUps
 from directory.store.holds import SqlHolds
 from directory.store.suppressions import SqlSuppressions
@@ -37,13 +39,16 @@ def chores(installation: Installation) -> Sequence[Chore]:
     """Return what becomes due with time, in the order in which it is done."""
     database, node = installation.database, installation.node
     rules = follow_up_rules(installation.settings)
+    grace = timedelta(days=installation.settings.delivery.hold_days)
+    escrows = SqlEscrows(database, node=node)
     always: tuple[Chore, ...] = (
         OvertakenMints(store=SqlSuppressions(database, node=node)),
         *relay_chores(installation),
         EndOfHolds(
             store=SqlHolds(database, node=node),
+            escrowing=Escrowing(store=escrows, sealer=installation.sealer, grace=grace),
             traces=database,
-            grace=timedelta(days=installation.settings.delivery.hold_days),
+            grace=grace,
         ),
     )
     if not asks_for_proofs(installation.settings):

@@ -21,6 +21,7 @@ from directory.store.relays import SqlRelayStore
 from directory.store.sqlite import SqliteDatabase
 from directory.store.tables import held_keys
 from tests.contracts.following import deliver
+from tests.contracts.test_holds import NoEscrow
 from tests.contracts.world import MASTER_KEY, NOW, SEALER, Store, a_reservation, an_enrolment, record
 from tests.databases import PATIENT, Databases
 from tests.directory.builders import an_agent
@@ -79,7 +80,10 @@ async def mint_and_deliver(store: Store, key: PrivateKey) -> list[Sealed]:
 
 async def end_the_holds(store: Store) -> None:
     chore = EndOfHolds(
-        store=SqlHolds(store.database, node="node-1"), traces=store.database, grace=timedelta(days=7)
+        store=SqlHolds(store.database, node="node-1"),
+        escrowing=NoEscrow(),
+        traces=store.database,
+        grace=timedelta(days=7),
     )
     while await chore.perform(NOW + HOLD):
         pass

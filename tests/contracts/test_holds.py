@@ -62,13 +62,22 @@ class NoTraces:
         """Erase none."""
 
 
+class NoEscrow:
+    """For services that have no recovery certificate."""
+
+    async def perform(self, now: datetime) -> int:
+        """Escrow none."""
+        del now
+        return 0
+
+
 @pytest.fixture
 def holds(store: Store) -> SqlHolds:
     return SqlHolds(store.database, node="node-1")
 
 
 def end_of(holds: SqlHolds, *, most: int = 100) -> EndOfHolds:
-    return EndOfHolds(store=holds, traces=NoTraces(), grace=GRACE, most=most)
+    return EndOfHolds(store=holds, escrowing=NoEscrow(), traces=NoTraces(), grace=GRACE, most=most)
 
 
 async def ended(holds: SqlHolds, now: datetime) -> int:

@@ -9,7 +9,7 @@ from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import GENESIS_HASH
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.invariants import InspectedEnrolment
-from directory.organization import smtp_password_identity
+from directory.organization import KeyFate, smtp_password_identity
 from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, inspection
@@ -67,6 +67,8 @@ async def test_a_sound_enrolment_is_shown_whole(database: Database, inspector: S
         key_state=KeyState.HELD,
         sealed_key=minted.sealed_key,
         hold_until=None,
+        key_fate=KeyFate.DESTROY,
+        escrow=None,
         relay_state=RelayState.WAITING,
         sealed_password=minted.sealed_password,
         delivery_state=DeliveryState.QUEUED,

@@ -21,7 +21,7 @@ from directory.hierarchy import StoredIssuer
 from directory.limits import Limit
 from directory.lookup import Origin, PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, MailClaim, MintTransaction, Reservation
-from directory.organization import Organization
+from directory.organization import KeyFate, Organization
 from directory.store.callers import SqlCallerStore
 from directory.store.database import Database
 from directory.store.issuers import SqlIssuers
@@ -101,6 +101,7 @@ def an_enrolment(
     not_after: datetime | None = None,
     message_id: str | None = None,
     claim: MailClaim | None = None,
+    key_fate: KeyFate = KeyFate.DESTROY,
     password_mail_to: Mailbox | None = None,
     tells_webhook: bool = False,
 ) -> EnrolmentRecord:
@@ -125,6 +126,7 @@ def an_enrolment(
         sealed_password=SEALER.seal(
             f"password of {enrolment_id}".encode(), relay_password_identity(enrolment_id, organization_id)
         ),
+        key_fate=key_fate,
         package_format=KeyPackageFormat.COMPATIBLE,
         language="en",
         relay_expires_at=reservation.minted_at + timedelta(days=30),

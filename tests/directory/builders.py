@@ -2,7 +2,7 @@
 
 from ca.address import Mailbox
 from ca.keypackage import KeyPackageFormat
-from directory.callers import Agent, Gateway
+from directory.callers import Agent, Gateway, RecoveryAgent
 from directory.organization import SHARED_SCOPE, Organization, SmartHost, SmtpSecurity
 from directory.policy import MintContext
 
@@ -48,6 +48,19 @@ def a_gateway(
 
 def an_agent(*, agent_id: str = "agent-1", organization_id: str = "org-1") -> Agent:
     return Agent(agent_id=agent_id, email="agent@hospital.org", organization_id=organization_id)
+
+
+def a_recovery_agent(
+    name: str = "rosa", *, email: str | None = None, certificate_sha256: bytes | None = None
+) -> RecoveryAgent:
+    mailbox = Mailbox.parse(email or f"{name}@keepers.org")
+    return RecoveryAgent(
+        agent_id=f"agent-{name}",
+        name=name,
+        email=mailbox.key,
+        person=mailbox.base_key,
+        certificate_sha256=certificate_sha256,
+    )
 
 
 def a_mint_context(

@@ -11,9 +11,10 @@ from directory.callers import (
     GatewayCredential,
     HeldCertificate,
     HeldToken,
+    RecoveryAgentCredential,
 )
 from directory.tokens import IssuedToken, TokenKind, issue_token
-from tests.directory.builders import a_gateway, an_agent
+from tests.directory.builders import a_gateway, a_recovery_agent, an_agent
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Register:
 
     gateways: dict[str, GatewayCredential] = field(default_factory=dict)
     agents: dict[str, AgentCredential] = field(default_factory=dict)
+    recovery_agents: dict[str, RecoveryAgentCredential] = field(default_factory=dict)
 
     async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
         return self.gateways.get(token_id)
@@ -32,6 +34,9 @@ class Register:
         }
         good[HeldCertificate(sha256=FINGERPRINT)] = a_gateway(name="gw")
         return {credential: gateway for credential, gateway in good.items() if credential in credentials}
+
+    async def recovery_agent_by_token(self, token_id: str) -> RecoveryAgentCredential | None:
+        return self.recovery_agents.get(token_id)
 
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
         return self.agents.get(token_id)
@@ -58,6 +63,18 @@ def an_authentication() -> Authentication:
 async def test_a_genuine_token_names_its_holder() -> None:
     assert await an_authentication().gateway(GATEWAY_TOKEN.text) == a_gateway(name="gw")
     assert await an_authentication().agent(AGENT_TOKEN.text) == an_agent()
+
+
+async def test_a_recovery_agents_token_names_him_and_is_nobody_elses() -> None:
+    token = issue_token(TokenKind.RECOVERY_AGENT)
+    credential = RecoveryAgentCredential(agent=a_recovery_agent(), token_digest=token.digest)
+    authentication = Authentication(Register(recovery_agents={token.token_id: credential}))
+
+    assert await authentication.recovery_agent(token.text) == a_recovery_agent()
+    assert await authentication.recovery_agent(with_other_secret(token)) is None
+    assert await authentication.recovery_agent(AGENT_TOKEN.text) is None
+    assert await authentication.agent(token.text) is None
+    assert await authentication.gateway(token.text) is None
 
 
 async def test_a_gateways_token_is_no_agents_token_nor_the_other_way_round() -> None:

@@ -8,7 +8,7 @@ import pytest
 from directory.audit import AuditEvent
 from directory.errors import StoreUnavailable
 from directory.followup import AffectedEnrolment, EventOf
-from directory.holds import DestructionEvent, EndedHold, EndOfHolds, HoldEnd
+from directory.holds import DestructionEvent, EndedHold, EndOfHolds, HoldEnd, NotEscrowed, key_destroyed
 from tests.contracts.world import NOW
 
 GRACE = timedelta(days=3)
@@ -19,6 +19,7 @@ class Safe:
     """Holds so many keys and passwords that are due."""
 
     keys: int = 0
+    escrows: int = 0
     passwords: int = 0
     is_in_use: bool = False
     erased: int = 0
@@ -47,8 +48,20 @@ class Safe:
         self.erased += 1
 
 
+@dataclass
+class Desk:
+    """Escrows what the safe has to be escrowed."""
+
+    safe: Safe
+
+    async def perform(self, now: datetime) -> int:
+        assert now == NOW
+        batch, self.safe.escrows = min(self.safe.escrows, 2), max(self.safe.escrows - 2, 0)
+        return batch
+
+
 def end_of_holds(safe: Safe) -> EndOfHolds:
-    return EndOfHolds(store=safe, traces=safe, grace=GRACE, most=2)
+    return EndOfHolds(store=safe, escrowing=Desk(safe), traces=safe, grace=GRACE, most=2)
 
 
 async def test_traces_are_erased_when_the_last_batch_is_done() -> None:
@@ -59,6 +72,13 @@ async def test_traces_are_erased_when_the_last_batch_is_done() -> None:
 
     assert batches == [(2, 0), (1, 0), (2, 0), (2, 0), (1, 0), (0, 1), (0, 1)]
     assert safe.ended_before == NOW - GRACE
+
+
+async def test_what_was_escrowed_leaves_traces_too() -> None:
+    safe = Safe(escrows=3, keys=1)
+    chore = end_of_holds(safe)
+
+    assert [(await chore.perform(NOW), safe.erased) for _ in range(4)] == [(2, 0), (1, 0), (1, 0), (0, 1)]
 
 
 async def test_where_nothing_was_destroyed_there_are_no_traces() -> None:
@@ -79,6 +99,17 @@ async def test_traces_that_could_not_be_erased_are_erased_next_time() -> None:
 
     assert await chore.perform(NOW) == 0
     assert safe.erased == 1
+
+
+def test_a_record_says_why_a_key_was_destroyed_that_was_not_to_be() -> None:
+    ended = EndedHold(
+        enrolment_id="e",
+        organization_id="o",
+        serial="f",
+        because=HoldEnd.OVER,
+        not_escrowed=NotEscrowed.SIGNING_KEY,
+    )
+    assert key_destroyed(ended, NOW).detail["not_escrowed"] == "signing_key"
 
 
 async def test_the_records_name_the_enrolment_and_why() -> None:

@@ -48,6 +48,13 @@ from directory.store.tables.records import (
     directory_state,
     limit_buckets,
 )
+from directory.store.tables.recoveries import (
+    escrowed_keys,
+    recoveries,
+    recovery_agents,
+    recovery_approvals,
+    recovery_certificates,
+)
 
 __all__ = [
     "EnrolmentEnd",
@@ -65,6 +72,7 @@ __all__ = [
     "deliveries",
     "directory_state",
     "enrolments",
+    "escrowed_keys",
     "gateways",
     "held_keys",
     "issuers",
@@ -81,6 +89,10 @@ __all__ = [
     "pending_issuers",
     "pooled_keys",
     "recipient_links",
+    "recoveries",
+    "recovery_agents",
+    "recovery_approvals",
+    "recovery_certificates",
     "relays",
     "suppressions",
     "tls_reports",

@@ -46,6 +46,8 @@ organizations = Table(
     Column("password_certificate", LargeBinary),
     Column("notices_to", String(254)),
     Column("relay_days", Integer, nullable=False),
+    Column("end_of_hold", String(16), nullable=False),  # EndOfHold
+    Column("escrow_signing_keys", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
 )

@@ -103,6 +103,8 @@ held_keys = Table(
     Column("enrolment_id", String(32), ForeignKey("enrolments.id"), primary_key=True),
     Column("state", String(16), nullable=False),
     *secret("key"),
+    # KeyFate: as the organization wanted when the key was made.
+    Column("fate", String(16), nullable=False),
     Column("hold_until", UtcDateTime),
     Column("ended_at", UtcDateTime),
     # In the long run nearly all keys are gone; those that are not are looked through for what is due.

@@ -167,6 +167,7 @@ def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
             key_sha256=hashlib.sha256(mail.certificate).digest(),
             issuer_id="issuing-1",
             sealed_key=mail.sealed_key,
+            key_fate=mail.key_fate,
             sealed_password=mail.sealed_password,
             package_format=mail.package_format,
             language=mail.language,

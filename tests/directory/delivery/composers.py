@@ -15,6 +15,7 @@ from directory.delivery.dkim_keys import DkimAlgorithm, generate_key
 from directory.delivery.outbox import DueMail, MailKind
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
 from directory.delivery.proofmail import ProofMailComposer
+from directory.delivery.recoverymail import RecoveryNoticeComposer
 from directory.delivery.relaynotices import RelayNoticeComposer
 from directory.delivery.remindermail import ReminderComposer
 from directory.organization import (
@@ -32,7 +33,7 @@ from tests.directory.delivery.certificates import a_bare_certificate
 
 PAGES = Pages(url="https://keys.hospital.org")
 DESK = Mailbox.parse("desk@hospital.org")
-TO_THE_RECIPIENT = frozenset({MailKind.KEY, MailKind.PROOF, MailKind.REMINDER})
+TO_THE_RECIPIENT = frozenset({MailKind.KEY, MailKind.PROOF, MailKind.REMINDER, MailKind.KEY_RECOVERED})
 
 
 @cache
@@ -44,6 +45,7 @@ def every_composer() -> Mapping[MailKind, Composer]:
         MailKind.KEY: key_mails,
         MailKind.PROOF: ProofMailComposer(stationery=stationery, pages=PAGES),
         MailKind.REMINDER: ReminderComposer(stationery=stationery, pages=PAGES, hold=key_mails.hold),
+        MailKind.KEY_RECOVERED: RecoveryNoticeComposer(stationery=stationery),
         MailKind.PASSWORD: PasswordMailComposer(opened=opened, stationery=stationery),
         **{
             kind: BounceNoticeComposer(message=kind.value, stationery=stationery)

@@ -120,7 +120,7 @@ def test_loads_nothing_and_leaves_colours_to_the_reader(variant: Variant) -> Non
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_filled_in_stays_text(message: str, language: str, hostile: str) -> None:
     specimen = SPECIMENS[message][0]
-    fixed = {"minted_on", "expires_on", "install_until", "spelling"}
+    fixed = {"minted_on", "expires_on", "install_until", "recovered_on", "spelling"}
     variables = {
         name: hostile if value and name not in fixed else value for name, value in specimen.variables.items()
     }

@@ -26,6 +26,7 @@ from directory.callers import (
     Gateway,
     GatewayCredential,
     HeldToken,
+    RecoveryAgentCredential,
 )
 from directory.cursors import Cursor
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
@@ -102,6 +103,7 @@ class Register:
 
     gateways: dict[str, GatewayCredential]
     agents: dict[str, AgentCredential]
+    recovery_agents: dict[str, RecoveryAgentCredential] = field(default_factory=dict)
 
     async def gateway_by_token(self, token_id: str) -> GatewayCredential | None:
         return self.gateways.get(token_id)
@@ -112,6 +114,9 @@ class Register:
             for credential in credentials
             if isinstance(credential, HeldToken) and credential.token_id in self.gateways
         }
+
+    async def recovery_agent_by_token(self, token_id: str) -> RecoveryAgentCredential | None:
+        return self.recovery_agents.get(token_id)
 
     async def agent_by_token(self, token_id: str) -> AgentCredential | None:
         return self.agents.get(token_id)

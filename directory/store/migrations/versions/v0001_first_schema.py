@@ -32,6 +32,7 @@ def upgrade() -> None:
     _create_pooled_keys()
     _create_secrets_of_enrolments()
     _create_deliveries()
+    _create_recoveries()
     _create_what_follows_deliveries()
     _create_webhook_deliveries()
     _create_transport_security()
@@ -70,6 +71,8 @@ def _create_organizations() -> None:
         Column("password_certificate", sa.LargeBinary),
         _text("notices_to", 254, nullable=True),
         Column("relay_days", sa.Integer, nullable=False),
+        _text("end_of_hold", 16),
+        Column("escrow_signing_keys", sa.Boolean, nullable=False),
         _moment("created_at"),
         _moment("disabled_at", nullable=True),
     )
@@ -240,6 +243,7 @@ def _create_secrets_of_enrolments() -> None:
         Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
         _text("state", 16),
         *_secret("key"),
+        _text("fate", 16),
         _moment("hold_until", nullable=True),
         _moment("ended_at", nullable=True),
         Index(
@@ -274,6 +278,67 @@ def _create_secrets_of_enrolments() -> None:
             sqlite_where=sa.text("password_wrapped_key IS NOT NULL"),
             postgresql_where=sa.text("password_wrapped_key IS NOT NULL"),
         ),
+    )
+
+
+def _create_recoveries() -> None:
+    op.create_table(
+        "recovery_certificates",
+        _key("id", 64),
+        Column("der", sa.LargeBinary, nullable=False),
+        _moment("added_at"),
+        Column("active", sa.Boolean, nullable=False),
+        Index(
+            "uq_recovery_certificates_one_active",
+            "active",
+            unique=True,
+            sqlite_where=sa.text("active"),
+            postgresql_where=sa.text("active"),
+        ),
+    )
+    op.create_table(
+        "escrowed_keys",
+        Column("enrolment_id", sa.String(32), ForeignKey("enrolments.id"), primary_key=True),
+        Column(
+            "recovery_certificate_id", sa.String(64), ForeignKey("recovery_certificates.id"), nullable=False
+        ),
+        Column("envelope", sa.LargeBinary, nullable=False),
+        _moment("escrowed_at"),
+    )
+    op.create_table(
+        "recovery_agents",
+        _key("id"),
+        _text("name", 64),
+        _text("email", 254),
+        _text("person", 254),
+        Column("certificate_sha256", sa.LargeBinary),
+        *_token(),
+        Index(
+            "uq_recovery_agents_one_of_a_name",
+            "name",
+            unique=True,
+            sqlite_where=sa.text("disabled_at IS NULL"),
+            postgresql_where=sa.text("disabled_at IS NULL"),
+        ),
+    )
+    op.create_table(
+        "recoveries",
+        _key("id"),
+        _reference("enrolments", "enrolment_id", index=True),
+        _reference("organizations", "organization_id", index=True),
+        _text("requested_by", 320),
+        _text("requester_person", 254),
+        Column("reason", sa.Text, nullable=False),
+        Column("approvals_needed", sa.Integer, nullable=False),
+        _moment("requested_at"),
+        _moment("expires_at"),
+        _moment("fetched_at", nullable=True),
+    )
+    op.create_table(
+        "recovery_approvals",
+        Column("recovery_id", sa.String(32), ForeignKey("recoveries.id"), primary_key=True),
+        Column("agent_id", sa.String(32), ForeignKey("recovery_agents.id"), primary_key=True),
+        _moment("approved_at"),
     )
 
 
