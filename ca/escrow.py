@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -127,31 +126,6 @@ def open_escrow(envelope: bytes, recovery_key: RSAPrivateKey, certificate: x509.
     if not same_key(private_key.public_key(), own.public_key()):
         raise EscrowRefused("the key in it is not the certificate's")
     return EscrowedKey(private_key=private_key, certificate=own, chain=tuple(chain))
-
-
-def lock_recovery_key(key: RSAPrivateKey, passphrase: bytes) -> bytes:
-    """Write a recovery key as PEM, encrypted under a passphrase of 256 bits (RFC 5958, PBES2)."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
-
-
-def unlock_recovery_key(pem: bytes, passphrase: bytes) -> RSAPrivateKey:
-    """Read a recovery key.
-
-    Raises:
-        EscrowRefused: it is not one, or the passphrase is another key's.
-    """
-    try:
-        key = load_pem_private_key(pem, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise EscrowRefused("the recovery key does not open: these are shares of another one") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise EscrowRefused("it is not a recovery key")
-    return key
-
-
-def passphrase_of(secret: bytes) -> bytes:
-    """Return how the shared secret is written as the passphrase of a PEM file."""
-    return secret.hex().encode("ascii")
 
 
 def may_sign(certificate: x509.Certificate) -> bool:

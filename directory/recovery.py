@@ -314,8 +314,10 @@ class RecoveryDesk:
 
         return await self._store.approve(recovery_id, agent, decide)
 
-    async def fetch(self, recovery_id: str, requester: Requester) -> Released:
+    async def fetch(self, recovery_id: str, *, actor: str, organization_id: str | None) -> Released:
         """Release the envelope to whoever asked for it, once; the recipient is told.
+
+        `organization_id` is whose keys the actor may fetch; None: everybody's.
 
         Raises:
             Unknown: there is no such recovery, or it is another organization's.
@@ -325,12 +327,13 @@ class RecoveryDesk:
 
         def decide(releasable: Releasable) -> Release:
             recovery = releasable.recovery
-            _refuse_if_not_theirs(recovery, requester)
-            _refuse_release(releasable, requester, now)
+            if organization_id not in {None, recovery.organization_id}:
+                raise Unknown(kind="recovery", name=recovery_id)
+            _refuse_release(releasable, actor, now)
             event = _event(
                 AuditKind.RECOVERY_FETCHED,
                 recovery,
-                requester.actor,
+                actor,
                 now,
                 enrolment=recovery.enrolment_id,
                 serial=releasable.serial,
@@ -368,7 +371,8 @@ class RecoveryDesk:
     def _refuse_request(self, escrowed: Escrowed, requester: Requester) -> None:
         if not escrowed.is_escrowed:
             raise RecoveryRefused(code="recovery.not_escrowed", reason="the key is not in escrow")
-        _refuse_keeper(escrowed.agents, requester)
+        if any(requester.is_agent(agent) for agent in escrowed.agents):
+            raise _keeper()
         if count_people(escrowed.agents) < self._rules.approvals:
             raise RecoveryRefused(
                 code="recovery.too_few_agents",
@@ -413,19 +417,15 @@ def _refuse_if_over(recovery: Recovery, now: datetime) -> None:
             return
 
 
-def _refuse_if_not_theirs(recovery: Recovery, requester: Requester) -> None:
-    if requester.organization_id not in {None, recovery.organization_id}:
-        raise Unknown(kind="recovery", name=recovery.recovery_id)
-    if (recovery.requested_by, recovery.requester_person) != (requester.actor, requester.person):
+def _refuse_release(releasable: Releasable, actor: str, now: datetime) -> None:
+    recovery = releasable.recovery
+    if recovery.requested_by != actor:
         raise RecoveryRefused(
             code="recovery.not_requester", reason="only who has asked for the key fetches it"
         )
-
-
-def _refuse_release(releasable: Releasable, requester: Requester, now: datetime) -> None:
-    recovery = releasable.recovery
     _refuse_if_over(recovery, now)
-    _refuse_keeper(releasable.agents, requester)
+    if any(recovery.is_of(agent) for agent in releasable.agents):
+        raise _keeper()
     if recovery.state_at(now) is not RecoveryState.APPROVED:
         raise RecoveryRefused(
             code="recovery.not_approved",
@@ -433,12 +433,11 @@ def _refuse_release(releasable: Releasable, requester: Requester, now: datetime)
         )
 
 
-def _refuse_keeper(agents: Iterable[RecoveryAgent], requester: Requester) -> None:
+def _keeper() -> RecoveryRefused:
     """Refuse whoever holds a share: he would have both the envelope and a part of its key."""
-    if any(requester.is_agent(agent) for agent in agents):
-        raise RecoveryRefused(
-            code="recovery.requester_is_agent", reason="a recovery agent cannot ask for keys, nor fetch them"
-        )
+    return RecoveryRefused(
+        code="recovery.requester_is_agent", reason="a recovery agent cannot ask for keys, nor fetch them"
+    )
 
 
 def _event(kind: AuditKind, recovery: Recovery, actor: str, at: datetime, **detail: str) -> AuditEvent:

@@ -158,6 +158,14 @@ class RecoverySetup:
         """
         await self._register.remove_agent(name, self._event(AuditKind.RECOVERY_AGENT_REMOVED, name))
 
+    async def certificates(self) -> Sequence[ListedRecoveryCertificate]:
+        """Return all certificates, the oldest first."""
+        return await self._register.certificates()
+
+    async def agents(self) -> Sequence[ListedRecoveryAgent]:
+        """Return all recovery agents by name, removed ones too."""
+        return await self._register.agents()
+
     def _refuse_invalid(self, certificate: RecoveryCertificate) -> None:
         if not certificate.is_valid_at(self._clock.now()):
             raise ConfigurationRefused(

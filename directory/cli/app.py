@@ -28,6 +28,7 @@ from directory.cli import (
     package_formats,
     password_mail,
     reconcile,
+    recovery,
     resend,
     revoke,
     serve,
@@ -83,6 +84,7 @@ app.add_typer(callers.gateways, name="gateway", help="Gateways: machines that lo
 app.add_typer(certificates.app, name="certificate", help="Certificates that recipients have from elsewhere.")
 app.add_typer(keys.app, name="key", help="Keys that are in wrong hands.")
 app.add_typer(callers.agents, name="agent", help="Registration agents: people who pass passwords on.")
+app.add_typer(recovery.app, name="recovery", help="Escrowed keys: how they are got back.")
 app.add_typer(doctor.app, name="doctor", help="What keeps mail from arriving.")
 app.add_typer(bounce.app, name="bounce", help="Mails that came back.")
 app.add_typer(suppressions.app, name="suppression", help="Addresses that get no mail from anybody.")

@@ -24,6 +24,7 @@ from directory.http.ocsp import OcspRoute
 from directory.http.openapi import complete
 from directory.http.pages.routes import pages_router
 from directory.http.problems import ProblemRaised, report_of
+from directory.http.recoveries import recoveries_router
 from directory.http.services import HttpServices
 
 _DESCRIPTION = (
@@ -62,6 +63,7 @@ def create_app(services: HttpServices) -> FastAPI:
     app.include_router(certificates_router(services))
     app.include_router(api_router(services))
     app.include_router(mails_router(services))
+    app.include_router(recoveries_router(services))
     app.include_router(authority_router(services))
     app.include_router(crls_router(services))
     app.include_router(health_router(services))

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBearer as BearerScheme
 from fastapi.security.base import SecurityBase
 
-from directory.callers import Agent, Anonymous, Asker, Authentication, Gateway
+from directory.callers import Agent, Anonymous, Asker, Authentication, Gateway, RecoveryAgent
 from directory.http.peers import Channel, Peer, peer_of
 from directory.http.problem_kinds import HttpProblem
 from directory.http.problems import ProblemRaised, refuse
@@ -21,13 +21,14 @@ from directory.tokens import read_token
 
 GATEWAY_SCHEME = "gatewayToken"
 AGENT_SCHEME = "agentToken"
+RECOVERY_AGENT_SCHEME = "recoveryAgentToken"
 
 _CREDENTIALS = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 """RFC 6750 section 2.1; the scheme's name in any case, RFC 9110 section 11.1."""
 
 
 class _CallerNeeded(SecurityBase):
-    """What the four ways of asking for a caller have in common: how a token is carried."""
+    """What the ways of asking for a caller have in common: how a token is carried."""
 
     scheme: ClassVar[str]
 
@@ -88,6 +89,12 @@ class _CallerNeeded(SecurityBase):
         self._authentication.refused(self._peer(request).address, front_end="http")
         raise refuse(HttpProblem.TOKEN_INVALID, _challenge("invalid_token"))
 
+    async def _recovery_agent(self, request: Request, token: str) -> RecoveryAgent | None:
+        agent = await self._authentication.recovery_agent(token)
+        if agent is not None:
+            request.state.caller = f"recovery_agent:{agent.agent_id}"
+        return agent
+
     async def _gateway(self, request: Request, token: str) -> Gateway:
         member = await self._member(request, token)
         if not isinstance(member, Gateway):
@@ -126,6 +133,38 @@ class MemberNeeded(_CallerNeeded):
     async def __call__(self, request: Request) -> Gateway | Agent:
         """Return the gateway or agent who asks."""
         return await self._member(request, self._required_token(request))
+
+
+class RecoveryAgentNeeded(_CallerNeeded):
+    """The route is for recovery agents."""
+
+    scheme = RECOVERY_AGENT_SCHEME
+
+    async def __call__(self, request: Request) -> RecoveryAgent:
+        """Return the recovery agent who asks."""
+        token = self._required_token(request)
+        agent = await self._recovery_agent(request, token)
+        if agent is None:
+            await self._member(request, token)
+            raise refuse(HttpProblem.RECOVERY_AGENT_REQUIRED, _challenge("insufficient_scope"))
+        return agent
+
+
+class RecoveryPartyNeeded(_CallerNeeded):
+    """The route is for recovery agents, and for the registration agents of the organization it is about."""
+
+    scheme = AGENT_SCHEME
+
+    async def __call__(self, request: Request) -> Agent | RecoveryAgent:
+        """Return the agent who asks."""
+        token = self._required_token(request)
+        agent = await self._recovery_agent(request, token)
+        if agent is not None:
+            return agent
+        member = await self._member(request, token)
+        if not isinstance(member, Agent):
+            raise refuse(HttpProblem.AGENT_REQUIRED, _challenge("insufficient_scope"))
+        return member
 
 
 class AskerWelcome(_CallerNeeded):

@@ -10,6 +10,7 @@ from ca.keypackage import KeyPackageFormat
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.languages import LANGUAGE_PATTERN
 from directory.lookup import Origin
+from directory.recovery import RecoveryState
 from directory.relay import LONGEST_NOTE, PasswordChannel, RelayOutcome, RelayState
 from directory.spelling import LetterCase
 from directory.status import ChannelState, KeyState
@@ -330,3 +331,56 @@ class ResendResponse(_Shape):
 
     enrolment_id: str
     delivery: DeliveryState
+
+
+class RecoveryRequest(_Shape):
+    """Whose escrowed key is asked for, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"enrolment_id": ENROLMENT_ID, "reason": "laptop lost, case 4711"}]}
+    )
+
+    enrolment_id: str
+    reason: str = Field(description="At most 500 characters; the recovery agents read it.")
+
+
+class RecoveryResponse(_Shape):
+    """Where a recovery stands."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "recovery_id": "0b1c6d1f4a5e4d2f8c7b6a5940312213",
+                    "enrolment_id": ENROLMENT_ID,
+                    "address": "anna@clinic.example",
+                    "state": "pending",
+                    "requested_by": "agent:desk@hospital.example",
+                    "reason": "laptop lost, case 4711",
+                    "requested_at": "2026-11-22T09:30:00Z",
+                    "expires_at": "2026-11-23T09:30:00Z",
+                    "approvals_needed": 2,
+                    "approved_by": ["rosa"],
+                    "fetched_at": None,
+                }
+            ]
+        }
+    )
+
+    recovery_id: str
+    enrolment_id: str
+    address: str = Field(description="Whose key it is.")
+    state: RecoveryState
+    requested_by: str
+    reason: str
+    requested_at: Moment
+    expires_at: Moment = Field(description="When the request ends, and its approvals with it.")
+    approvals_needed: int
+    approved_by: list[str] = Field(description="The recovery agents who have approved it, by name.")
+    fetched_at: Moment | None
+
+
+class RecoveryListResponse(_Shape):
+    """The latest recoveries, the newest first."""
+
+    recoveries: list[RecoveryResponse]

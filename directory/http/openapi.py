@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ca.address import AddressRefusal
-from directory.http.authentication import GATEWAY_SCHEME
+from directory.http.authentication import GATEWAY_SCHEME, RECOVERY_AGENT_SCHEME
 from directory.http.certificate_query import CRL_ATTRIBUTES, IssuerAttribute
 from directory.http.models import ProblemDocument
 from directory.http.problem_kinds import PROBLEMS, HttpProblem, Problem
@@ -51,6 +51,9 @@ JSON_BODY: tuple[str, ...] = (
 
 GATEWAY_TOO: Mapping[str, Any] = MappingProxyType({"security": [{GATEWAY_SCHEME: []}]})
 """A route for agents is for gateways as well."""
+
+RECOVERY_AGENT_TOO: Mapping[str, Any] = MappingProxyType({"security": [{RECOVERY_AGENT_SCHEME: []}]})
+"""A route for registration agents is for recovery agents as well."""
 
 ANONYMOUS_TOO: Mapping[str, Any] = MappingProxyType({"security": [{}]})
 """A route for gateways is for the anonymous as well, where the operator lets them."""

@@ -21,6 +21,7 @@ class HttpProblem(StrEnum):
     CREDENTIALS_MALFORMED = "auth.malformed"
     GATEWAY_REQUIRED = "auth.gateway_required"
     AGENT_REQUIRED = "auth.agent_required"
+    RECOVERY_AGENT_REQUIRED = "auth.recovery_agent_required"
     TLS_REQUIRED = "http.tls_required"
     TOKEN_IN_QUERY = "http.token_in_query"  # noqa: S105 - likewise
     HOST_MALFORMED = "http.host_malformed"
@@ -52,6 +53,20 @@ class HttpProblem(StrEnum):
     RESEND_BUDGET_SPENT = "resend.budget_spent"
     RESEND_SUPPRESSED = "resend.suppressed"
     RESEND_REFUSED = "resend.refused"
+    RECOVERY_NOT_ESCROWED = "recovery.not_escrowed"
+    RECOVERY_REASON_MISSING = "recovery.reason_missing"
+    RECOVERY_REASON_UNUSABLE = "recovery.reason_unusable"
+    RECOVERY_REQUESTER_IS_AGENT = "recovery.requester_is_agent"
+    RECOVERY_TOO_FEW_AGENTS = "recovery.too_few_agents"
+    RECOVERY_UNDER_WAY = "recovery.under_way"
+    RECOVERY_OWN_REQUEST = "recovery.own_request"
+    RECOVERY_ALREADY_APPROVED = "recovery.already_approved"
+    RECOVERY_AGENT_REMOVED = "recovery.agent_removed"
+    RECOVERY_EXPIRED = "recovery.expired"
+    RECOVERY_FETCHED = "recovery.fetched"
+    RECOVERY_NOT_REQUESTER = "recovery.not_requester"
+    RECOVERY_NOT_APPROVED = "recovery.not_approved"
+    RECOVERY_REFUSED = "recovery.refused"
     INTERNAL = "http.internal"
 
 
@@ -192,6 +207,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         HTTPStatus.FORBIDDEN,
         "Only a registration agent may do this",
         "The token is a gateway's, and no gateway ever sees a password.",
+    ),
+    (
+        HttpProblem.RECOVERY_AGENT_REQUIRED,
+        HTTPStatus.FORBIDDEN,
+        "A recovery agent's token is needed",
+        "The token is a gateway's or a registration agent's; this is for the people who approve recoveries.",
     ),
     (
         HttpProblem.TLS_REQUIRED,
@@ -363,6 +384,91 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         HTTPStatus.CONFLICT,
         "The key mail is not sent again",
         "It is under way, its budget is spent, or the key is gone.",
+    ),
+    # Why an escrowed key is not asked for, approved or fetched.
+    (
+        HttpProblem.RECOVERY_NOT_ESCROWED,
+        HTTPStatus.CONFLICT,
+        "The key is not in escrow",
+        "It is held still, was destroyed, or is of an organization that escrows none.",
+    ),
+    (
+        HttpProblem.RECOVERY_REASON_MISSING,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "A reason is needed",
+        "The recovery agents read it, and it stays on record.",
+    ),
+    (
+        HttpProblem.RECOVERY_REASON_UNUSABLE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The reason cannot be used",
+        "It has at most 500 visible characters, on one line.",
+    ),
+    (
+        HttpProblem.RECOVERY_REQUESTER_IS_AGENT,
+        HTTPStatus.CONFLICT,
+        "Recovery agents do not fetch keys",
+        "Whoever holds a share of the recovery key neither asks for keys nor fetches them.",
+    ),
+    (
+        HttpProblem.RECOVERY_TOO_FEW_AGENTS,
+        HTTPStatus.CONFLICT,
+        "There are too few recovery agents",
+        "Fewer people could approve it than have to.",
+    ),
+    (
+        HttpProblem.RECOVERY_UNDER_WAY,
+        HTTPStatus.CONFLICT,
+        "It has been asked for already",
+        "The former request is to be approved, or expires.",
+    ),
+    (
+        HttpProblem.RECOVERY_OWN_REQUEST,
+        HTTPStatus.CONFLICT,
+        "Nobody approves what he has asked for",
+        "Another recovery agent has to.",
+    ),
+    (
+        HttpProblem.RECOVERY_ALREADY_APPROVED,
+        HTTPStatus.CONFLICT,
+        "This person has approved it already",
+        "Two accounts of one person count once.",
+    ),
+    (
+        HttpProblem.RECOVERY_AGENT_REMOVED,
+        HTTPStatus.CONFLICT,
+        "He is no recovery agent any more",
+        "His approvals count no more.",
+    ),
+    (
+        HttpProblem.RECOVERY_EXPIRED,
+        HTTPStatus.CONFLICT,
+        "The request has expired",
+        "Requests and their approvals end together, a day at most after the request; ask again.",
+    ),
+    (
+        HttpProblem.RECOVERY_FETCHED,
+        HTTPStatus.CONFLICT,
+        "The key was fetched already",
+        "It is released once; ask again.",
+    ),
+    (
+        HttpProblem.RECOVERY_NOT_REQUESTER,
+        HTTPStatus.CONFLICT,
+        "Somebody else has asked for the key",
+        "Only who has asked for a key fetches it.",
+    ),
+    (
+        HttpProblem.RECOVERY_NOT_APPROVED,
+        HTTPStatus.CONFLICT,
+        "Too few people have approved it",
+        "So many recovery agents as the request says have to.",
+    ),
+    (
+        HttpProblem.RECOVERY_REFUSED,
+        HTTPStatus.CONFLICT,
+        "The recovery does not go on like this",
+        "It is over, not approved, or not to be approved by this person.",
     ),
     # What is wrong on our side.
     (

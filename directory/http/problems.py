@@ -26,6 +26,7 @@ from directory.errors import (
     KeyRepeated,
     LimitReached,
     MailRefused,
+    RecoveryRefused,
     RedeliveryRefused,
     RelayRefused,
     ResendRefused,
@@ -61,6 +62,7 @@ ERROR_CODES: Mapping[type[DirectoryError], str] = MappingProxyType(
         RelayRefused: HttpProblem.RELAY_REFUSED,
         ResendRefused: HttpProblem.RESEND_REFUSED,
         IssuerEnded: HttpProblem.INTERNAL,
+        RecoveryRefused: HttpProblem.RECOVERY_REFUSED,
         RedeliveryRefused: HttpProblem.INTERNAL,
         MailRefused: HttpProblem.INTERNAL,
         EnvelopeRefused: HttpProblem.INTERNAL,
@@ -161,7 +163,7 @@ def report_of(error: Exception) -> Report:
 
 
 def _code_of(error: DirectoryError) -> str:
-    if isinstance(error, RelayRefused | ResendRefused) and error.code in PROBLEMS:
+    if isinstance(error, RecoveryRefused | RelayRefused | ResendRefused) and error.code in PROBLEMS:
         return error.code
     return next(ERROR_CODES[kind] for kind in type(error).__mro__ if kind in ERROR_CODES)
 

@@ -15,6 +15,7 @@ from directory.http.peers import Network
 from directory.lookup import Answer, Question
 from directory.ocsp import OcspDesk
 from directory.outbox_admin import MailReader
+from directory.recovery import RecoveryDesk
 from directory.relay import RelayDesk
 from directory.resending import KeyMailResender
 from directory.status import EnrolmentReader
@@ -93,6 +94,7 @@ class HttpServices:
     authentication: Authentication
     relay_desk: RelayDesk
     resender: KeyMailResender
+    recoveries: RecoveryDesk
     enrolments: EnrolmentReader
     mails: MailReader
     issuers: IssuerCatalogue

@@ -354,6 +354,15 @@ class DirectSection(_Section):
     """The port of mail exchangers; another one only in a laboratory."""
 
 
+class RecoverySection(_Section):
+    """How escrowed keys are got back, for organizations that escrow keys."""
+
+    approvals: int = Field(default=2, ge=2, le=16)
+    """How many people, recovery agents all of them, have to approve a request."""
+    hours: float = Field(default=24, gt=0, le=24)
+    """How long a request stands, and with it what was approved: until then the key has to be fetched."""
+
+
 class WebhookSection(_Section):
     """How organizations' webhooks are called."""
 
@@ -437,6 +446,7 @@ class Settings(BaseSettings):
     direct: DirectSection = DirectSection()
     bounces: BouncesSection = BouncesSection()
     pages: PagesSection = PagesSection()
+    recovery: RecoverySection = RecoverySection()
     webhook: WebhookSection = WebhookSection()
     audit: AuditSection = AuditSection()
     cps: CpsSection = CpsSection()

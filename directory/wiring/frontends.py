@@ -101,6 +101,7 @@ async def serving_http(parts: FrontEndParts, taken: socket.socket) -> AsyncItera
                 clock=installation.clock,
             ),
             resender=installation.resender(parts.on_queued),
+            recoveries=installation.recovery_desk(parts.on_queued),
             enrolments=SqlEnrolmentReader(database),
             mails=installation.outbox_view,
             issuers=parts.published.board,

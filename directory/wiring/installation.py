@@ -26,6 +26,8 @@ from directory.keyblocking import KeyBlocking
 from directory.keyring import LiveSealer
 from directory.outbox_admin import OutboxAdministration
 from directory.reconciling import Reconciliation
+from directory.recovery import RecoveryDesk, RecoveryRules
+from directory.recovery_setup import RecoverySetup
 from directory.resending import KeyMailResender
 from directory.revocation import Revocation
 from directory.rotation import MasterKeyRotation
@@ -45,6 +47,8 @@ from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
 from directory.store.outbox_admin import SqlOutboxAdministration
 from directory.store.reconciling import SqlReconciling
+from directory.store.recoveries import SqlRecoveries
+from directory.store.recovery_setup import SqlRecoverySetup
 from directory.store.resends import SqlResendStore
 from directory.store.revocations import SqlRevocationStore
 from directory.store.schema import migrate, require_current
@@ -143,6 +147,21 @@ class Installation:
             lifetime=timedelta(days=self.settings.mint.delivery_days),
             on_queued=on_queued,
         )
+
+    def recovery_setup(self, actor: str) -> RecoverySetup:
+        """Return the use cases that recovery stands on: certificates to escrow to, recovery agents."""
+        register = SqlRecoverySetup(self.database, node=self.node)
+        return RecoverySetup(register=register, clock=self.clock, actor=actor)
+
+    def recovery_desk(self, on_queued: Callable[[], None] = lambda: None) -> RecoveryDesk:
+        """Return the use case that gives escrowed keys back; `on_queued` is told when there is mail."""
+        rules = RecoveryRules(
+            approvals=self.settings.recovery.approvals,
+            lifetime=timedelta(hours=self.settings.recovery.hours),
+            mail_lifetime=timedelta(days=self.settings.mint.delivery_days),
+        )
+        store = SqlRecoveries(self.database, node=self.node)
+        return RecoveryDesk(store=store, clock=self.clock, rules=rules, on_queued=on_queued)
 
     def suppressions(self, actor: str) -> SuppressionDesk:
         """Return the use case that stops all mail to an address, in somebody's name."""

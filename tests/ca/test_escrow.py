@@ -16,11 +16,8 @@ from ca.escrow import (
     EscrowedKey,
     RecoveryCertificate,
     escrow,
-    lock_recovery_key,
     may_sign,
     open_escrow,
-    passphrase_of,
-    unlock_recovery_key,
 )
 from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key
 from ca.profiles import Purpose
@@ -184,19 +181,6 @@ def test_a_recovery_certificate_is_named_by_its_fingerprint() -> None:
     recovery = a_recovery_certificate()
     assert recovery.fingerprint == recovery.certificate.fingerprint(hashes.SHA256()).hex()
     assert RecoveryCertificate.from_der(recovery.der).fingerprint == recovery.fingerprint
-
-
-def test_the_recovery_key_opens_with_its_passphrase_only() -> None:
-    _, key = a_recovery_key()
-    passphrase = passphrase_of(bytes(range(32)))
-    pem = lock_recovery_key(key, passphrase)
-
-    assert pem.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    assert same_key(unlock_recovery_key(pem, passphrase).public_key(), key.public_key())
-    with pytest.raises(EscrowRefused, match="another one"):
-        unlock_recovery_key(pem, passphrase_of(bytes(32)))
-    with pytest.raises(EscrowRefused, match="another one"):
-        unlock_recovery_key(b"nothing", passphrase)
 
 
 @pytest.mark.parametrize(

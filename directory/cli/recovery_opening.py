@@ -1,0 +1,89 @@
+"""`pushpki recovery open`: keepers join their shares, off line, and make the recipient a new key package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+
+from ca.address import Mailbox
+from ca.errors import AddressRefused, CaError
+from ca.escrow import EscrowedKey, open_escrow
+from ca.keypackage import KeyPackageFormat, build_key_package, friendly_name_for
+from ca.passwords import Password, PasswordRule, PasswordStyle, generate
+from ca.recoverykey import open_recovery_key
+from directory.cli.keyfiles import read_file
+from directory.cli.output import Json, show
+from directory.cli.recovery_certificates import read_share
+from directory.errors import ConfigurationRefused
+from directory.workshop import write_private
+
+
+def open_envelope(
+    file: Annotated[Path, typer.Argument(help="The envelope, as 'recovery fetch' has written it.")],
+    *,
+    key: Annotated[Path, typer.Option(help="The file with the recovery key.")],
+    share: Annotated[list[Path], typer.Option(help="The file with a keeper's share; repeat for more.")],
+    out: Annotated[Path, typer.Option(help="The key package to create, such as key.p12.")],
+    package_format: Annotated[
+        KeyPackageFormat, typer.Option(help="Of the key package: for unknown devices, or for modern ones.")
+    ] = KeyPackageFormat.COMPATIBLE,
+    password_style: Annotated[
+        PasswordStyle, typer.Option(help="Of its password.")
+    ] = PasswordStyle.CHARACTERS,
+    as_json: Json = False,
+) -> None:
+    """Open an escrowed key, off line, and make a key package of it under a new password, shown once."""
+    if out.exists():
+        raise ConfigurationRefused(key="--out", reason=f"{out} exists already", remedy="name another file")
+    escrowed = _opened(file, key, share)
+    password = generate(PasswordRule.usual(password_style))
+    try:
+        package = _package(escrowed, password, package_format)
+    except CaError as error:
+        raise ConfigurationRefused(key="FILE", reason=f"{file}: {error}") from error
+    write_private(out, package)
+    address = _address(escrowed.certificate)
+    lines = [
+        f"The key of {address} is in {out}, under a new password, which is shown this once:",
+        password.reveal(),
+        "Bring him the file by one way and the password by another. Then destroy what is left here.",
+    ]
+    document = {"address": address, "file": str(out), "password": password.reveal()}
+    show(document, as_json=as_json, lines=lines)
+
+
+def _opened(file: Path, key: Path, shares: list[Path]) -> EscrowedKey:
+    envelope, locked = read_file("FILE", file), read_file("--key", key)
+    try:
+        recovery = open_recovery_key(locked, [read_share(one) for one in shares])
+    except CaError as error:
+        raise ConfigurationRefused(key="--key, --share", reason=str(error)) from error
+    try:
+        return open_escrow(envelope, recovery.key, recovery.certificate)
+    except CaError as error:
+        raise ConfigurationRefused(key="FILE", reason=f"{file}: {error}") from error
+
+
+def _package(escrowed: EscrowedKey, password: Password, package_format: KeyPackageFormat) -> bytes:
+    return build_key_package(
+        private_key=escrowed.private_key,
+        certificate=escrowed.certificate,
+        chain=escrowed.chain,
+        password=password,
+        package_format=package_format,
+        friendly_name=friendly_name_for(Mailbox.parse(_address(escrowed.certificate)), escrowed.certificate),
+    )
+
+
+def _address(certificate: x509.Certificate) -> str:
+    """Return whose key it is.
+
+    Raises:
+        AddressRefused: the certificate names no address.
+    """
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = names.get_values_for_type(x509.RFC822Name)
+    if not addresses:
+        raise AddressRefused(code="address.missing", reason="the certificate names no address")
+    return addresses[0]
