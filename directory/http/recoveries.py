@@ -72,7 +72,7 @@ def recoveries_router(services: HttpServices) -> APIRouter:
         )
 
     @router.post(
-        "/recoveries",
+        "/enrolments/{enrolment_id}/recovery",
         responses=problems(
             *_KNOWN,
             *JSON_BODY,
@@ -87,11 +87,11 @@ def recoveries_router(services: HttpServices) -> APIRouter:
         ),
     )
     async def request_recovery(
-        body: RecoveryRequest, agent: Annotated[Agent, Depends(agent_needed)]
+        enrolment_id: str, body: RecoveryRequest, agent: Annotated[Agent, Depends(agent_needed)]
     ) -> RecoveryResponse:
         """Ask for the escrowed key of one of the organization's enrolments; it has to be approved."""
-        enrolment_id = _checked("enrolment", body.enrolment_id)
-        return described(await desk.request(enrolment_id, Requester.registration_agent(agent), body.reason))
+        requested_id = _checked("enrolment", enrolment_id)
+        return described(await desk.request(requested_id, Requester.registration_agent(agent), body.reason))
 
     async def list_recoveries(
         party: Annotated[Agent | RecoveryAgent, Depends(party_needed)],

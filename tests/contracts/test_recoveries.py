@@ -563,7 +563,7 @@ async def test_refuses(office: Office, store: Store, name: str) -> None:
         await case(office)
 
     error = refused.value
-    assert ("unknown" if isinstance(error, Unknown) else error.code.removeprefix("recovery.")) == code
+    assert (error.code.removeprefix("recovery.") if isinstance(error, RecoveryRefused) else "unknown") == code
     released = [kind for kind, _, _ in await chain(store) if kind == "recovery.fetched"]
     fetched_before = {"after it was fetched", "approvals of an earlier request", "twice"}
     assert len(released) == (1 if name in fetched_before else 0)

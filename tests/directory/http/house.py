@@ -43,6 +43,7 @@ from directory.outbox_admin import MailFilter, MailRecord
 from directory.policy import MintContext, MintPolicy
 from directory.proof import ProofAnswer, Proven
 from directory.recipient import RecipientDesk
+from directory.recovery import RecoveryDesk, RecoveryRules
 from directory.relay import PasswordChannel, Relay, RelayDesk, RelayOutcome, RelayState
 from directory.resending import Decision, KeyMailResender, Resend, Resendable
 from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState
@@ -51,6 +52,7 @@ from directory.tokens import TokenKind, issue_token
 from tests.builders import Authority, a_certificate
 from tests.directory.builders import a_gateway, an_agent, an_organization
 from tests.directory.clocks import StoppedClock
+from tests.directory.custody import ROSA, Custody
 from tests.directory.ocspdesks import an_ocsp_desk
 from tests.directory.recipients import LinkBook
 
@@ -65,6 +67,7 @@ AGENT = issue_token(TokenKind.AGENT)
 READER = issue_token(TokenKind.GATEWAY)
 OTHER_GATEWAY = issue_token(TokenKind.GATEWAY)
 OTHER_AGENT = issue_token(TokenKind.AGENT)
+RECOVERY_AGENT = issue_token(TokenKind.RECOVERY_AGENT)
 
 
 @dataclass
@@ -258,6 +261,7 @@ class House:
     links: LinkBook
     confirmations: Confirmations
     resends: "Counter"
+    custody: Custody
     clock: StoppedClock
     services: HttpServices
     tokens: dict[LinkPurpose, str] = field(default_factory=dict)
@@ -327,6 +331,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
     board.show({}, [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
     probe = Probe()
     outbox = Outbox([("org-1", a_mail(clock.now()))])
+    custody = Custody(enrolment_id=ENROLMENT, mailbox=ALICE)
     links, confirmations, resends = LinkBook(), Confirmations(), Counter()
     resender = KeyMailResender(store=resends, clock=clock, lifetime=timedelta(days=5))
     services = HttpServices(
@@ -334,6 +339,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         authentication=Authentication(_register()),
         relay_desk=RelayDesk(store=drawer, sealer=SEALER, clock=clock),
         resender=resender,
+        recoveries=RecoveryDesk(store=custody, clock=clock, rules=RecoveryRules()),
         enrolments=Ledger({(ENROLMENT, "org-1"): _status(shelf.fresh, clock.now())}),
         mails=outbox,
         issuers=catalogue,
@@ -361,6 +367,7 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         links=links,
         confirmations=confirmations,
         resends=resends,
+        custody=custody,
         clock=clock,
         services=services,
     )
@@ -446,6 +453,9 @@ def _register() -> Register:
         agents={
             token.token_id: AgentCredential(agent=agent, token_digest=token.digest)
             for token, agent in agents.items()
+        },
+        recovery_agents={
+            RECOVERY_AGENT.token_id: RecoveryAgentCredential(agent=ROSA, token_digest=RECOVERY_AGENT.digest)
         },
     )
 

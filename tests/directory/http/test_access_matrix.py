@@ -12,13 +12,16 @@ from fastapi.routing import iter_route_contexts
 from ca.keys import PrivateKey
 from directory.links import LinkPurpose
 from tests.builders import Authority
+from tests.directory.custody import RALF, RITA, a_recovery, approved
 from tests.directory.http.hashes import name_hash
 from tests.directory.http.house import (
     AGENT,
+    ALICE,
     ENROLMENT,
     GATEWAY,
     OTHER_AGENT,
     OTHER_GATEWAY,
+    RECOVERY_AGENT,
     SEALER,
     Certificates,
     House,
@@ -27,6 +30,8 @@ from tests.directory.http.house import (
 )
 from tests.directory.recipients import a_recipient
 
+RECOVERY = "ab" * 16
+
 CALLERS = {
     "nobody": {},
     "bad token": bearer("ppgw_0011223344556677_00"),
@@ -34,13 +39,22 @@ CALLERS = {
     "agent": bearer(AGENT.text),
     "other gateway": bearer(OTHER_GATEWAY.text),
     "other agent": bearer(OTHER_AGENT.text),
+    "recovery agent": bearer(RECOVERY_AGENT.text),
 }
 
-EVERYBODY = ("200",) * 6
+EVERYBODY = ("200",) * 7
 WHOEVER_HAS_THE_LINK = EVERYBODY
-SENT_BACK = ("303",) * 6
-NOBODY = ("404",) * 6
-ASKERS = ("200", "auth.invalid_token", "200", "auth.gateway_required", "200", "auth.gateway_required")
+SENT_BACK = ("303",) * 7
+NOBODY = ("404",) * 7
+ASKERS = (
+    "200",
+    "auth.invalid_token",
+    "200",
+    "auth.gateway_required",
+    "200",
+    "auth.gateway_required",
+    "auth.invalid_token",
+)
 GATEWAYS = (
     "auth.required",
     "auth.invalid_token",
@@ -48,8 +62,17 @@ GATEWAYS = (
     "auth.gateway_required",
     "200",
     "auth.gateway_required",
+    "auth.invalid_token",
 )
-MEMBERS = ("auth.required", "auth.invalid_token", "200", "200", "record.unknown", "record.unknown")
+MEMBERS = (
+    "auth.required",
+    "auth.invalid_token",
+    "200",
+    "200",
+    "record.unknown",
+    "record.unknown",
+    "auth.invalid_token",
+)
 AGENTS = (
     "auth.required",
     "auth.invalid_token",
@@ -57,6 +80,7 @@ AGENTS = (
     "200",
     "auth.agent_required",
     "record.unknown",
+    "auth.invalid_token",
 )
 
 LISTERS = (
@@ -65,6 +89,16 @@ LISTERS = (
     "auth.agent_required",
     "200",
     "auth.agent_required",
+    "200",
+    "auth.invalid_token",
+)
+KEEPERS = (
+    "auth.required",
+    "auth.invalid_token",
+    "auth.recovery_agent_required",
+    "auth.recovery_agent_required",
+    "auth.recovery_agent_required",
+    "auth.recovery_agent_required",
     "200",
 )
 
@@ -78,6 +112,11 @@ MATRIX = {
     "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/resend": AGENTS,
     "GET /api/v1/mails": LISTERS,
+    "POST /api/v1/recoveries": AGENTS,
+    "GET /api/v1/recoveries": (*LISTERS[:-1], "200"),
+    "GET /api/v1/recoveries/{recovery_id}": (*AGENTS[:-1], "200"),
+    "POST /api/v1/recoveries/{recovery_id}/approve": KEEPERS,
+    "POST /api/v1/recoveries/{recovery_id}/fetch": AGENTS,
     "GET /ca/chain.pem": EVERYBODY,
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,
@@ -102,6 +141,7 @@ MATRIX = {
 }
 
 BODIES = {
+    "POST /api/v1/recoveries": {"enrolment_id": ENROLMENT, "reason": "laptop lost"},
     "POST /api/v1/lookup": {"email": "alice@example.com"},
     "POST /api/v1/enrolments/{enrolment_id}/relay": {"outcome": "no_answer"},
     "POST /api/v1/enrolments/{enrolment_id}/resend": {"format": "modern"},
@@ -133,7 +173,11 @@ def url_of(path: str, house: House) -> str:
     issuer_id, certificate = next(iter(house.catalogue.certificates.items()))
     path = path.replace("{rest:path}", "nothing/of/the/kind")
     filled = path.format(
-        enrolment_id=ENROLMENT, issuer_id=issuer_id, code="http.internal", token=token_for(path, house)
+        enrolment_id=ENROLMENT,
+        recovery_id=RECOVERY,
+        issuer_id=issuer_id,
+        code="http.internal",
+        token=token_for(path, house),
     )
     if path == "/crls":
         return f"{filled}?iHash={quote(name_hash(certificate))}"
@@ -150,6 +194,11 @@ def token_for(path: str, house: House) -> str:
 def house(authority: Authority, certificates: Certificates, recipient_key: PrivateKey) -> House:
     """The house, with a recipient who has a link of every kind."""
     house = a_house(authority, certificates)
+    # Of another enrolment, so that this one's key may be asked for; approved by all who have to.
+    asked = a_recovery("f" * 32, ALICE, house.clock.now(), recovery_id=RECOVERY)
+    for keeper in (RALF, RITA):
+        asked = approved(asked, keeper, house.clock.now())
+    house.custody.put(asked)
     recipient = a_recipient(authority, recipient_key, SEALER)
     house.tokens.update({purpose: house.links.issue(recipient, purpose) for purpose in LinkPurpose})
     return house

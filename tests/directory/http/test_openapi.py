@@ -52,6 +52,7 @@ def test_every_operation_says_whose_token_it_wants(schema: dict[str, Any]) -> No
     wanted = {name: operation.get("security", []) for name, operation in operations(schema).items()}
 
     enrolment = "/api/v1/enrolments/{enrolment_id}"
+    recovery = "/api/v1/recoveries/{recovery_id}"
     assert wanted == {
         "get /certificates": [{"gatewayToken": []}, {}],
         "get /search.cgi": [{"gatewayToken": []}, {}],
@@ -62,9 +63,18 @@ def test_every_operation_says_whose_token_it_wants(schema: dict[str, Any]) -> No
         f"post {enrolment}/password/reveal": [{"agentToken": []}],
         f"post {enrolment}/relay": [{"agentToken": []}],
         f"post {enrolment}/resend": [{"agentToken": []}],
+        "post /api/v1/recoveries": [{"agentToken": []}],
+        "get /api/v1/recoveries": [{"agentToken": []}, {"recoveryAgentToken": []}],
+        f"get {recovery}": [{"agentToken": []}, {"recoveryAgentToken": []}],
+        f"post {recovery}/approve": [{"recoveryAgentToken": []}],
+        f"post {recovery}/fetch": [{"agentToken": []}],
         **{f"get {path}": [] for path in PUBLIC},
     }
-    assert set(schema["components"]["securitySchemes"]) == {"gatewayToken", "agentToken"}
+    assert set(schema["components"]["securitySchemes"]) == {
+        "gatewayToken",
+        "agentToken",
+        "recoveryAgentToken",
+    }
 
 
 def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
