@@ -333,39 +333,33 @@ class ResendResponse(_Shape):
     delivery: DeliveryState
 
 
+_RECOVERY_EXAMPLE: JsonDict = {
+    "recovery_id": "0b1c6d1f4a5e4d2f8c7b6a5940312213",
+    "enrolment_id": ENROLMENT_ID,
+    "address": "anna@clinic.example",
+    "state": "pending",
+    "requested_by": "agent:desk@hospital.example",
+    "reason": "laptop lost, case 4711",
+    "requested_at": "2026-11-22T09:30:00Z",
+    "expires_at": "2026-11-23T09:30:00Z",
+    "approvals_needed": 2,
+    "approved_by": ["rosa"],
+    "fetched_at": None,
+}
+
+
 class RecoveryRequest(_Shape):
-    """Whose escrowed key is asked for, and why."""
+    """Why an escrowed key is asked for."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"enrolment_id": ENROLMENT_ID, "reason": "laptop lost, case 4711"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "laptop lost, case 4711"}]})
 
-    enrolment_id: str
     reason: str = Field(description="At most 500 characters; the recovery agents read it.")
 
 
 class RecoveryResponse(_Shape):
     """Where a recovery stands."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "recovery_id": "0b1c6d1f4a5e4d2f8c7b6a5940312213",
-                    "enrolment_id": ENROLMENT_ID,
-                    "address": "anna@clinic.example",
-                    "state": "pending",
-                    "requested_by": "agent:desk@hospital.example",
-                    "reason": "laptop lost, case 4711",
-                    "requested_at": "2026-11-22T09:30:00Z",
-                    "expires_at": "2026-11-23T09:30:00Z",
-                    "approvals_needed": 2,
-                    "approved_by": ["rosa"],
-                    "fetched_at": None,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_RECOVERY_EXAMPLE]})
 
     recovery_id: str
     enrolment_id: str
@@ -382,5 +376,7 @@ class RecoveryResponse(_Shape):
 
 class RecoveryListResponse(_Shape):
     """The latest recoveries, the newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"recoveries": [_RECOVERY_EXAMPLE]}]})
 
     recoveries: list[RecoveryResponse]

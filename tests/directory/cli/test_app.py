@@ -12,7 +12,13 @@ from directory import __version__
 from directory.cli.app import app
 from tests.command import pushpki
 
-WITHOUT_CONFIGURATION = {("init",), ("demo",), ("mail", "templates", "export")}
+WITHOUT_CONFIGURATION = {
+    ("init",),
+    ("demo",),
+    ("mail", "templates", "export"),
+    ("recovery", "certificate", "create"),
+    ("recovery", "open"),
+}
 """Commands that make their installation, or need none."""
 
 

@@ -112,7 +112,7 @@ MATRIX = {
     "POST /api/v1/enrolments/{enrolment_id}/relay": AGENTS,
     "POST /api/v1/enrolments/{enrolment_id}/resend": AGENTS,
     "GET /api/v1/mails": LISTERS,
-    "POST /api/v1/recoveries": AGENTS,
+    "POST /api/v1/enrolments/{enrolment_id}/recovery": AGENTS,
     "GET /api/v1/recoveries": (*LISTERS[:-1], "200"),
     "GET /api/v1/recoveries/{recovery_id}": (*AGENTS[:-1], "200"),
     "POST /api/v1/recoveries/{recovery_id}/approve": KEEPERS,
@@ -141,7 +141,7 @@ MATRIX = {
 }
 
 BODIES = {
-    "POST /api/v1/recoveries": {"enrolment_id": ENROLMENT, "reason": "laptop lost"},
+    "POST /api/v1/enrolments/{enrolment_id}/recovery": {"reason": "laptop lost"},
     "POST /api/v1/lookup": {"email": "alice@example.com"},
     "POST /api/v1/enrolments/{enrolment_id}/relay": {"outcome": "no_answer"},
     "POST /api/v1/enrolments/{enrolment_id}/resend": {"format": "modern"},

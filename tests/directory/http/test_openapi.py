@@ -63,7 +63,7 @@ def test_every_operation_says_whose_token_it_wants(schema: dict[str, Any]) -> No
         f"post {enrolment}/password/reveal": [{"agentToken": []}],
         f"post {enrolment}/relay": [{"agentToken": []}],
         f"post {enrolment}/resend": [{"agentToken": []}],
-        "post /api/v1/recoveries": [{"agentToken": []}],
+        f"post {enrolment}/recovery": [{"agentToken": []}],
         "get /api/v1/recoveries": [{"agentToken": []}, {"recoveryAgentToken": []}],
         f"get {recovery}": [{"agentToken": []}, {"recoveryAgentToken": []}],
         f"post {recovery}/approve": [{"recoveryAgentToken": []}],

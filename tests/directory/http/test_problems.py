@@ -21,6 +21,7 @@ from directory.errors import (
     KeyRepeated,
     LimitReached,
     MailRefused,
+    RecoveryRefused,
     RedeliveryRefused,
     RelayRefused,
     ResendRefused,
@@ -52,6 +53,7 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     KeyRepeated: (KeyRepeated(key_sha256=SECRET), 500, "http.internal"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
+    RecoveryRefused: (RecoveryRefused(code="recovery.of_tomorrow", reason=SECRET), 409, "recovery.refused"),
     RedeliveryRefused: (
         RedeliveryRefused(code="redelivery.under_way", reason=SECRET),
         500,

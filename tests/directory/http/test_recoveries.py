@@ -9,8 +9,8 @@ RECOVERIES = "/api/v1/recoveries"
 
 
 async def ask(client: httpx.AsyncClient, reason: str = "laptop lost") -> httpx.Response:
-    body = {"enrolment_id": ENROLMENT, "reason": reason}
-    return await client.post(RECOVERIES, headers=bearer(AGENT.text), json=body)
+    place = f"/api/v1/enrolments/{ENROLMENT}/recovery"
+    return await client.post(place, headers=bearer(AGENT.text), json={"reason": reason})
 
 
 async def test_a_request_is_shown_to_both_sides_until_it_is_fetched(
