@@ -9,7 +9,7 @@ import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-from ca.errors import EscrowRefused
+from ca.errors import EscrowRefused, SharesRefused
 from ca.escrow import RecoveryCertificate
 from ca.hierarchy import AuthorityName
 from ca.recoverykey import SharedRecoveryKey, create_recovery_key
@@ -48,13 +48,16 @@ def create(
     with progress.status("Making the recovery key …"):
         from ca.linting import Linter  # noqa: PLC0415 - half a second, for this command alone
 
-        made = create_recovery_key(
-            AuthorityName(organization=organization, common_name=name),
-            datetime.now(UTC),
-            Linter(),
-            threshold=threshold,
-            shares=len(keeper),
-        )
+        try:
+            made = create_recovery_key(
+                AuthorityName(organization=organization, common_name=name),
+                datetime.now(UTC),
+                Linter(),
+                threshold=threshold,
+                shares=len(keeper),
+            )
+        except SharesRefused as error:
+            raise ConfigurationRefused(key="--threshold, --keeper", reason=str(error)) from error
     recovery = RecoveryCertificate(made.certificate)
     files = [f"share-{one}.txt" for one in keeper]
     with workshop(folder.absolute()) as being_made:
