@@ -115,7 +115,8 @@ def create_recovery_certificate(
         LintFailed: it breaks a rule; nothing was signed.
     """
     profile = Profile.from_config(ProfileConfig.standard(Purpose.KEY_RECOVERY))
-    return _create_self_signed(profile, name.distinguished_name, now, linter)
+    key = generate(profile.key_algorithm)
+    return _self_signed(SoftwareSigner(key), profile, name.distinguished_name, now, linter), key
 
 
 def create_tls_server(

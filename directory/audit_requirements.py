@@ -106,6 +106,16 @@ REQUIREMENTS = (
     Requirement(item="", what="recipients' keys: destruction", kinds=(Kind.KEY_DESTROYED,)),
     Requirement(
         item="",
+        what="recipients' keys: escrow, recovery",
+        kinds=(
+            Kind.KEY_ESCROWED,
+            Kind.RECOVERY_REQUESTED,
+            Kind.RECOVERY_APPROVED,
+            Kind.RECOVERY_FETCHED,
+        ),
+    ),
+    Requirement(
+        item="",
         what="passwords: handing over, destruction",
         kinds=(
             Kind.PASSWORD_REVEALED,
@@ -162,6 +172,10 @@ REQUIREMENTS = (
             Kind.GATEWAY_CERTIFICATE_REMOVED,
             Kind.AGENT_ADDED,
             Kind.AGENT_DISABLED,
+            Kind.RECOVERY_CERTIFICATE_ADDED,
+            Kind.RECOVERY_CERTIFICATE_ACTIVATED,
+            Kind.RECOVERY_AGENT_ADDED,
+            Kind.RECOVERY_AGENT_REMOVED,
         ),
     ),
     Requirement(item="3.iv", what="software: installation, update, removal", kinds=(Kind.SOFTWARE_CHANGED,)),

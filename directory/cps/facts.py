@@ -82,6 +82,10 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
             "required_bits": _plain(REQUIRED_BITS),
             "styles": [_password_style(style) for style in PasswordStyle],
         },
+        "recovery": {
+            "approvals": practice.delivering.recovery.approvals,
+            "hours": _hours(practice.delivering.recovery.lifetime),
+        },
         "hold": {"days": _days(practice.delivering.delivery.hold)},
         "proof": {
             "asked": practice.delivering.asks_for_proofs,
@@ -170,6 +174,8 @@ def _organization(organization: Organization) -> Facts:
         "password_channels": channels,
         "key_delivery": letters.key_delivery.value,
         "relay_days": _days(letters.relay_lifetime),
+        "end_of_hold": organization.hold_policy.end.value,
+        "escrows_signing_keys": organization.hold_policy.escrows_signing_keys,
         "mail_from": str(organization.mail_from),
         "mail_route": "through its smart host" if organization.smart_host else "directly to mail exchangers",
         "dkim_selector": letters.dkim.selector if letters.dkim else None,

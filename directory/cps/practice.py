@@ -22,6 +22,7 @@ from directory.hierarchy import IssuerState
 from directory.ocsp import OcspRules
 from directory.organization import Organization
 from directory.policy import MintPolicy
+from directory.recovery import RecoveryRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Delivering:
     delivery: DeliverySettings
     direct: DirectSettings
     follow_up: FollowUpRules
+    recovery: RecoveryRules
     asks_for_proofs: bool
     pages_url: str | None
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, insert, or_, select
 
 from directory.escrowing import DueEscrow, EscrowEvent, SealedAway
+from directory.hierarchy import chain_of
 from directory.status import KeyState
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.holds import ENDED_HOLD, HAS_ENDED, IS_OVER, TO_BE_ESCROWED, ended_hold, let_go
-from directory.store.issuers import certificates_by_id, chain_of
+from directory.store.issuers import certificates_by_id
 from directory.store.rows import AnyRow, sealed
 from directory.store.tables import (
     certificates,

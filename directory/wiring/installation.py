@@ -155,13 +155,10 @@ class Installation:
 
     def recovery_desk(self, on_queued: Callable[[], None] = lambda: None) -> RecoveryDesk:
         """Return the use case that gives escrowed keys back; `on_queued` is told when there is mail."""
-        rules = RecoveryRules(
-            approvals=self.settings.recovery.approvals,
-            lifetime=timedelta(hours=self.settings.recovery.hours),
-            mail_lifetime=timedelta(days=self.settings.mint.delivery_days),
-        )
         store = SqlRecoveries(self.database, node=self.node)
-        return RecoveryDesk(store=store, clock=self.clock, rules=rules, on_queued=on_queued)
+        return RecoveryDesk(
+            store=store, clock=self.clock, rules=recovery_rules(self.settings), on_queued=on_queued
+        )
 
     def suppressions(self, actor: str) -> SuppressionDesk:
         """Return the use case that stops all mail to an address, in somebody's name."""
@@ -351,3 +348,12 @@ def _open(settings: Settings, limits: TimeLimits) -> Database:
     file = settings.database.password_file
     password = read_secret_text("database.password_file", file) if file else None
     return open_database(settings.database.url, password=password, limits=limits)
+
+
+def recovery_rules(settings: Settings) -> RecoveryRules:
+    """Return who has to agree that an escrowed key is given back, and for how long that holds."""
+    return RecoveryRules(
+        approvals=settings.recovery.approvals,
+        lifetime=timedelta(hours=settings.recovery.hours),
+        mail_lifetime=timedelta(days=settings.mint.delivery_days),
+    )

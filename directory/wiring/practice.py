@@ -11,7 +11,7 @@ from directory.store.postgresql import PostgresqlDatabase
 from directory.wiring.authorities import crl_rhythm
 from directory.wiring.extracts import delivery_settings, direct_settings, http_settings, ldap_settings
 from directory.wiring.following import asks_for_proofs, follow_up_rules
-from directory.wiring.installation import Installation
+from directory.wiring.installation import Installation, recovery_rules
 from directory.wiring.issuers import sound_issuers
 from directory.wiring.minting import mint_policy, mint_rules, recipient_profile
 from directory.wiring.ocsp import ocsp_rules, responder_profile
@@ -66,6 +66,7 @@ def _delivering(settings: Settings) -> Delivering:
         delivery=delivery_settings(settings),
         direct=direct_settings(settings),
         follow_up=follow_up_rules(settings),
+        recovery=recovery_rules(settings),
         asks_for_proofs=asks_for_proofs(settings),
         pages_url=settings.pages.url,
     )

@@ -22,8 +22,9 @@ from directory.followup import FollowUpRules
 from directory.hierarchy import IssuerState
 from directory.limits import MintRates, Rate
 from directory.ocsp import OcspRules
-from directory.organization import Dkim, Organization, PasswordMail, Webhook
+from directory.organization import Dkim, EndOfHold, HoldPolicy, Organization, PasswordMail, Webhook
 from directory.policy import MintPolicy
+from directory.recovery import RecoveryRules
 from tests.builders import NOW, PUBLICATION, a_profile
 from tests.directory.builders import an_organization
 
@@ -36,6 +37,7 @@ def a_busy_organization() -> Organization:
     mailbox = Mailbox.parse("desk@hospital.org")
     return replace(
         plain,
+        hold_policy=HoldPolicy(end=EndOfHold.ESCROW, escrows_signing_keys=True),
         correspondence=replace(
             plain.correspondence,
             package_formats={"example.org": KeyPackageFormat.MODERN},
@@ -80,6 +82,7 @@ def a_practice() -> Practice:
             delivery=DeliverySettings(hold=timedelta(days=7)),
             direct=DirectSettings(),
             follow_up=FollowUpRules(),
+            recovery=RecoveryRules(),
             asks_for_proofs=True,
             pages_url="https://keys.hospital.org",
         ),
