@@ -50,6 +50,8 @@ class RecoveryCertificate:
 
     def __init__(self, certificate: x509.Certificate) -> None:
         _check(certificate)
+        # Tried out before anything depends on it: what came from elsewhere may be written in odd ways.
+        _enveloped(b"trial", certificate)
         self.certificate = certificate
 
     @classmethod
@@ -100,11 +102,7 @@ def escrow(key: EscrowedKey, to: RecoveryCertificate) -> bytes:
         raise KeyRefused("the private key does not belong to the certificate")
     parts = [key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]
     parts += [one.public_bytes(Encoding.PEM) for one in (key.certificate, *key.chain)]
-    builder = PKCS7EnvelopeBuilder().set_data(b"".join(parts)).add_recipient(to.certificate)
-    builder = builder.set_content_encryption_algorithm(AES256)
-    envelope = builder.encrypt(Encoding.DER, [PKCS7Options.Binary])
-    check_addressed(envelope, to.certificate)
-    return envelope
+    return _enveloped(b"".join(parts), to.certificate)
 
 
 def open_escrow(envelope: bytes, recovery_key: RSAPrivateKey, certificate: x509.Certificate) -> EscrowedKey:
@@ -151,3 +149,11 @@ def _check(certificate: x509.Certificate) -> None:
         raise EscrowRefused(f"it is not to be encrypted to: {error}") from error
     if not usage.key_encipherment:
         raise EscrowRefused("its key must not be used to encrypt keys")
+
+
+def _enveloped(content: bytes, certificate: x509.Certificate) -> bytes:
+    builder = PKCS7EnvelopeBuilder().set_data(content).add_recipient(certificate)
+    builder = builder.set_content_encryption_algorithm(AES256)
+    envelope = builder.encrypt(Encoding.DER, [PKCS7Options.Binary])
+    check_addressed(envelope, certificate)
+    return envelope

@@ -3,7 +3,7 @@
 1. The enrolment that the transaction is about. Of several: in the order of their identifiers, or only those
    that nobody else has in hand.
 2. Whatever belongs to these enrolments: mails, deliveries, keys, relays, certificates.
-3. Budgets and limits.
+3. Budgets and limits; recovery agents and recovery certificates, to be read only.
 4. The head of the audit log (`audit_log`). What comes after it are rows of one's own.
 
 Whoever changes one row of an enrolment and nothing else of it, as the claim of a mail does, may begin with
