@@ -13,8 +13,7 @@ from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.recovery import Recovery, Released, Requester
-from directory.settings import parse_mailbox
-from directory.wiring.installation import read_secret_text
+from directory.settings import parse_mailbox, read_secret_text
 from directory.workshop import write_private
 
 app = typer.Typer(no_args_is_help=True)
