@@ -60,6 +60,7 @@ def test_every_place_for_a_secret_names_its_master_key() -> None:
         ("pending_issuers", "key"),
         ("audit_keys", "key"),
         ("ocsp_responders", "key"),
+        ("pooled_keys", "key"),
         ("held_keys", "key"),
         ("relays", "password"),
     }
