@@ -48,7 +48,7 @@ class TokenThread:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._lost: SignerUnavailable | None = None
-        self._missing: dict[bytes, TokenKeyMissing] = {}
+        self._missing: dict[bytes, SignerUnavailable] = {}
 
     @property
     def label(self) -> str:
@@ -78,8 +78,7 @@ class TokenThread:
         Raises:
             SignerUnavailable: the token does not sign now.
         """
-        if self._lost is not None:
-            raise _again(self._lost)
+        self.require(key_id)
 
         def work() -> bytes:
             if self._connected:
@@ -91,12 +90,10 @@ class TokenThread:
             return self._driver.sign(key_id, mechanism, octets)
 
         try:
-            signature = self._call(work, self._limits.sign)
+            return self._call(work, self._limits.sign)
         except TokenKeyMissing as error:
-            self._missing[key_id] = error
+            self._missing[key_id] = _again(error)
             raise
-        self._missing.pop(key_id, None)
-        return signature
 
     def check(self) -> SignerUnavailable | None:
         """Find out whether it is in order, and put it so if possible; return what is wrong.
@@ -174,7 +171,7 @@ class TokenThread:
         except TokenKeyMissing:
             raise
         except SignerUnavailable as error:
-            self._lost = error
+            self._lost = _again(error)
             raise
         return outcome[0]
 
@@ -200,6 +197,6 @@ class TokenThread:
 
 
 def _again(error: SignerUnavailable) -> SignerUnavailable:
-    """Return the same news for one more caller; an exception belongs to whom it was raised for."""
+    """Return the same news for others: an exception belongs to whoever it was raised for, with his frames."""
     kind = PinRefused if isinstance(error, PinRefused) else SignerUnavailable
     return kind(error.token, error.reason)

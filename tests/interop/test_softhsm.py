@@ -3,18 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key
 from ca.linting import Linter
+from ca.ocsp import Good, OcspResponder, Period
+from ca.ocsprequests import CertificateId
 from ca.pkcs11 import TokenKey, TokenLimits, TokenSigner, TokenThread
 from ca.pkcs11.driver import Pkcs11Driver
 from ca.profiles import Profile, ProfileConfig, Purpose
@@ -24,11 +28,13 @@ from ca.signing import SIGNATURE_HASH, SignatureScheme, require_signature, signa
 from directory.audit import AuditEvent, AuditKind
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
+from tests.builders import NOW, Authority, a_profile
 from tests.command import pushpki
 from tests.gateways import call, ldap_connection, look_up
 from tests.interop.programs import an_address, authorities, mint, run
 from tests.interop.softtoken import LABEL, PIN, SoftToken, soft_token
 from tests.postbox import Postbox
+from tests.responders import a_mark
 from tests.service import SUFFIX, UNHURRIED, Installed, Running, install, serving, succeed
 
 Program = Callable[[str], str]
@@ -233,6 +239,25 @@ def test_rsassa_pss_is_signed_there(program: Program, connected: TokenThread, tm
     assert done.returncode == 0, done.stderr
     assert b"verify OK" in done.stderr + done.stdout
     assert b"rsassaPss" in done.stdout
+
+
+def test_an_ocsp_responders_key_signs_there(connected: TokenThread, authority: Authority) -> None:
+    public_key = connected.generate(KeyAlgorithm.P_256, b"ocsp", "responder")
+    signer = TokenSigner(connected, TokenKey(token=LABEL, key_id=b"ocsp".hex()), public_key)
+    profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=KeyAlgorithm.P_256)
+    prepared = authority.issuer.prepare_ocsp_responder(profile, public_key, NOW)
+    certificate = authority.issuer.sign(authority.issuer.lint(prepared))
+    responder = OcspResponder(certificate, authority.issuer.certificate, signer)
+
+    answer = responder.answer(
+        CertificateId(issuer=a_mark(authority), serial_number=7),
+        Good(),
+        Period(this_update=NOW, next_update=NOW + timedelta(days=1)),
+    )
+
+    response = ocsp.load_der_ocsp_response(answer)
+    assert response.certificate_status is ocsp.OCSPCertStatus.GOOD
+    require_signature(public_key, response.signature, response.tbs_response_bytes, "response")
 
 
 def test_a_key_that_is_known_is_found_in_no_file_of_the_service(

@@ -148,6 +148,18 @@ def test_a_missing_key_keeps_no_other_from_signing(fake: FakeToken) -> None:
     assert token.problem is not None
 
 
+def test_a_key_that_is_known_to_be_missing_is_not_looked_for_at_each_signature(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    with pytest.raises(TokenKeyMissing):
+        sign(token, OTHER_KEY)
+    asked = len(fake.calls)
+
+    with pytest.raises(SignerUnavailable, match="CKA_ID 02"):
+        sign(token, OTHER_KEY)
+
+    assert len(fake.calls) == asked
+
+
 def test_a_key_that_is_there_again_is_noticed(fake: FakeToken, recipient_key: PrivateKey) -> None:
     token = TokenThread(fake, PATIENT)
     with pytest.raises(TokenKeyMissing):
