@@ -51,6 +51,7 @@ class AuditKind(StrEnum):
     MINT_REFUSED = "mint.refused"
     CERTIFICATE_IMPORTED = "certificate.imported"
     PROXY_CERTIFIED = "proxy.certified"
+    REQUEST_REFUSED = "request.refused"
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_BLOCKED = "key.blocked"
     KEY_UNBLOCKED = "key.unblocked"

@@ -75,7 +75,9 @@ REQUIREMENTS = (
         what="recipients' keys made in advance: storage, use, destruction",
         kinds=(Kind.KEY_POOL_FILLED, Kind.KEY_POOL_USED, Kind.KEY_POOL_DISCARDED),
     ),
-    Requirement(item="2.iii", what="certificate requests: rejection", kinds=(Kind.MINT_REFUSED,)),
+    Requirement(
+        item="2.iii", what="certificate requests: rejection", kinds=(Kind.MINT_REFUSED, Kind.REQUEST_REFUSED)
+    ),
     Requirement(
         item="2.i",
         what="renewal and re-key",

@@ -11,6 +11,7 @@ from ca.keys import PublicKey, key_hash
 from directory.cli.keyfiles import certifiable_key, read_file, requested_key
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
+from directory.cli.refusals import refusals_on_record
 from directory.errors import ConfigurationRefused
 from directory.importing import ForeignCertificate
 from directory.lookup import PublishedCertificate
@@ -35,7 +36,7 @@ def import_certificate(
     content = read_file("FILE", file)
 
     async def work() -> ForeignCertificate:
-        async with installation(config) as opened:
+        async with installation(config) as opened, refusals_on_record(opened, "request:import"):
             return await opened.certificate_import(operator()).publish(content, org)
 
     imported = run(work())
@@ -72,12 +73,14 @@ def certify_proxy(
     The address domain-confidentiality-authority@DOMAIN binds the whole domain to the key (RFC 3183).
     """
     from directory.wiring.minting import certificate_maker  # noqa: PLC0415 - for this command alone
+    from directory.wiring.timekeeping import refuse_doubted_clock  # noqa: PLC0415 - likewise
 
     mailboxes = _mailboxes(addresses or [], listed)
-    key = _gateway_key(csr, public_key, mailboxes)
 
-    async def work() -> Sequence[PublishedCertificate]:
-        async with installation(config) as opened:
+    async def work() -> tuple[PublicKey, Sequence[PublishedCertificate]]:
+        async with installation(config) as opened, refusals_on_record(opened, "request:proxy"):
+            key = _gateway_key(csr, public_key, mailboxes)
+            await refuse_doubted_clock(opened)
             organization = await opened.organizations.by_slug(org)
             certification = ProxyCertification(
                 store=SqlProxies(opened.database, node=opened.node),
@@ -85,9 +88,9 @@ def certify_proxy(
                 clock=opened.clock,
                 actor=operator(),
             )
-            return await certification.certify(organization, mailboxes, key)
+            return key, await certification.certify(organization, mailboxes, key)
 
-    published = run(work())
+    key, published = run(work())
     documents = [
         {"address": str(one.mailbox), "serial": f"{one.serial:x}", "not_after": one.not_after.isoformat()}
         for one in published

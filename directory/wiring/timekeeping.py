@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from directory.errors import ConfigurationRefused
 from directory.store.moments import SqlMoments
 from directory.timekeeping import ClockAcceptance, Timekeeper
 from directory.wiring.installation import Installation
@@ -17,6 +18,21 @@ def timekeeper(installation: Installation) -> Timekeeper:
         log=installation.audit_log,
         clock=installation.clock,
     )
+
+
+async def refuse_doubted_clock(installation: Installation) -> None:
+    """Return if a command may sign by this machine's clock.
+
+    Raises:
+        ConfigurationRefused: something contradicts it.
+        StoreUnavailable: the database does not answer.
+    """
+    keeper = timekeeper(installation)
+    await keeper.compare()
+    if (doubt := keeper.doubt()) is not None:
+        raise ConfigurationRefused(
+            key="clock", reason=doubt, remedy="put it right; see 'pushpki clock show' and 'accept'"
+        )
 
 
 def clock_acceptance(installation: Installation, actor: str) -> ClockAcceptance:

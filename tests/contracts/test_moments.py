@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert, select
 
-from directory.audit import AuditKind
+from directory.audit import AuditKind, ChainHead
 from directory.limits import Rate
-from directory.store.audit_log import SqlAuditLog
+from directory.store.audit_log import SqlAuditLog, read_chain
 from directory.store.database import Database
 from directory.store.moments import SqlMoments
 from directory.store.tables import limit_buckets
+from tests.chains import broken_links
 from tests.contracts.world import NOW, Store, an_event
 
 HOUR = timedelta(hours=1)
@@ -36,6 +37,17 @@ async def test_the_latest_moment_counts_not_the_last_event(database: Database) -
     await put_on_record(database, "node-1", NOW)
 
     assert await on_record(database) == NOW + HOUR
+
+
+async def test_the_chain_is_whole_although_its_moments_go_back(database: Database) -> None:
+    for at in (NOW, NOW + HOUR, NOW - HOUR):
+        await put_on_record(database, "node-1", at)
+
+    chained = [one async for one in read_chain(database, "node-1", 3)]
+
+    head = ChainHead(node="node-1", sequence=3, hash=chained[-1].hash)
+    assert [one.event.at for one in chained] == [NOW, NOW + HOUR, NOW - HOUR]
+    assert broken_links(chained, head) == []
 
 
 async def test_a_machine_goes_by_all_its_workers_and_by_no_other_machine(database: Database) -> None:

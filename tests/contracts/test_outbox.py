@@ -12,6 +12,7 @@ from tests.contracts.world import NOW, Store
 from tests.directory.delivery.builders import an_acceptance
 
 MINUTE = timedelta(minutes=1)
+HALF_AN_HOUR = 30 * MINUTE
 LEASE = NOW + 15 * MINUTE
 HOLD = NOW + timedelta(days=7)
 
@@ -54,6 +55,18 @@ async def give_up(world: OutboxWorld, mail: DueMail) -> None:
 
 class OutboxContract:
     """What every outbox promises; a subclass brings one along as the fixture `world`."""
+
+    async def test_a_claim_by_a_clock_that_was_ahead_ends_when_its_worker_starts_anew(
+        self, world: OutboxWorld
+    ) -> None:
+        await world.put("mail-1", due_at=NOW)
+        tomorrow = NOW + timedelta(days=1)
+        claimed = await claim_one(world, now=tomorrow)
+        assert await claim(world, now=NOW + HALF_AN_HOUR) == []
+
+        await world.outbox.release_claims(worker="worker-1")
+
+        assert (await claim_one(world, now=NOW + HALF_AN_HOUR)).mail_id == claimed.mail_id
 
     async def test_an_empty_outbox_has_nothing_due(self, world: OutboxWorld) -> None:
         assert await claim(world) == []

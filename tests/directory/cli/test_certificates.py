@@ -1,5 +1,6 @@
 """`pushpki certificate`: what is imported is found, and can be revoked."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -138,3 +139,26 @@ def test_a_key_is_not_bound_to_whom_it_should_not(
     given = [argument.format(request=gateway.request, key=gateway.key) for argument in arguments]
 
     assert named in workplace.refusal("certificate", "proxy", *given, "--org", "hospital", code=78)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (("import",), "request:import"),
+        (("proxy", "desk@hospital.org", "--org", "hospital", "--csr"), "request:proxy"),
+    ],
+)
+def test_a_request_that_is_refused_is_on_record(
+    workplace: Workplace, tmp_path: Path, arguments: tuple[str, ...], refused: str
+) -> None:
+    file = tmp_path / "nonsense.pem"
+    file.write_text("nonsense", encoding="ascii")
+
+    workplace.refusal("certificate", *arguments, str(file), code=78)
+
+    (event,) = [
+        json.loads(line)["event"]
+        for line in workplace.pushpki("audit", "export").out.splitlines()
+        if "request.refused" in line
+    ]
+    assert (event["subject"], event["detail"]) == (refused, {"because": "ConfigurationRefused"})

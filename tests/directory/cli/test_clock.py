@@ -4,7 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ca.keys import KeyAlgorithm, generate
 from directory.audit import AuditEvent, AuditKind
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
@@ -53,7 +55,17 @@ def test_after_a_day_ahead_nothing_is_minted_until_an_operator_says_what_time_it
         "clock.on_record"
     ]
 
+    key = workplace.folder / "gateway.pem"
+    key.write_bytes(
+        generate(KeyAlgorithm.RSA_2048)
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    binding = ("certificate", "proxy", "desk@hospital.org", "--org", "hospital", "--public-key", str(key))
+    assert "is on record" in workplace.refusal(*binding, code=78)
+
     workplace.document("clock", "accept", "--yes")
+    assert len(workplace.document(*binding)["published"]) == 1
 
     assert workplace.document("clock", "show")["doubt"] is None
     assert workplace.document("lookup", BERT, "--gateway", "gw")["origin"] == "minted"
