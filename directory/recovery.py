@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from ca.address import Mailbox
 from directory.audit import AuditEvent, AuditKind
@@ -104,7 +104,7 @@ class Requester:
     """Whose keys he may ask for; None: everybody's."""
 
     @classmethod
-    def registration_agent(cls, agent: Agent) -> "Requester":
+    def registration_agent(cls, agent: Agent) -> Self:
         """Return a registration agent as requester: of his organization's keys."""
         return cls(
             actor=f"agent:{agent.email}",
@@ -113,7 +113,7 @@ class Requester:
         )
 
     @classmethod
-    def operator(cls, actor: str, email: Mailbox) -> "Requester":
+    def operator(cls, actor: str, email: Mailbox) -> Self:
         """Return an operator as requester, with the address by which he is known as a person."""
         return cls(actor=actor, person=email.base_key, organization_id=None)
 

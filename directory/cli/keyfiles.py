@@ -7,6 +7,7 @@ from ca.errors import KeyRefused
 from ca.keyrequests import KeyRequest, certifiable, read_public_key, read_request
 from ca.keys import PublicKey, key_hash
 from directory.errors import ConfigurationRefused
+from directory.workshop import write_private
 
 _MOST_READ = 1 << 24
 _SHA256 = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
@@ -23,6 +24,20 @@ def read_file(option: str, file: Path) -> bytes:
             return opened.read(_MOST_READ)
     except OSError as error:
         raise ConfigurationRefused(key=option, reason=f"{file} cannot be read: {error.strerror}") from error
+
+
+def take_place(option: str, file: Path) -> None:
+    """Create an empty file for a secret, readable by its owner alone, before there is no way back.
+
+    Raises:
+        ConfigurationRefused: there is something of that name, or it cannot be made.
+    """
+    try:
+        write_private(file, b"")
+    except OSError as error:
+        raise ConfigurationRefused(
+            key=option, reason=f"{file} cannot be made: {error.strerror}", remedy="name another file"
+        ) from error
 
 
 def key_named(option: str, text: str) -> bytes:

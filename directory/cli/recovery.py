@@ -9,12 +9,12 @@ import typer
 
 from directory.callers import Authentication
 from directory.cli import recovery_agents, recovery_certificates, recovery_opening
+from directory.cli.keyfiles import take_place
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.recovery import Recovery, Released, Requester
 from directory.settings import parse_mailbox, read_secret_text
-from directory.workshop import write_private
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(recovery_certificates.app, name="certificate", help="What keys are escrowed to.")
@@ -100,16 +100,19 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Take an approved key out of escrow, once: the envelope, which opens off line. The recipient is told."""
-    if out.exists():
-        # Before it is released: that happens once.
-        raise ConfigurationRefused(key="--out", reason=f"{out} exists already", remedy="name another file")
+    # Before it is released: that happens once.
+    take_place("--out", out)
 
     async def work() -> Released:
         async with installation(config) as opened:
             return await opened.recovery_desk().fetch(recovery, actor=operator(), organization_id=None)
 
-    released = run(work())
-    write_private(out, released.envelope)
+    try:
+        released = run(work())
+    except BaseException:
+        out.unlink()
+        raise
+    out.write_bytes(released.envelope)
     lines = [
         f"The escrowed key of {released.recovery.mailbox} is in {out}.",
         "It opens off line: pushpki recovery open, with the recovery key and its shares.",

@@ -12,11 +12,10 @@ from ca.escrow import EscrowedKey, open_escrow
 from ca.keypackage import KeyPackageFormat, build_key_package, friendly_name_for
 from ca.passwords import Password, PasswordRule, PasswordStyle, generate
 from ca.recoverykey import open_recovery_key
-from directory.cli.keyfiles import read_file
+from directory.cli.keyfiles import read_file, take_place
 from directory.cli.output import Json, show
 from directory.cli.recovery_certificates import read_share
 from directory.errors import ConfigurationRefused
-from directory.workshop import write_private
 
 
 def open_envelope(
@@ -34,15 +33,14 @@ def open_envelope(
     as_json: Json = False,
 ) -> None:
     """Open an escrowed key, off line, and make a key package of it under a new password, shown once."""
-    if out.exists():
-        raise ConfigurationRefused(key="--out", reason=f"{out} exists already", remedy="name another file")
     escrowed = _opened(file, key, share)
     password = generate(PasswordRule.usual(password_style))
     try:
         package = _package(escrowed, password, package_format)
     except CaError as error:
         raise ConfigurationRefused(key="FILE", reason=f"{file}: {error}") from error
-    write_private(out, package)
+    take_place("--out", out)
+    out.write_bytes(package)
     address = _address(escrowed.certificate)
     lines = [
         f"The key of {address} is in {out}, under a new password, which is shown this once:",

@@ -126,7 +126,10 @@ def test_what_is_not_there_is_not_asked_for_nor_fetched(workplace: Workplace, tm
     assert "no recovery" in workplace.refusal("recovery", "fetch", "0" * 32, "--out", str(out), code=66)
     assert not out.exists()
     out.write_bytes(b"mine")
-    assert "exists already" in workplace.refusal("recovery", "fetch", "0" * 32, "--out", str(out), code=78)
+    assert "File exists" in workplace.refusal("recovery", "fetch", "0" * 32, "--out", str(out), code=78)
+    assert out.read_bytes() == b"mine"
+    nowhere = str(tmp_path / "nowhere" / "key.p7m")
+    assert "No such file" in workplace.refusal("recovery", "fetch", "0" * 32, "--out", nowhere, code=78)
     assert workplace.document("recovery", "list") == {"recoveries": []}
 
 
