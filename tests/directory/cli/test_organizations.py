@@ -55,6 +55,8 @@ def test_an_added_organization_is_listed(workplace: Workplace) -> None:
         "language": "en",
         "sender_name": "",
         "key_delivery": "attachment",
+        "end_of_hold": "destroy",
+        "escrow_signing_keys": False,
         "bounce_address": None,
         "dkim_selector": None,
         "webhook_url": None,
