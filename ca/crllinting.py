@@ -5,22 +5,32 @@ It sees bytes; whether the CRL may be signed with those findings is decided in `
 
 import logging
 import threading
+from enum import Enum, unique
 
 from ca.linting import Finding, Severity
 
 _log = logging.getLogger(__name__)
 
 
+@unique
+class CrlScope(Enum):
+    """Whose certificates a CRL is about."""
+
+    RECIPIENTS = "recipients"
+    AUTHORITIES = "authorities"
+
+
 class CrlLinter:
     """Lints CRLs in this process, 2 ms each and 0.2 ms per entry; one may be shared by all threads.
 
-    They are held to RFC 5280 section 5, and to the ten days that CA/B S/MIME BR 4.9.7 lets a CRL live.
+    They are held to RFC 5280 section 5, and to the time that CA/B S/MIME BR 4.9.7 lets a CRL live: ten days,
+    or twelve months if it lists CAs alone, as that of a root that is off line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scope: CrlScope = CrlScope.RECIPIENTS) -> None:
         from ca import rulebook  # noqa: PLC0415 - half a second, for those alone who lint
 
-        self._rules = rulebook.for_crls()
+        self._rules = rulebook.for_crls(authorities_only=scope is CrlScope.AUTHORITIES)
         # pkilint promises nothing about threads, and computes under the interpreter lock throughout.
         self._lock = threading.Lock()
 

@@ -11,6 +11,8 @@
     ├── SignerUnavailable     the token that holds the key does not sign now; later it may
     │   ├── TokenKeyMissing   the token is there, the key is not
     │   └── PinRefused        the token does not take the PIN, or has locked it
+    ├── CrlRequestRefused     a file does not say what a CRL is to list
+    ├── KeyFileUnusable       a file does not hold the key of a CA off line, or its passphrase is wrong
     ├── OcspRequestRefused    the bytes are not an OCSP request that is answered
     ├── EscrowRefused         a certificate is not one to escrow to, or an envelope is not one to open
     ├── SharesRefused         shares do not make a secret, or none can be made of that many
@@ -127,6 +129,26 @@ class TokenKeyMissing(SignerUnavailable):
 @dataclass(eq=False)
 class PinRefused(SignerUnavailable):
     """The token does not take the PIN, or has locked it; asking again would only use up its tries."""
+
+
+@dataclass(eq=False)
+class CrlRequestRefused(CaError):
+    """A file does not say what a CRL is to list."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the file {self.reason}"
+
+
+@dataclass(eq=False)
+class KeyFileUnusable(CaError):
+    """A file does not hold the key of a CA that is off line, or its passphrase is wrong."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the key file {self.reason}"
 
 
 @dataclass(eq=False)

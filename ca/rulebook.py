@@ -63,13 +63,14 @@ def for_others() -> Rulebook:
     )
 
 
-def for_crls() -> Rulebook:
+def for_crls(*, authorities_only: bool = False) -> Rulebook:
     """Return RFC 5280, and how long the CA/B S/MIME Baseline Requirements let a CRL live.
 
     Not the CA/B list of reasons: which may be given is decided when a certificate is revoked, and a CRL that
     left one out for its reason would be worse.
     """
-    longest = cabf_crl.create_validity_period_validator(crl.CertificateRevocationListType.CRL)
+    kinds = crl.CertificateRevocationListType
+    longest = cabf_crl.create_validity_period_validator(kinds.ARL if authorities_only else kinds.CRL)
     return Rulebook(
         crl.create_pkix_crl_validator_container(
             [

@@ -11,6 +11,8 @@ from ca.revocation import RevokedCertificate
 from directory.crls import StoredCrl
 from directory.invariants import Broken
 
+CRL_ENDS_SOON = "crl.ends_soon"
+"""A CRL in the last quarter of its time, though its successor should be there: late, but nothing is wrong."""
 GRACE = timedelta(seconds=60)
 """How long after a revocation the CRL that lists it may take."""
 
@@ -65,6 +67,8 @@ class CrlInvariants:
         outlives = issuer is not None and issuer.not_valid_after_utc > self._now
         if outlives and record.next_update <= self._now:
             yield "crl.current", "its CRL has expired"
+        elif outlives and record.next_update - self._now < (record.next_update - record.this_update) / 4:
+            yield CRL_ENDS_SOON, f"its CRL ends on {record.next_update:%Y-%m-%d}, and has no successor"
 
 
 def _readable(der: bytes) -> x509.CertificateRevocationList | None:

@@ -13,7 +13,7 @@ from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import ChainedEvent, ChainHead
 from directory.clock import Clock
-from directory.crl_invariants import CrlInvariants, InspectedCrl
+from directory.crl_invariants import CRL_ENDS_SOON, CrlInvariants, InspectedCrl
 from directory.evidence.checking import learned
 from directory.evidence.following import ChainCheck, link_of
 from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
@@ -112,7 +112,7 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
-        return self.invariant == HOLD_OVERRUN
+        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON}
 
 
 class Verification:

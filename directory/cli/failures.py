@@ -1,6 +1,15 @@
 """THE tables from errors to exit codes and remedies of the command, and the one place that catches them."""
 
-from ca.errors import CaError, IssuerRefused, MasterKeyUnusable, PinRefused, SealBroken, SignerUnavailable
+from ca.errors import (
+    CaError,
+    CrlRequestRefused,
+    IssuerRefused,
+    KeyFileUnusable,
+    MasterKeyUnusable,
+    PinRefused,
+    SealBroken,
+    SignerUnavailable,
+)
 from directory.cli.output import fail
 from directory.errors import (
     AlreadyExists,
@@ -43,6 +52,8 @@ EXIT_CODES: dict[type[Exception], int] = {
     RedeliveryRefused: 65,
     MailRefused: 65,
     IssuerRefused: 65,
+    KeyFileUnusable: 65,
+    CrlRequestRefused: 65,
     DirectoryError: 70,
     CaError: 70,
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, null, select, update
 
 from ca.profiles import Purpose
 from ca.revocation import RevocationReason
@@ -23,6 +23,11 @@ _CERTIFICATES = select(issuers.c.id, issuers.c.parent_id, issuers.c.der)
 _THIS = issuers.c.id == bindparam("of_issuer")
 _ACTIVATE = (
     update(issuers).where(_THIS, issuers.c.revoked_at.is_(None)).values(active_from=bindparam("moment"))
+)
+_ERASE_KEY = (
+    update(issuers)
+    .where(_THIS, issuers.c.key_wrapped_key.is_not(None))
+    .values(key_master_key_id=null(), key_wrapped_key=null(), key_ciphertext=null())
 )
 # What refers to the issuer takes this lock as well; a revocation takes one that excludes it.
 _HOLD = select(issuers.c.revoked_at).where(_THIS).with_for_update(read=True, key_share=True)
@@ -52,6 +57,18 @@ class SqlIssuers:
         await self._database.write(
             partial(_activate, node=self._node, issuer_id=issuer_id, at=at, event=event)
         )
+
+    async def key_exported(self, event: AuditEvent) -> None:
+        """Put on record that a key is about to leave."""
+        await self._database.write(lambda connection: audit_log.append(connection, self._node, event))
+
+    async def erase_key(self, issuer_id: str, event: AuditEvent) -> None:
+        """Erase the sealed key of an issuer, which is elsewhere from now on.
+
+        Raises:
+            Unknown: there is no such issuer whose key is here.
+        """
+        await self._database.write(partial(_erase_key, node=self._node, issuer_id=issuer_id, event=event))
 
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer, the oldest first."""
@@ -112,6 +129,12 @@ def hold(connection: Connection, issuer_id: str) -> None:
 
 def _activate(connection: Connection, *, node: str, issuer_id: str, at: datetime, event: AuditEvent) -> None:
     if connection.execute(_ACTIVATE, {"of_issuer": issuer_id, "moment": at}).rowcount == 0:
+        raise Unknown(kind="issuer", name=issuer_id)
+    audit_log.append(connection, node, event)
+
+
+def _erase_key(connection: Connection, *, node: str, issuer_id: str, event: AuditEvent) -> None:
+    if connection.execute(_ERASE_KEY, {"of_issuer": issuer_id}).rowcount == 0:
         raise Unknown(kind="issuer", name=issuer_id)
     audit_log.append(connection, node, event)
 

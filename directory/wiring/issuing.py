@@ -8,8 +8,11 @@ from ca.linting import Linter
 from ca.publication import Publication
 from ca.sealing import SealedSecret
 from ca.signers import MadeKey
+from directory.crl_import import CrlDesk
 from directory.hierarchy import StoredIssuer
 from directory.issuing import IssuingDesk
+from directory.roots import RootDesk
+from directory.store.crls import SqlCrlStore
 from directory.store.issuing import SqlIssuing
 from directory.wiring.installation import Installation
 from directory.wiring.signers import ca_key_identity
@@ -55,6 +58,25 @@ class SealedKeys:
             Linter(),
             scheme=settings.signature,
         )
+
+
+def crl_desk(installation: Installation, actor: str) -> CrlDesk:
+    """Return the use cases of an operator who carries CRLs."""
+    store = SqlCrlStore(installation.database, node=installation.node)
+    return CrlDesk(store=store, clock=installation.clock, actor=actor)
+
+
+def root_desk(installation: Installation, actor: str) -> RootDesk:
+    """Return the use cases of an operator who takes a root off line."""
+    return RootDesk(
+        register=installation.issuers,
+        keys=SealedKeys(installation),
+        crls=crl_desk(installation, actor),
+        traces=installation.database,
+        scheme=installation.settings.ca.signature,
+        clock=installation.clock,
+        actor=actor,
+    )
 
 
 def issuing_desk(installation: Installation, actor: str) -> IssuingDesk:
