@@ -40,6 +40,7 @@ class AuditKind(StrEnum):
     ISSUER_REQUESTED = "issuer.requested"
     ISSUER_CREATED = "issuer.created"
     ISSUER_IMPORTED = "issuer.imported"
+    ISSUER_REVOKED = "issuer.revoked"
     ISSUER_KEY_EXPORTED = "issuer.key_exported"
     ISSUER_KEY_DESTROYED = "issuer.key_destroyed"
     ISSUER_ACTIVATED = "issuer.activated"

@@ -30,7 +30,8 @@ REQUIREMENTS = (
     Requirement(
         item="1.i",
         what="CA keys: backup, recovery, archival",
-        instead="none: it is the operator's copy of database and master key",
+        kinds=(Kind.ISSUER_KEY_EXPORTED,),
+        instead="a root's key in a file; else it is the operator's copy of database and master key",
     ),
     Requirement(item="1.i", what="CA keys: destruction", kinds=(Kind.ISSUER_KEY_DESTROYED,)),
     Requirement(
@@ -51,11 +52,11 @@ REQUIREMENTS = (
             Kind.ISSUER_CREATED,
             Kind.ISSUER_IMPORTED,
             Kind.ISSUER_ACTIVATED,
-            Kind.CERTIFICATE_REVOKED,
+            Kind.ISSUER_REVOKED,
         ),
     ),
     Requirement(item="1.iv", what="cryptographic devices", instead="none: there are none"),
-    Requirement(item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_ISSUED,)),
+    Requirement(item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_ISSUED, Kind.CRL_IMPORTED)),
     Requirement(
         item="1.vi, 2.vi",
         what="OCSP responses",

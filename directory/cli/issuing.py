@@ -11,12 +11,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.keys import KeyAlgorithm
+from ca.revocation import RevocationReason
 from directory.cli.issuers import IssuerId, moment_of
 from directory.cli.keyfiles import read_file
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, progress, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import StoredIssuer
+from directory.issuer_revocation import RevokedIssuer
 from directory.issuing import PendingIssuer, Wish
 from directory.wiring.installation import Installation
 
@@ -174,6 +176,49 @@ def activate(issuer_id: IssuerId, *, at: At = None, config: Config = None, as_js
         as_json=as_json,
         lines=[f"Issuer {activated.issuer_id} certifies from {when} on."],
     )
+
+
+@app.command("revoke")
+def revoke(
+    issuer_id: IssuerId,
+    *,
+    reason: Annotated[
+        RevocationReason, typer.Option(help="Why, as the CRL of the root will say.")
+    ] = RevocationReason.CA_COMPROMISE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Revoke an issuing CA with all that it issued; whoever asks next is minted a new certificate.
+
+    Make another one active before. If it is interrupted, run it again.
+    """
+    confirm(f"Revoke issuing CA {issuer_id} and every certificate that it issued ({reason})?", yes=yes)
+
+    async def work() -> RevokedIssuer:
+        from directory.wiring.issuing import issuer_revocation  # noqa: PLC0415 - for this command alone
+
+        async with installation(config) as opened:
+            with progress.status("Revoking …") as status:
+                return await issuer_revocation(opened, operator()).revoke(
+                    issuer_id,
+                    reason,
+                    progress=lambda count: status.update(f"Revoking … {count} certificates"),
+                )
+
+    revoked = run(work())
+    show(
+        {"id": revoked.issuer.issuer_id, "certificates": revoked.certificates, "reason": reason.value},
+        as_json=as_json,
+        lines=[
+            f"Issuing CA {revoked.issuer.issuer_id} is revoked, with {revoked.certificates} certificates.",
+            *_where_the_crl_is_made(revoked.issuer),
+        ],
+    )
+
+
+def _where_the_crl_is_made(issuer: StoredIssuer) -> Sequence[str]:
+    return () if issuer.parent_id is None else (f"It is due on the CRL of {issuer.parent_id}; see ca list.",)
 
 
 def write_request(out: Path, pending: PendingIssuer) -> None:

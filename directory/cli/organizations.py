@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.stationery import Stationery
 from directory.errors import ConfigurationRefused
+from directory.hierarchy import StoredIssuer
+from directory.issuing import PendingIssuer, Wish
 from directory.organization import (
     Correspondence,
     EndOfHold,
@@ -58,7 +61,9 @@ def add(
     escrow_signing_keys: Annotated[
         bool, typer.Option(help="Escrow keys too that could sign in a recipient's name.")
     ] = False,
-    isolated: Annotated[bool, typer.Option(help="Share no minted certificate with others.")] = False,
+    isolated: Annotated[
+        bool, typer.Option(help="Share no minted certificate with others, and have an issuing CA of its own.")
+    ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -84,17 +89,34 @@ def add(
             hold_policy=HoldPolicy(end=end_of_hold, escrows_signing_keys=escrow_signing_keys),
         )
 
-    async def work() -> Organization:
+    async def work() -> tuple[Organization, StoredIssuer | PendingIssuer | None]:
         async with installation(config) as opened:
             if smart_host and not opened.settings.delivery.allow_clear_beyond_loopback:
                 refuse_clear_beyond_loopback(smart_host)
             refuse_unspoken(opened, slug, language)
             organization = described(sealed_smtp_password(opened, password, organization_id))
             await opened.administration(operator()).add_organization(organization)
-            return organization
+            own = await _own_issuer(opened, organization) if isolated else None
+            return organization, own
 
-    organization = run(work())
-    show(as_document(organization), as_json=as_json, lines=[f"Organization {slug} added."])
+    organization, own = run(work())
+    lines = [f"Organization {slug} added."]
+    if own is not None:
+        lines.append(f"Its own issuing CA is {own.issuer_id}: {own.subject}; see pushpki ca list.")
+    show(as_document(organization), as_json=as_json, lines=lines)
+
+
+async def _own_issuer(opened: Installation, organization: Organization) -> StoredIssuer | PendingIssuer:
+    """Make an isolated organization an issuing CA of its own, or ask for one if no root's key is here."""
+    from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for isolated organizations alone
+
+    desk, wish = issuing_desk(opened, operator()), Wish(organization=organization)
+    try:
+        made = await desk.create(wish)
+    except ConfigurationRefused:
+        return await desk.request(wish)
+    validity = timedelta(days=opened.settings.ca.validity_days)
+    return await opened.issuer_desk(operator()).activate(made.issuer_id, None, validity=validity)
 
 
 @app.command("list")

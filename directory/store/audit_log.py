@@ -79,6 +79,23 @@ def append(connection: Connection, node: str, event: AuditEvent) -> None:
     _APPEND.execute(connection, event_parameters(chain(locked_head(connection, node), event)))
 
 
+def append_all(connection: Connection, node: str, events: Sequence[AuditEvent]) -> None:
+    """Write several events behind the node's head, in the transaction under way."""
+    if not events:
+        return
+    head, chained = locked_head(connection, node), []
+    for event in events:
+        chained.append(chain(head, event))
+        head = ChainHead(node=node, sequence=chained[-1].sequence, hash=chained[-1].hash)
+    parameters = [event_parameters(one) for one in chained]
+    of_head = {name for name in parameters[-1] if name.startswith(parameter(audit_heads, ""))}
+    connection.execute(
+        INSERT_EVENT,
+        [{name: value for name, value in one.items() if name not in of_head} for one in parameters],
+    )
+    connection.execute(MOVE_HEAD, {name: parameters[-1][name] for name in of_head})
+
+
 def locked_head(connection: Connection, node: str) -> ChainHead:
     """Return the node's head, which nobody else can move until the transaction ends."""
     row = connection.execute(_READ_HEAD, {"node": node}).one_or_none()

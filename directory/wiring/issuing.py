@@ -10,9 +10,11 @@ from ca.sealing import SealedSecret
 from ca.signers import MadeKey
 from directory.crl_import import CrlDesk
 from directory.hierarchy import StoredIssuer
+from directory.issuer_revocation import IssuerRevocation
 from directory.issuing import IssuingDesk
 from directory.roots import RootDesk
 from directory.store.crls import SqlCrlStore
+from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
 from directory.wiring.installation import Installation
 from directory.wiring.signers import ca_key_identity
@@ -77,6 +79,12 @@ def root_desk(installation: Installation, actor: str) -> RootDesk:
         clock=installation.clock,
         actor=actor,
     )
+
+
+def issuer_revocation(installation: Installation, actor: str) -> IssuerRevocation:
+    """Return the use case that gives issuing CAs up."""
+    store = SqlIssuerRevocations(installation.database, node=installation.node)
+    return IssuerRevocation(store=store, clock=installation.clock, actor=actor)
 
 
 def issuing_desk(installation: Installation, actor: str) -> IssuingDesk:

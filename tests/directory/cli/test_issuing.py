@@ -103,17 +103,59 @@ def test_an_organization_that_shares_has_no_issuing_ca_of_its_own(workplace: Wor
     assert "isolated" in workplace.refusal("ca", "issuing", "create", "--org", "hospital", code=78)
 
 
+ISOLATED = (
+    *("org", "add", "clinic", "--name", "Clinic", "--domain", "clinic.org", "--isolated"),
+    *("--mail-from", "keys@clinic.org", "--smtp", "smtp://127.0.0.1:2525"),
+)
+
+
 def test_an_isolated_organization_is_served_by_its_own(workplace: Workplace) -> None:
-    workplace.document(
-        *("org", "add", "clinic", "--name", "Clinic", "--domain", "clinic.org", "--isolated"),
-        *("--mail-from", "keys@clinic.org", "--smtp", "smtp://127.0.0.1:2525"),
-    )
+    workplace.document(*ISOLATED)
     workplace.document("gateway", "add", "clinic-gw", "--org", "clinic")
-    made = workplace.document("ca", "issuing", "create", "--org", "clinic", "--key", "p-256", "--activate")
+    own = workplace.document("ca", "list")["issuers"][-1]
+    assert (own["organization"], own["state"]) == ("clinic", "active")
 
     answer = workplace.document("lookup", ANNA, "--gateway", "clinic-gw")
 
     certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
     assert "Clinic Issuing CA" in certificate.issuer.rfc4514_string()
-    assert issuer_of(workplace, ANNA) != made["id"]
+    assert issuer_of(workplace, ANNA) != own["id"]
+    workplace.document("ca", "issuing", "revoke", own["id"], "--yes")
+    refused = workplace.pushpki("lookup", "berta@example.org", "--gateway", "clinic-gw", "--json")
+    assert "mint.no_issuer" in refused.out + refused.err, "the shared one does not sign for it again"
+    workplace.document("ca", "crl", "issue")
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_without_a_root_here_an_isolated_organization_gets_a_request(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("words that nobody would think of")
+    workplace.document(
+        *("ca", "root", "export", "--out", str(tmp_path / "root.pem")),
+        *("--passphrase-file", str(passphrase), "--yes"),
+    )
+
+    workplace.document(*ISOLATED)
+
+    own = workplace.document("ca", "list")["issuers"][-1]
+    assert (own["organization"], own["state"], own["not_after"]) == ("clinic", "pending", None)
+
+
+def test_a_compromised_one_is_given_up(workplace: Workplace) -> None:
+    old = issuer_of(workplace, ANNA)
+    new = workplace.document("ca", "issuing", "create", "--key", "p-256", "--activate")["id"]
+    assert "--yes" in workplace.refusal("ca", "issuing", "revoke", old, code=78)
+
+    done = workplace.document("ca", "issuing", "revoke", old, "--yes")
+
+    assert done == {"id": old, "certificates": 1, "reason": "cACompromise"}
+    assert states(workplace)[old] == "revoked"
+    workplace.document("ca", "crl", "issue")
+    root = workplace.document("ca", "list")["issuers"][0]["id"]
+    workplace.document("ca", "crl", "request", "--issuer", root, "--out", str(workplace.folder / "asked"))
+    assert '"cACompromise"' in (workplace.folder / "asked").read_text()
+    assert issuer_of(workplace, ANNA) == new
     assert workplace.document("verify") == {"violations": []}

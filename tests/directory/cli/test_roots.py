@@ -69,6 +69,11 @@ def test_the_ceremony(workplace: Workplace, vault: Vault) -> None:
     assert datetime.fromisoformat(done["crl_until"]) > datetime.now(UTC) + timedelta(days=170)
     assert workplace.document("verify") == {"violations": []}
 
+    log = sqlite3.connect(workplace.folder / "pushpki.sqlite3")
+    told = {kind for (kind,) in log.execute("SELECT kind FROM audit_events WHERE subject = ?", (root["id"],))}
+    log.close()
+    assert {"issuer.key_exported", "issuer.key_destroyed", "crl.imported"} <= told
+
     # The service goes on without it.
     assert len(workplace.document("ca", "crl", "issue")["crls"]) == 2
     workplace.document("lookup", "berta@example.org", "--gateway", "gw")

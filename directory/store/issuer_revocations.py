@@ -1,0 +1,174 @@
+"""How does an issuer end, with all that it issued?
+
+Its own certificate is entered among those that its parent has issued, as revoked: so the parent's CRL lists
+it by the rule that it lists every other by.
+"""
+
+import hashlib
+from datetime import datetime
+from functools import partial
+from secrets import token_hex
+
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+
+from ca.revocation import RevocationReason
+from directory.audit import AuditEvent, AuditKind
+from directory.hierarchy import StoredIssuer
+from directory.issuer_revocation import Batch
+from directory.store import audit_log
+from directory.store.issuers import SqlIssuers
+from directory.store.tables import EnrolmentEnd, certificates, enrolments, issuers
+
+AUTHORITY = "authority"
+"""The origin of a CA's own certificate; it has no address, so nobody finds it."""
+
+# Waits until every mint that holds the issuer has ended, and lets none begin (`issuers.hold`).
+_LOCK = select(issuers.c.revoked_at).where(issuers.c.id == bindparam("of_issuer")).with_for_update()
+_END = (
+    update(issuers)
+    .where(issuers.c.id == bindparam("of_issuer"))
+    .values(revoked_at=bindparam("moment"), revocation_reason=bindparam("reason"))
+)
+_PAGE = (
+    select(
+        certificates.c.id,
+        certificates.c.enrolment_id,
+        certificates.c.serial,
+        enrolments.c.organization_id,
+    )
+    .join_from(certificates, enrolments, isouter=True)
+    .where(
+        certificates.c.issuer_id == bindparam("of_issuer"),
+        certificates.c.id > bindparam("after"),
+        certificates.c.revoked_at.is_(None),
+        certificates.c.not_after > bindparam("now"),
+    )
+    .order_by(certificates.c.id)
+    .limit(bindparam("most"))
+)
+_ENROLMENTS: BindParameter[str] = bindparam("of_enrolments", expanding=True)
+_LOCK_ENROLMENTS = (
+    select(enrolments.c.id)
+    .where(enrolments.c.id.in_(_ENROLMENTS))
+    .order_by(enrolments.c.id)
+    .with_for_update(key_share=True)
+)
+_REVOKE = (
+    update(certificates)
+    .where(
+        certificates.c.id.in_(bindparam("of_certificates", expanding=True)),
+        certificates.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("moment"), revocation_reason=RevocationReason.SUPERSEDED.value)
+    .returning(certificates.c.id)
+)
+# What ended otherwise, such as by a bounce, stays ended for that reason: nothing is minted in its place.
+_END_ENROLMENTS = (
+    update(enrolments)
+    .where(enrolments.c.id.in_(_ENROLMENTS), enrolments.c.live)
+    .values(live=False, ended_because=EnrolmentEnd.REVOKED.value)
+)
+
+
+class SqlIssuerRevocations(SqlIssuers):
+    """Revokes issuers and what they issued."""
+
+    async def end(
+        self, issuer: StoredIssuer, reason: RevocationReason, at: datetime, event: AuditEvent
+    ) -> None:
+        """Revoke an issuer; if somebody else has done so meanwhile, leave it at that."""
+        await self._database.write(
+            partial(_end, node=self._node, issuer=issuer, reason=reason, at=at, event=event)
+        )
+
+    async def end_certificates(
+        self, issuer_id: str, after: str, at: datetime, actor: str, *, most: int
+    ) -> Batch:
+        """Revoke so many of its recipients' certificates, in order of their identifiers."""
+        return await self._database.write(
+            partial(
+                _end_certificates,
+                node=self._node,
+                issuer_id=issuer_id,
+                after=after,
+                at=at,
+                actor=actor,
+                most=most,
+            )
+        )
+
+
+def _end(
+    connection: Connection,
+    *,
+    node: str,
+    issuer: StoredIssuer,
+    reason: RevocationReason,
+    at: datetime,
+    event: AuditEvent,
+) -> None:
+    of_issuer = {"of_issuer": issuer.issuer_id}
+    if connection.execute(_LOCK, of_issuer).scalar_one() is not None:
+        return
+    connection.execute(_END, {**of_issuer, "moment": at, "reason": reason.value})
+    if issuer.parent_id is not None:
+        connection.execute(
+            insert(certificates),
+            {
+                "id": token_hex(16),
+                "issuer_id": issuer.parent_id,
+                "serial": f"{issuer.serial:x}",
+                "scope": AUTHORITY,
+                "address": "",
+                "address_key": "",
+                "origin": AUTHORITY,
+                "der": issuer.certificate,
+                "key_sha256": hashlib.sha256(issuer.certificate).digest(),
+                "not_before": issuer.not_before,
+                "not_after": issuer.not_after,
+                "published_at": at,
+                "revoked_at": at,
+                "revocation_reason": reason.value,
+            },
+        )
+    audit_log.append(connection, node, event)
+
+
+def _end_certificates(
+    connection: Connection,
+    *,
+    node: str,
+    issuer_id: str,
+    after: str,
+    at: datetime,
+    actor: str,
+    most: int,
+) -> Batch:
+    """Revoke a batch.
+
+    1. Its enrolments are locked in the order of everybody (`locks`).
+    2. What somebody else has revoked meanwhile keeps his reason, and gets no second event.
+    """
+    page = connection.execute(_PAGE, {"of_issuer": issuer_id, "after": after, "now": at, "most": most}).all()
+    of_enrolments = {"of_enrolments": [row.enrolment_id for row in page if row.enrolment_id is not None]}
+    connection.execute(_LOCK_ENROLMENTS, of_enrolments).all()
+    ids = [row.id for row in page]
+    revoked = set(connection.execute(_REVOKE, {"of_certificates": ids, "moment": at}).scalars())
+    connection.execute(_END_ENROLMENTS, of_enrolments)
+    audit_log.append_all(
+        connection,
+        node,
+        [
+            AuditEvent(
+                kind=AuditKind.CERTIFICATE_REVOKED,
+                at=at,
+                actor=actor,
+                subject=row.id,
+                organization_id=row.organization_id,
+                detail={"serial": row.serial, "reason": RevocationReason.SUPERSEDED.value},
+            )
+            for row in page
+            if row.id in revoked
+        ],
+    )
+    return Batch(count=len(revoked), last=ids[-1] if len(ids) == most else None)

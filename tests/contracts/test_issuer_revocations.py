@@ -1,0 +1,112 @@
+"""An issuing CA ends, with all that it issued, and others are minted in the place of that."""
+
+import pytest
+
+from ca.address import Mailbox
+from ca.revocation import RevocationReason, RevokedCertificate
+from directory.audit import AuditKind
+from directory.errors import ConfigurationRefused, IssuerEnded, Unknown
+from directory.issuer_revocation import IssuerRevocation
+from directory.store import issuers as issuer_rows
+from directory.store.crls import SqlCrlReader
+from directory.store.issuer_revocations import SqlIssuerRevocations
+from directory.store.issuers import SqlIssuers
+from directory.store.lookup import SqlDirectoryReader
+from directory.store.mint import SqlMintStore
+from tests.contracts.world import NOW, Store, a_reservation, an_event, an_issuer, mint
+from tests.directory.builders import a_gateway
+from tests.directory.clocks import StoppedClock
+
+REASON = RevocationReason.CA_COMPROMISE
+
+
+def a_revocation(store: Store) -> IssuerRevocation:
+    return IssuerRevocation(
+        store=SqlIssuerRevocations(store.database, node="desk"),
+        clock=StoppedClock(NOW),
+        actor="operator:olga",
+    )
+
+
+def mailbox(number: int) -> Mailbox:
+    return Mailbox.parse(f"person-{number}@example.org")
+
+
+async def mint_several(store: Store, count: int) -> None:
+    for number in range(count):
+        await mint(store.database, a_reservation(f"enrolment-{number}", mailbox=mailbox(number)))
+
+
+async def test_it_signs_nothing_more_and_is_due_on_its_parents_crl(store: Store) -> None:
+    await a_revocation(store).revoke("issuing-1", REASON)
+
+    with pytest.raises(IssuerEnded):
+        await store.database.write(lambda connection: issuer_rows.hold(connection, "issuing-1"))
+    listed = await SqlCrlReader(store.database).revoked("root-1", NOW)
+    assert listed == [RevokedCertificate(serial_number=an_issuer().serial, revoked_at=NOW, reason=REASON)]
+
+
+async def test_every_certificate_that_it_issued_is_out_and_may_be_minted_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("directory.issuer_revocation.BATCH", 2)
+    await mint_several(store, 5)
+    told: list[int] = []
+
+    revoked = await a_revocation(store).revoke("issuing-1", REASON, progress=told.append)
+
+    assert (revoked.certificates, told) == (5, [2, 4, 5])
+    reader = SqlDirectoryReader(store.database)
+    for number in range(5):
+        key = mailbox(number).key
+        assert await SqlMintStore(store.database, node="x").best_certificate(key, a_gateway(), NOW) is None
+        context = await reader.mint_context(key, a_gateway())
+        assert context is not None
+        assert not context.revoked
+    rows = await store.rows("SELECT kind FROM audit_events WHERE node = 'desk' ORDER BY sequence")
+    assert rows == [(AuditKind.ISSUER_REVOKED,), *[(AuditKind.CERTIFICATE_REVOKED,)] * 5]
+    await SqlIssuers(store.database, node="desk").add(an_issuer("issuing-2"), an_event())
+    await mint(store.database, a_reservation("again", mailbox=mailbox(0)))
+
+
+async def test_what_is_interrupted_goes_on(store: Store) -> None:
+    await mint_several(store, 3)
+    issuer = an_issuer()
+    interrupted = SqlIssuerRevocations(store.database, node="desk")
+    await interrupted.end(issuer, REASON, NOW, an_event())
+    await interrupted.end_certificates("issuing-1", "", NOW, "operator:olga", most=1)
+
+    assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 2
+    assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 0
+    assert await store.rows("SELECT count(*) FROM audit_events WHERE kind = 'issuer.revoked'") == [(0,)]
+
+
+async def test_others_and_what_ended_before_are_left_alone(store: Store) -> None:
+    await mint_several(store, 3)
+    await SqlIssuers(store.database, node="desk").add(an_issuer("issuing-2"), an_event())
+    await store.sql(
+        "UPDATE certificates SET issuer_id = 'issuing-2' WHERE enrolment_id = 'enrolment-0'",
+        "UPDATE certificates SET revoked_at = not_before, revocation_reason = 'keyCompromise'"
+        " WHERE enrolment_id = 'enrolment-1'",
+        "UPDATE enrolments SET live = FALSE, ended_because = 'bounced' WHERE id = 'enrolment-2'",
+    )
+
+    assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 1
+
+    rows = await store.rows(
+        "SELECT enrolment_id, revocation_reason, ended_because FROM certificates"
+        " JOIN enrolments ON enrolments.id = enrolment_id ORDER BY 1"
+    )
+    assert rows == [
+        ("enrolment-0", None, None),
+        ("enrolment-1", "keyCompromise", None),
+        ("enrolment-2", "superseded", "bounced"),
+    ]
+
+
+@pytest.mark.parametrize(("issuer_id", "error"), [("root-1", ConfigurationRefused), ("nobody", Unknown)])
+async def test_only_issuing_cas_of_ours_are_revoked(
+    store: Store, issuer_id: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await a_revocation(store).revoke(issuer_id, REASON)
