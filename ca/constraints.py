@@ -23,8 +23,8 @@ def permits(certificate: x509.Certificate, mailbox: Mailbox) -> bool:
     constraints = name_constraints_of(certificate)
     if constraints is None:
         return True
-    permitted = _mail_names(constraints.permitted_subtrees)
-    excluded = _mail_names(constraints.excluded_subtrees)
+    permitted = mail_names(constraints.permitted_subtrees)
+    excluded = mail_names(constraints.excluded_subtrees)
     if any(_holds(name, mailbox) for name in excluded):
         return False
     return not permitted or any(_holds(name, mailbox) for name in permitted)
@@ -41,14 +41,15 @@ def name_constraints_of(certificate: x509.Certificate) -> x509.NameConstraints |
 def specimen(certificate: x509.Certificate) -> Mailbox:
     """Return a mailbox that a CA may certify, to try it with."""
     constraints = name_constraints_of(certificate)
-    permitted = _mail_names(constraints.permitted_subtrees) if constraints else []
+    permitted = mail_names(constraints.permitted_subtrees) if constraints else []
     local_part, at, host = min(permitted, default="example.com").rpartition("@")
     if at:
         return Mailbox(local_part=local_part, domain=host.lower())
     return Mailbox.parse(f"rehearsal@{'mail' if host.startswith('.') else ''}{host}")
 
 
-def _mail_names(subtrees: list[x509.GeneralName] | None) -> list[str]:
+def mail_names(subtrees: list[x509.GeneralName] | None) -> list[str]:
+    """Return the constraints on mail addresses among others."""
     return [one.value for one in subtrees or () if isinstance(one, x509.RFC822Name)]
 
 

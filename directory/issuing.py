@@ -5,6 +5,7 @@ is brought back: by our root, off line, or by somebody else's CA, whose certific
 """
 
 import asyncio
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ca.carequests import read_ca_request, request_issuing
+from ca.constraints import mail_names, name_constraints_of
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
@@ -32,6 +34,7 @@ from directory.organization import Organization
 
 _LONGEST_IN_NAME: Final = 40
 _DAY: Final = timedelta(days=1)
+_YEAR: Final = re.compile(r" \d{4}(?: \d+)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,10 @@ class IssuingStore(Protocol):
         Raises:
             AlreadyExists: there is an issuer with this key.
         """
+        ...
+
+    async def succeed(self, issuer: StoredIssuer, former: StoredIssuer, events: Sequence[AuditEvent]) -> bool:
+        """Add the issuer that follows another, if none of the scope does yet; tell whether that was so."""
         ...
 
     async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
@@ -178,6 +185,52 @@ class IssuingDesk:
         )
         await self._store.add(issuer, made, created)
         return issuer
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer."""
+        return await self._store.hierarchy()
+
+    async def succeed(self, former: StoredIssuer, active_from: datetime) -> StoredIssuer | None:
+        """Make the issuing CA that follows another one, under the same root and of the same kind.
+
+        None if somebody else has made one meanwhile.
+
+        Raises:
+            ConfigurationRefused: the root's key is not here.
+            CaError: its key does not open, or the certificate would break a rule.
+        """
+        now = self._clock.now()
+        hierarchy = await self._store.hierarchy()
+        certificate = x509.load_der_x509_certificate(former.certificate)
+        constraints = name_constraints_of(certificate)
+        wish = Wish(
+            common_name=_next_name(hierarchy, certificate, now),
+            key_algorithm=algorithm_of(certificate.public_key()),
+            permitted_domains=frozenset(mail_names(constraints.permitted_subtrees) if constraints else ()),
+            root_id=former.parent_id,
+        )
+        root, name = _root(hierarchy, wish, now), await self._name(hierarchy, wish, now)
+        made, key = await asyncio.to_thread(self._certify, root, wish, name, now)
+        issuer = StoredIssuer.of(
+            made,
+            parent_id=root.issuer_id,
+            purpose=Purpose.ISSUING_CA,
+            created_at=now,
+            sealed_key=self._keys.seal(key, issuer_id_of(made)),
+            organization_id=former.organization_id,
+            active_from=active_from,
+        )
+        events = (
+            self._event(AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, **_described(key)),
+            self._event(
+                AuditKind.ISSUER_CREATED,
+                issuer.issuer_id,
+                name=issuer.subject,
+                certified_by=root.issuer_id,
+                follows=former.issuer_id,
+            ),
+        )
+        return issuer if await self._store.succeed(issuer, former, events) else None
 
     async def request(self, wish: Wish) -> PendingIssuer:
         """Make a key, and a request for its certificate to be taken elsewhere."""
@@ -283,15 +336,27 @@ class IssuingDesk:
                 raise AlreadyExists(kind="issuer", name=wish.common_name)
             return name
         whose = wish.organization.name if wish.organization else organization
-        usual = f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA {now.year}"
-        names = (usual if count == 1 else f"{usual} {count}" for count in range(1, len(taken) + 2))
-        candidates = (AuthorityName(organization=organization, common_name=one) for one in names)
-        return next(one for one in candidates if one.distinguished_name.rfc4514_string() not in taken)
+        return _free_name(organization, f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA", taken, now)
 
     def _event(self, kind: AuditKind, issuer_id: str, **detail: str) -> AuditEvent:
         return AuditEvent(
             kind=kind, at=self._clock.now(), actor=self._actor, subject=issuer_id, detail=detail
         )
+
+
+def _next_name(hierarchy: Hierarchy, former: x509.Certificate, now: datetime) -> str:
+    taken = {one.subject for one in hierarchy.issuers}
+    common_name = str(former.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    stem = _YEAR.sub("", common_name)[: _LONGEST_IN_NAME + len(" Issuing CA")].strip()
+    return _free_name(_organization_of(hierarchy), stem, taken, now).common_name
+
+
+def _free_name(organization: str, stem: str, taken: Collection[str], now: datetime) -> AuthorityName:
+    """Return a name with the year, and a number if others have it."""
+    usual = f"{stem} {now.year}"
+    names = (usual if count == 1 else f"{usual} {count}" for count in range(1, len(taken) + 2))
+    candidates = (AuthorityName(organization=organization, common_name=one) for one in names)
+    return next(one for one in candidates if one.distinguished_name.rfc4514_string() not in taken)
 
 
 def issuing_profile(

@@ -17,6 +17,7 @@ from directory.enrolment import CertificateMaker
 from directory.errors import DirectoryError, StoreUnavailable
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.organization import SHARED_SCOPE, Organization
+from directory.succession import certifies_until, without_successor
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,14 @@ class MakerRoster:
         register: IssuerRegister,
         open_maker: OpenMaker,
         only_own: bool,
+        validity: timedelta,
         clock: Clock,
         uniform: Uniform,
     ) -> None:
         self._register = register
         self._open_maker = open_maker
         self._only_own = only_own
+        self._validity = validity
         self._clock = clock
         self._uniform = uniform
         self._stopped = asyncio.Event()
@@ -72,6 +75,17 @@ class MakerRoster:
     def shared(self) -> CertificateMaker | None:
         """Whoever certifies now for everybody who has no issuing CA of his own; None if nobody can."""
         return self._of_scope(SHARED_SCOPE, self._clock.now())
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long whoever certifies for everybody, or will, can give a full period; 0 if nobody does."""
+        now = self._clock.now()
+        ends = [
+            certifies_until(issuer, self._validity)
+            for issuer in self._hierarchy.signers(now)
+            if issuer.scope == SHARED_SCOPE and issuer.issuer_id in self._makers
+        ]
+        return max(0.0, (max(ends) - now).total_seconds()) if ends else 0.0
 
     async def start(self) -> None:
         """Open everybody who is at work.
@@ -126,6 +140,9 @@ class MakerRoster:
         self._hierarchy, self._makers = hierarchy, makers
         if self._hierarchy.signer(SHARED_SCOPE, self._clock.now()) is None:
             self._say("no issuing CA is active: nothing is minted")
+        for issuer in without_successor(hierarchy, self._validity, self._clock.now()):
+            until = certifies_until(issuer, self._validity)
+            self._say(f"issuer {issuer.issuer_id} certifies until {until:%Y-%m-%d}, and nobody follows it")
         return failed
 
     def _of_scope(self, scope: str, now: datetime) -> CertificateMaker | None:

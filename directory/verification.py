@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from directory.evidence.checking import learned
 from directory.evidence.following import ChainCheck, link_of
 from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
 from directory.evidence.trust import TrustedKeys
+from directory.hierarchy import Hierarchy
 from directory.invariants import (
     HOLD_OVERRUN,
     Broken,
@@ -26,7 +27,11 @@ from directory.invariants import (
     readable_certificate,
 )
 from directory.keystock import PooledKey, open_pooled_key
+from directory.succession import certifies_until, without_successor
 from directory.timekeeping import TOLERANCE
+
+ISSUER_ENDS_SOON = "issuer.ends_soon"
+"""An issuing CA that will not be able to certify for much longer: nothing is wrong yet."""
 
 _OPENS = {SecretKind.CA_KEY: "issuer.key_opens", SecretKind.OCSP_KEY: "ocsp.key_opens"}
 
@@ -79,6 +84,14 @@ class StoreInspector(Protocol):
         """Return `scope address_key` of addresses with more than one live minted certificate."""
         ...
 
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer."""
+        ...
+
+    async def unended_issuers(self, now: datetime) -> Sequence[str]:
+        """Return issuers that were revoked, though not all that they issued."""
+        ...
+
     async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
         """Return the latest CRL of every issuer, and what it must list."""
         ...
@@ -112,14 +125,25 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
-        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON}
+        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON, ISSUER_ENDS_SOON}
 
 
 class Verification:
-    """Checks the invariants; reads only. Whatever it finds stored is a finding, never a reason to stop."""
+    """Checks the invariants; reads only. Whatever it finds stored is a finding, never a reason to stop.
 
-    def __init__(self, *, inspector: StoreInspector, sealer: Sealer, clock: Clock) -> None:
+    `validity` is how long recipients' certificates are to live.
+    """
+
+    def __init__(
+        self,
+        *,
+        inspector: StoreInspector,
+        sealer: Sealer,
+        clock: Clock,
+        validity: timedelta = timedelta(0),
+    ) -> None:
         self._inspector = inspector
+        self._validity = validity
         self._sealer = sealer
         self._clock = clock
 
@@ -153,7 +177,12 @@ class Verification:
                 subject=address,
                 reason="more than one live minted certificate",
             )
-        for broken in (self._broken_crls(issuers), self._broken_chains(), self._broken_moments()):
+        for broken in (
+            self._broken_issuers(),
+            self._broken_crls(issuers),
+            self._broken_chains(),
+            self._broken_moments(),
+        ):
             async for violation in broken:
                 yield violation
 
@@ -199,6 +228,16 @@ class Verification:
             return
         if signer.key_id != secret.identity.record_id:
             yield "audit.key_matches", "its private key is another one's"
+
+    async def _broken_issuers(self) -> AsyncIterator[Violation]:
+        now = self._clock.now()
+        for issuer_id in await self._inspector.unended_issuers(now):
+            reason = "it was revoked, but certificates that it issued are not: revoke it again"
+            yield Violation(invariant="issuer.certificates_ended", subject=issuer_id, reason=reason)
+        for issuer in without_successor(await self._inspector.hierarchy(), self._validity, now):
+            until = certifies_until(issuer, self._validity)
+            reason = f"it certifies recipients until {until:%Y-%m-%d}, and nobody follows it"
+            yield Violation(invariant=ISSUER_ENDS_SOON, subject=issuer.issuer_id, reason=reason)
 
     async def _broken_crls(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
         now = self._clock.now()

@@ -138,6 +138,9 @@ class CaSettings(_Section):
     signature: SignatureScheme = SignatureScheme.PKCS1
     """How RSA keys of CAs sign certificates and CRLs: `pkcs1`, or `pss` (RFC 4055), which older mail clients
     and gateways cannot check."""
+    prepare_next_days: int = Field(default=0, ge=0, le=365)
+    """How many days before an issuing CA cannot certify for `validity_days` any more the service makes the
+    next one, where the root's key is here; 0: never, an operator does. It then takes over by itself."""
     isolated_issuers: Literal["preferred", "required"] = "preferred"
     """Who certifies for an isolated organization that has no active issuing CA of its own yet: the shared one
     (`preferred`), or nobody (`required`). Once it has one, nobody else does."""

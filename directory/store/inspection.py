@@ -18,6 +18,7 @@ from directory.crl_invariants import InspectedCrl
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
+from directory.hierarchy import Hierarchy
 from directory.invariants import InspectedEnrolment, InspectedEscrow
 from directory.lookup import Origin
 from directory.ocsp_responders import ocsp_key_identity
@@ -33,7 +34,7 @@ from directory.store.crls import SqlCrlReader
 from directory.store.database import Database
 from directory.store.evidence import SqlEvidence
 from directory.store.holds import HAS_SERVED
-from directory.store.issuers import certificates_by_id
+from directory.store.issuers import certificates_by_id, every
 from directory.store.mail_outcomes import TO_RECIPIENT
 from directory.store.moments import moments_by_node
 from directory.store.pooled_keys import pooled_key
@@ -141,6 +142,18 @@ _PAGE_OF_CERTIFICATES = (
     .where(tuple_(*_PLACE) > tuple_(*(bindparam(f"after_{column.name}") for column in _PLACE)))
     .order_by(*_PLACE)
     .limit(bindparam("page"))
+)
+_UNENDED = (
+    select(issuers.c.id)
+    .where(
+        issuers.c.revoked_at.is_not(None),
+        exists().where(
+            certificates.c.issuer_id == issuers.c.id,
+            certificates.c.revoked_at.is_(None),
+            certificates.c.not_after > bindparam("now"),
+        ),
+    )
+    .order_by(issuers.c.id)
 )
 _CA_KEYS = select(
     issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
@@ -250,6 +263,16 @@ class SqlStoreInspector:
                 doubled.append(address)
             before = address
         return doubled
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer."""
+        return Hierarchy(issuers=await self._database.read(every))
+
+    async def unended_issuers(self, now: datetime) -> Sequence[str]:
+        """Return issuers that were revoked, though not all that they issued."""
+        return await self._database.read(
+            lambda connection: list(connection.execute(_UNENDED, {"now": now}).scalars())
+        )
 
     async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
         """Return the latest CRL of every issuer, and what it must list."""

@@ -72,7 +72,7 @@ class SqlIssuers:
 
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer, the oldest first."""
-        return Hierarchy(issuers=await self._database.read(_all))
+        return Hierarchy(issuers=await self._database.read(every))
 
     async def issuer_certificates(self) -> Mapping[str, bytes]:
         """Return the DER of every issuer by its identifier."""
@@ -139,7 +139,8 @@ def _erase_key(connection: Connection, *, node: str, issuer_id: str, event: Audi
     audit_log.append(connection, node, event)
 
 
-def _all(connection: Connection) -> tuple[StoredIssuer, ...]:
+def every(connection: Connection) -> tuple[StoredIssuer, ...]:
+    """Return every issuer, the oldest first."""
     return tuple(_issuer(row) for row in connection.execute(_ALL))
 
 

@@ -13,8 +13,19 @@ from directory.store import audit_log, issuers
 from directory.store.issuers import SqlIssuers
 from directory.store.rows import AnyRow, sealed, sealed_columns
 from directory.store.statements import Upsert
+from directory.store.tables import issuers as issuers_table
 from directory.store.tables import pending_issuers
 
+_LOCK = (
+    select(issuers_table.c.id)
+    .where(issuers_table.c.id == bindparam("of_issuer"))
+    .with_for_update(key_share=True)
+)
+_FOLLOWERS = select(issuers_table.c.id).where(
+    issuers_table.c.organization_id.is_not_distinct_from(bindparam("scope")),
+    issuers_table.c.active_from > bindparam("since"),
+    issuers_table.c.revoked_at.is_(None),
+)
 _ALL = select(pending_issuers).order_by(pending_issuers.c.created_at, pending_issuers.c.id)
 _ADD = Upsert(pending_issuers, lambda insert: insert.on_conflict_do_nothing().returning(pending_issuers.c.id))
 _FORGET = delete(pending_issuers).where(pending_issuers.c.id == bindparam("of_pending"))
@@ -26,6 +37,12 @@ class SqlIssuing(SqlIssuers):
     async def pending(self) -> Sequence[PendingIssuer]:
         """Return what waits for a certificate, the oldest first."""
         return await self._database.read(_pending)
+
+    async def succeed(self, issuer: StoredIssuer, former: StoredIssuer, events: Sequence[AuditEvent]) -> bool:
+        """Add the issuer that follows another, if none of the scope does yet; tell whether that was so."""
+        return await self._database.write(
+            partial(_succeed, node=self._node, issuer=issuer, former=former, events=events)
+        )
 
     async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
         """Keep a key until its certificate comes."""
@@ -66,6 +83,22 @@ def _of(row: AnyRow) -> PendingIssuer:
         organization_id=row.organization_id,
         created_at=row.created_at,
     )
+
+
+def _succeed(
+    connection: Connection,
+    *,
+    node: str,
+    issuer: StoredIssuer,
+    former: StoredIssuer,
+    events: Sequence[AuditEvent],
+) -> bool:
+    # Whoever wants to follow the same one waits here, and finds the one that was added.
+    connection.execute(_LOCK, {"of_issuer": former.issuer_id}).one()
+    if connection.execute(_FOLLOWERS, {"scope": former.organization_id, "since": former.active_from}).first():
+        return False
+    issuers.add(connection, node=node, issuer=issuer, events=tuple(events))
+    return True
 
 
 def _request(

@@ -196,7 +196,12 @@ class Installation:
 
     def verification(self) -> Verification:
         """Return the check of every invariant."""
-        return Verification(inspector=SqlStoreInspector(self.database), sealer=self.sealer, clock=self.clock)
+        return Verification(
+            inspector=SqlStoreInspector(self.database),
+            sealer=self.sealer,
+            clock=self.clock,
+            validity=timedelta(days=self.settings.ca.validity_days),
+        )
 
     def rotation(self, actor: str) -> MasterKeyRotation:
         """Return the use case that replaces the master key."""

@@ -1,5 +1,11 @@
 """What adds issuing CAs? The desk, with the keys that it seals and opens."""
 
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
 from cryptography import x509
 
 from ca.issuance import Issuer
@@ -16,6 +22,8 @@ from directory.roots import RootDesk
 from directory.store.crls import SqlCrlStore
 from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
+from directory.succession import Succession
+from directory.timekeeping import Doubt
 from directory.wiring.installation import Installation
 from directory.wiring.signers import ca_key_identity
 
@@ -60,6 +68,29 @@ class SealedKeys:
             Linter(),
             scheme=settings.signature,
         )
+
+
+@asynccontextmanager
+async def preparing(installation: Installation, doubt: Doubt) -> AsyncIterator[None]:
+    """Make the next issuing CAs in time, where that is wanted, until the context ends."""
+    settings = installation.settings.ca
+    if settings.prepare_next_days == 0:
+        yield
+        return
+    succession = Succession(
+        workshop=issuing_desk(installation, "service"),
+        validity=timedelta(days=settings.validity_days),
+        before=timedelta(days=settings.prepare_next_days),
+        doubt=doubt,
+        clock=installation.clock,
+        uniform=random.SystemRandom().uniform,
+    )
+    task = asyncio.create_task(succession.run(), name="succession")
+    try:
+        yield
+    finally:
+        succession.stop()
+        await task
 
 
 def crl_desk(installation: Installation, actor: str) -> CrlDesk:

@@ -23,6 +23,7 @@ from directory.ldap.answers import Statistics
 from directory.ldap.responses import results_written
 from directory.ldap.server import LdapServer
 from directory.lookup import Minter
+from directory.makers import MakerRoster
 from directory.metrics import CONTENT_TYPE, Across, Metrics, Reading, shared_folder
 from directory.store.failures import failures_so_far
 from directory.wiring.addresses import FrontEnd
@@ -121,6 +122,15 @@ class Measuring:
             "pushpki_change_feed_age_seconds",
             "For how long nothing was heard of revocations elsewhere; beyond 4, memory is silent.",
             lambda: follower.age,
+            Across.LARGEST,
+        )
+
+    def issuers(self, makers: MakerRoster) -> None:
+        """Measure for how long whoever certifies still can."""
+        self._metrics.gauge(
+            "pushpki_issuer_seconds",
+            "For how long the active issuing CA, or who follows it, can certify for a full period.",
+            lambda: makers.seconds_left,
             Across.LARGEST,
         )
 

@@ -117,6 +117,7 @@ def maker_roster(installation: Installation) -> MakerRoster:
         register=installation.issuers,
         open_maker=MakerWorkshop(settings, installation.signers).open,
         only_own=settings.ca.isolated_issuers == "required",
+        validity=timedelta(days=settings.ca.validity_days),
         clock=installation.clock,
         uniform=random.SystemRandom().uniform,
     )

@@ -31,6 +31,7 @@ from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.keystock import key_pool_administration, supplied
+from directory.wiring.issuing import preparing
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.pkcs11 import watching_token
@@ -76,6 +77,7 @@ async def serving(
         measuring.keys(keys)
         makers = await stack.enter_async_context(minting.making(installation))
         first_key = await asyncio.wrap_future(keys.take(settings.ca.key_algorithm))
+        measuring.issuers(makers)
         if (maker := makers.shared) is not None:
             now = installation.clock.now()
             await asyncio.to_thread(minting.rehearse, maker, first_key.public_key(), now)
@@ -100,6 +102,7 @@ async def serving(
 
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(installation))
+        await stack.enter_async_context(preparing(installation, keeper.doubt))
         published = await stack.enter_async_context(publishing(installation, keeper.doubt))
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is

@@ -9,6 +9,7 @@ from directory.errors import ConfigurationRefused, IssuerEnded, Unknown
 from directory.issuer_revocation import IssuerRevocation
 from directory.store import issuers as issuer_rows
 from directory.store.crls import SqlCrlReader
+from directory.store.inspection import SqlStoreInspector
 from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuers import SqlIssuers
 from directory.store.lookup import SqlDirectoryReader
@@ -110,3 +111,16 @@ async def test_only_issuing_cas_of_ours_are_revoked(
 ) -> None:
     with pytest.raises(error):
         await a_revocation(store).revoke(issuer_id, REASON)
+
+
+async def test_verify_tells_what_was_left_behind(store: Store) -> None:
+    await mint_several(store, 1)
+    revocations = SqlIssuerRevocations(store.database, node="desk")
+    inspector = SqlStoreInspector(store.database)
+    assert await inspector.unended_issuers(NOW) == []
+
+    await revocations.end(an_issuer(), REASON, NOW, an_event())
+
+    assert await inspector.unended_issuers(NOW) == ["issuing-1"]
+    await a_revocation(store).revoke("issuing-1", REASON)
+    assert await inspector.unended_issuers(NOW) == []

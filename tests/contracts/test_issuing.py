@@ -1,6 +1,7 @@
 """Issuing CAs are added, under our root or somebody else's, on both databases."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
@@ -19,12 +20,13 @@ from directory.issuing import IssuingDesk, PendingIssuer, Wish
 from directory.store.issuing import SqlIssuing
 from tests.builders import Authority
 from tests.ca.strangers import Stranger
-from tests.contracts.world import NOW, Store
+from tests.contracts.world import NOW, Store, an_event
 from tests.directory.builders import an_organization
 from tests.directory.clocks import StoppedClock
 from tests.directory.issuerkeys import SealedKeys
 from tests.directory.minting import found_authority, violations
 
+DAY = timedelta(days=1)
 SMALL = Wish(key_algorithm=KeyAlgorithm.RSA_2048)
 
 
@@ -248,3 +250,29 @@ async def test_a_name_that_another_issuer_has_is_refused(house: House) -> None:
         )
 
     assert refused.value.code == ImportFlaw.NAME_TAKEN
+
+
+async def test_a_successor_is_of_the_same_kind_and_there_is_one(house: House) -> None:
+    organization = an_organization()
+    former = await house.desk.create(
+        Wish(
+            organization=organization,
+            key_algorithm=KeyAlgorithm.P_256,
+            permitted_domains=frozenset({"example.org", ".example.org"}),
+        )
+    )
+    await house.issuing.activate(former.issuer_id, NOW, an_event())
+    former = (await house.issuers())[former.issuer_id]
+
+    made = await house.desk.succeed(former, NOW + DAY)
+
+    assert made is not None
+    assert (made.organization_id, made.active_from) == (organization.organization_id, NOW + DAY)
+    assert made.subject != former.subject
+    before, after = (x509.load_der_x509_certificate(one.certificate) for one in (former, made))
+    assert after.extensions.get_extension_for_class(x509.NameConstraints) == (
+        before.extensions.get_extension_for_class(x509.NameConstraints)
+    )
+    assert isinstance(after.public_key(), type(before.public_key()))
+    assert await house.desk.succeed(former, NOW + 2 * DAY) is None
+    assert len(await house.issuers()) == 4

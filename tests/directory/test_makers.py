@@ -20,6 +20,7 @@ from tests.directory.minting import a_maker
 from tests.directory.test_hierarchy import FIRST, SECOND, issuing
 
 DAY = timedelta(days=1)
+VALIDITY = timedelta(days=730)
 HOUSE = an_organization()
 
 
@@ -61,6 +62,7 @@ class House:
             register=self.register,
             open_maker=self.workshop.open,
             only_own=False,
+            validity=VALIDITY,
             clock=StoppedClock(NOW),
             uniform=lambda _low, _high: 0.0,
         )

@@ -408,9 +408,28 @@ async def test_crls_that_list_what_is_revoked_are_sound(store: Store) -> None:
     clock = StoppedClock()
     await revoke_anna(store, clock)
     await issue_crls(store, clock)
-    clock.advance(timedelta(days=6))
+    clock.advance(timedelta(days=5))
 
     assert await violations(store.database, clock=clock) == []
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_an_issuer_that_cannot_certify_for_much_longer_is_a_warning(
+    store: Store, authority: Authority
+) -> None:
+    await issue_crls(store, StoppedClock())
+    left = authority.issuer.certificate.not_valid_after_utc - StoppedClock().now() - timedelta(days=29)
+    verification = Verification(
+        inspector=SqlStoreInspector(store.database), sealer=SEALER, clock=StoppedClock(), validity=left
+    )
+
+    (found,) = [violation async for violation in verification.violations()]
+
+    assert (found.invariant, found.subject, found.is_warning) == (
+        "issuer.ends_soon",
+        authority.issuer.key_id,
+        True,
+    )
 
 
 @pytest.mark.usefixtures("enrolment_ids")
