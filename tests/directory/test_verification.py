@@ -31,6 +31,7 @@ from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
 from directory.store.evidence import SqlAuditKeys
 from directory.store.pooled_keys import SqlPooledKeys
+from directory.store.inspection import SqlStoreInspector
 from directory.store.revocations import SqlRevocationStore
 from directory.store.rows import sealed_columns
 from directory.store.suppressions import SqlSuppressions
@@ -419,11 +420,11 @@ async def test_an_issuer_that_cannot_certify_for_much_longer_is_a_warning(
 ) -> None:
     await issue_crls(store, StoppedClock())
     left = authority.issuer.certificate.not_valid_after_utc - StoppedClock().now() - timedelta(days=29)
-    verification = Verification(
+    check = verification.Verification(
         inspector=SqlStoreInspector(store.database), sealer=SEALER, clock=StoppedClock(), validity=left
     )
 
-    (found,) = [violation async for violation in verification.violations()]
+    (found,) = [violation async for violation in check.violations()]
 
     assert (found.invariant, found.subject, found.is_warning) == (
         "issuer.ends_soon",
