@@ -20,7 +20,7 @@ from ca.constraints import mail_names, name_constraints_of
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
-from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key
+from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
 from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.sealing import SealedSecret
@@ -165,25 +165,10 @@ class IssuingDesk:
         root = _root(hierarchy, wish, now)
         name = await self._name(hierarchy, wish, now)
         certificate, key = await asyncio.to_thread(self._certify, root, wish, name, now)
-        kept = key.kept
-        issuer = StoredIssuer.of(
-            certificate,
-            parent_id=root.issuer_id,
-            purpose=Purpose.ISSUING_CA,
-            created_at=now,
-            sealed_key=(
-                None if isinstance(kept, TokenKey) else self._keys.seal(kept, issuer_id_of(certificate))
-            ),
-            token_key=kept if isinstance(kept, TokenKey) else None,
-            organization_id=wish.organization.organization_id if wish.organization else None,
-        )
-        made = self._event(
-            AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, algorithm=wish.key_algorithm.value, **key.place
-        )
-        created = self._event(
-            AuditKind.ISSUER_CREATED, issuer.issuer_id, name=issuer.subject, certified_by=root.issuer_id
-        )
-        await self._store.add(issuer, made, created)
+        issuer = self._issuer(certificate, key, root)
+        if wish.organization is not None:
+            issuer = replace(issuer, organization_id=wish.organization.organization_id)
+        await self._store.add(issuer, *self._events_of(issuer, key, wish, root))
         return issuer
 
     async def hierarchy(self) -> Hierarchy:
@@ -208,28 +193,14 @@ class IssuingDesk:
             key_algorithm=algorithm_of(certificate.public_key()),
             permitted_domains=frozenset(mail_names(constraints.permitted_subtrees) if constraints else ()),
             root_id=former.parent_id,
+            in_token=former.token_key is not None,
         )
         root, name = _root(hierarchy, wish, now), await self._name(hierarchy, wish, now)
         made, key = await asyncio.to_thread(self._certify, root, wish, name, now)
-        issuer = StoredIssuer.of(
-            made,
-            parent_id=root.issuer_id,
-            purpose=Purpose.ISSUING_CA,
-            created_at=now,
-            sealed_key=self._keys.seal(key, issuer_id_of(made)),
-            organization_id=former.organization_id,
-            active_from=active_from,
+        issuer = replace(
+            self._issuer(made, key, root), organization_id=former.organization_id, active_from=active_from
         )
-        events = (
-            self._event(AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, **_described(key)),
-            self._event(
-                AuditKind.ISSUER_CREATED,
-                issuer.issuer_id,
-                name=issuer.subject,
-                certified_by=root.issuer_id,
-                follows=former.issuer_id,
-            ),
-        )
+        events = self._events_of(issuer, key, wish, root)
         return issuer if await self._store.succeed(issuer, former, events) else None
 
     async def request(self, wish: Wish) -> PendingIssuer:
@@ -337,6 +308,31 @@ class IssuingDesk:
             return name
         whose = wish.organization.name if wish.organization else organization
         return _free_name(organization, f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA", taken, now)
+
+    def _issuer(self, certificate: x509.Certificate, key: MadeKey, root: StoredIssuer) -> StoredIssuer:
+        kept = key.kept
+        return StoredIssuer.of(
+            certificate,
+            parent_id=root.issuer_id,
+            purpose=Purpose.ISSUING_CA,
+            created_at=self._clock.now(),
+            sealed_key=(
+                None if isinstance(kept, TokenKey) else self._keys.seal(kept, issuer_id_of(certificate))
+            ),
+            token_key=kept if isinstance(kept, TokenKey) else None,
+        )
+
+    def _events_of(
+        self, issuer: StoredIssuer, key: MadeKey, wish: Wish, root: StoredIssuer
+    ) -> Sequence[AuditEvent]:
+        return (
+            self._event(
+                AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, algorithm=wish.key_algorithm.value, **key.place
+            ),
+            self._event(
+                AuditKind.ISSUER_CREATED, issuer.issuer_id, name=issuer.subject, certified_by=root.issuer_id
+            ),
+        )
 
     def _event(self, kind: AuditKind, issuer_id: str, **detail: str) -> AuditEvent:
         return AuditEvent(

@@ -89,10 +89,12 @@ class RootDesk:
         """
         hierarchy = await self._register.hierarchy()
         wanted = hierarchy.issuers if root_id is None else (find_issuer(hierarchy, root_id),)
-        roots = [one for one in wanted if one.purpose is Purpose.ROOT_CA and one.key_is_here]
+        roots = [one for one in wanted if one.purpose is Purpose.ROOT_CA and one.sealed_key is not None]
         if len(roots) != 1:
             raise ConfigurationRefused(
-                key="--root", reason=f"{len(roots)} roots whose key is here", remedy="see pushpki ca list"
+                key="--root",
+                reason=f"{len(roots)} roots whose key is sealed here",
+                remedy="see pushpki ca list",
             )
         return roots[0]
 

@@ -30,8 +30,8 @@ from directory.wiring.evidence import life_on_record, notarized, watching
 from directory.wiring.following import following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
-from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.issuing import preparing
+from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.pkcs11 import watching_token

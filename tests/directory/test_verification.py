@@ -30,8 +30,8 @@ from directory.store import tables
 from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
 from directory.store.evidence import SqlAuditKeys
-from directory.store.pooled_keys import SqlPooledKeys
 from directory.store.inspection import SqlStoreInspector
+from directory.store.pooled_keys import SqlPooledKeys
 from directory.store.revocations import SqlRevocationStore
 from directory.store.rows import sealed_columns
 from directory.store.suppressions import SqlSuppressions
