@@ -159,7 +159,7 @@ def _issuer_of(crl: x509.CertificateRevocationList, standings: Sequence[Standing
     for standing, certificate in named:
         if not _is_signed_by(crl, certificate):
             continue
-        if standing.sealed_key is not None:
+        if standing.sealed_key is not None or standing.token_key is not None:
             raise _refused("is of an issuer whose key is here", "it makes its own: pushpki ca crl issue")
         return standing
     raise _refused("is not signed by the issuer that it names")
