@@ -54,6 +54,7 @@ class AuditKind(StrEnum):
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_BLOCKED = "key.blocked"
     KEY_UNBLOCKED = "key.unblocked"
+    CERTIFICATE_LEADS = "certificate.leads"
     CERTIFICATE_PROVEN = "certificate.proven"
     KEY_MAIL_ACCEPTED = "key_mail.accepted"
     KEY_MAIL_GIVEN_UP = "key_mail.given_up"

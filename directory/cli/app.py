@@ -28,6 +28,7 @@ from directory.cli import (
     package_formats,
     password_mail,
     reconcile,
+    renew,
     resend,
     revoke,
     serve,
@@ -66,6 +67,7 @@ def _pushpki(
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("lookup")(lookup.lookup)
+app.command("renew")(renew.renew)
 app.command("resend")(resend.resend)
 app.command("revoke")(revoke.revoke)
 app.command("verify")(store.verify)

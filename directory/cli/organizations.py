@@ -160,6 +160,7 @@ def as_document(organization: Organization) -> dict[str, object]:
         "password_mail": _text(letters.password_mail.mailbox if letters.password_mail else None),
         "notices_to": _text(letters.notices_to),
         "relay_days": letters.relay_lifetime.days,
+        "renewal": organization.renewal.value,
     }
 
 

@@ -95,6 +95,8 @@ class DueMail:
     """None once they have been destroyed."""
     package_format: KeyPackageFormat
     organization: Organization
+    renews_until: datetime | None = None
+    """When the certificate ends that this one renews; None: it renews none."""
     sealed_message: SealedSecret | None = None
     """What an earlier attempt composed; sent again octet for octet."""
 
@@ -116,6 +118,7 @@ class NewMail:
 def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
     """Return the key mail of a mint, as `Outbox.claim_due` would."""
     record = enrolment.record
+    renews = record.reservation.renews
     return DueMail(
         mail_id=record.mail_id,
         enrolment_id=record.reservation.enrolment_id,
@@ -135,6 +138,7 @@ def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
         sealed_password=record.sealed_password,
         package_format=record.package_format,
         organization=enrolment.organization,
+        renews_until=renews.ends_at if renews else None,
     )
 
 

@@ -17,6 +17,7 @@ from directory.organization import (
     KeyDelivery,
     Organization,
     PasswordMail,
+    Renewal,
     SmartHost,
     SmtpSecurity,
     Webhook,
@@ -56,6 +57,7 @@ def organization(row: AnyRow) -> Organization:
         password_style=PasswordStyle(row.organization_password_style),
         contact=row.organization_contact,
         correspondence=_correspondence(row),
+        renewal=Renewal(row.organization_renewal),
     )
 
 
@@ -141,6 +143,7 @@ def organization_columns(organization: Organization) -> dict[str, object]:
         "password_certificate": password_mail.certificate if password_mail else None,
         "notices_to": str(letters.notices_to) if letters.notices_to else None,
         "relay_days": letters.relay_lifetime.days,
+        "renewal": organization.renewal.value,
     }
 
 

@@ -46,6 +46,7 @@ organizations = Table(
     Column("password_certificate", LargeBinary),
     Column("notices_to", String(254)),
     Column("relay_days", Integer, nullable=False),
+    Column("renewal", String(16), nullable=False),  # Renewal
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
 )

@@ -23,6 +23,7 @@ from directory.errors import (
     MailRefused,
     RedeliveryRefused,
     RelayRefused,
+    RenewalRefused,
     ResendRefused,
     SlotTaken,
     StoreNewer,
@@ -52,6 +53,11 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     KeyRepeated: (KeyRepeated(key_sha256=SECRET), 500, "http.internal"),
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
+    RenewalRefused: (
+        RenewalRefused(code="renewal.not_due", reason=SECRET, is_policy=True),
+        500,
+        "http.internal",
+    ),
     RedeliveryRefused: (
         RedeliveryRefused(code="redelivery.under_way", reason=SECRET),
         500,

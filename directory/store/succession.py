@@ -1,0 +1,110 @@
+"""How does a renewed certificate come to lead? Both enrolments, its certificate, and no more reminders.
+
+The enrolments are locked by the caller, the older one first (`locks`). The certificate is written before the
+event: its trigger takes the lock under which changes are announced.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, bindparam, literal, select, update
+
+from directory.audit import AuditEvent
+from directory.delivery.outbox import MailKind
+from directory.status import Place
+from directory.store import audit_log
+from directory.store.database import Database
+from directory.store.mail_outcomes import cancel_mails
+from directory.store.tables import certificates, enrolments
+from directory.succession import Successor, SwitchReason, lead_switched
+
+_RENEWED = enrolments.alias("renewed")
+# Literally, as the index has it.
+_WAITING: Select[*tuple[str, ...]] = select(
+    enrolments.c.id, enrolments.c.organization_id, enrolments.c.renews_enrolment_id
+).where(enrolments.c.live, enrolments.c.place == literal(Place.WAITING.value, literal_execute=True))
+_ITSELF = _WAITING.where(enrolments.c.id == bindparam("of_enrolment"))
+_BEHIND = _WAITING.where(enrolments.c.renews_enrolment_id == bindparam("of_enrolment"))
+_DUE = (
+    _WAITING.join(_RENEWED, _RENEWED.c.id == enrolments.c.renews_enrolment_id)
+    .join(certificates, certificates.c.enrolment_id == enrolments.c.id)
+    .where(certificates.c.served_from <= bindparam("now"))
+    .order_by(certificates.c.served_from, enrolments.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=[enrolments, _RENEWED], key_share=True, skip_locked=True)
+)
+_OVERTAKE = (
+    update(enrolments)
+    .where(
+        enrolments.c.id == bindparam("of_enrolment"),
+        enrolments.c.live,
+        enrolments.c.place == Place.LEADING.value,
+    )
+    .values(place=Place.OVERTAKEN.value)
+)
+_LEAD = (
+    update(enrolments).where(enrolments.c.id == bindparam("of_enrolment")).values(place=Place.LEADING.value)
+)
+_SERVE = (
+    update(certificates)
+    .where(
+        certificates.c.enrolment_id == bindparam("of_enrolment"),
+        certificates.c.served_from > bindparam("moment"),
+    )
+    .values(served_from=bindparam("moment"))
+)
+_ASKING = (MailKind.PROOF, MailKind.REMINDER)
+
+
+class SqlSuccessions:
+    """The renewals that wait."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def record_due(self, now: datetime, *, most: int) -> int:
+        """Let up to so many lead that are served by now."""
+
+        def work(connection: Connection) -> int:
+            due = _successors(connection, _DUE, {"now": now, "most": most})
+            events = [_let_lead(connection, successor, SwitchReason.DUE, now) for successor in due]
+            for event in events:
+                audit_log.append(connection, self._node, event)
+            return len(due)
+
+        return await self._database.write(work)
+
+
+def lead_if_proven(connection: Connection, enrolment_id: str, at: datetime) -> list[AuditEvent]:
+    """Let an enrolment lead whose key was proven just now, if it waited to; return the events to append."""
+    waiting = _successors(connection, _ITSELF, {"of_enrolment": enrolment_id})
+    return [_let_lead(connection, successor, SwitchReason.PROVEN, at) for successor in waiting]
+
+
+def lead_after_end(connection: Connection, enrolment_id: str, at: datetime) -> list[AuditEvent]:
+    """Let the renewal of an enrolment lead that has just ended, if there is one; return the events to append.
+
+    It has a key of its own, which is on its way: whatever became of the other concerns it in nothing.
+    """
+    waiting = _successors(connection, _BEHIND, {"of_enrolment": enrolment_id})
+    return [_let_lead(connection, successor, SwitchReason.ALONE, at) for successor in waiting]
+
+
+def _successors(
+    connection: Connection, wanted: Select[*tuple[str, ...]], parameters: dict[str, object]
+) -> Sequence[Successor]:
+    return [
+        Successor(enrolment_id=row.id, organization_id=row.organization_id, renews=row.renews_enrolment_id)
+        for row in connection.execute(wanted, parameters)
+    ]
+
+
+def _let_lead(
+    connection: Connection, successor: Successor, because: SwitchReason, at: datetime
+) -> AuditEvent:
+    connection.execute(_OVERTAKE, {"of_enrolment": successor.renews})
+    cancel_mails(connection, successor.renews, _ASKING, at)
+    connection.execute(_LEAD, {"of_enrolment": successor.enrolment_id})
+    connection.execute(_SERVE, {"of_enrolment": successor.enrolment_id, "moment": at})
+    return lead_switched(successor, because, at)
