@@ -25,6 +25,7 @@ from directory.invariants import (
     readable_certificate,
 )
 from directory.keystock import PooledKey, open_pooled_key
+from directory.succession_invariants import SWITCH_UNRECORDED, broken_succession
 from directory.timekeeping import TOLERANCE
 
 _OPENS = {SecretKind.CA_KEY: "issuer.key_opens", SecretKind.OCSP_KEY: "ocsp.key_opens"}
@@ -71,7 +72,7 @@ class StoreInspector(Protocol):
         ...
 
     async def doubled_addresses(self, now: datetime) -> Sequence[str]:
-        """Return `scope address_key` of addresses with more than one live minted certificate."""
+        """Return `scope address_key` of addresses where two live minted certificates lead, or two wait."""
         ...
 
     async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
@@ -107,7 +108,7 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
-        return self.invariant == HOLD_OVERRUN
+        return self.invariant in {HOLD_OVERRUN, SWITCH_UNRECORDED}
 
 
 class Verification:
@@ -137,7 +138,8 @@ class Verification:
             yield violation
         invariants = EnrolmentInvariants(sealer=self._sealer, issuers=issuers, now=self._clock.now())
         async for enrolment in self._inspector.enrolments():
-            for invariant, reason in invariants.broken_in(enrolment):
+            broken = (*invariants.broken_in(enrolment), *broken_succession(enrolment, self._clock.now()))
+            for invariant, reason in broken:
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
         for certificate_id in await self._inspector.orphaned_certificates():
             yield Violation(
@@ -149,7 +151,7 @@ class Verification:
             yield Violation(
                 invariant="address.one_live_certificate",
                 subject=address,
-                reason="more than one live minted certificate",
+                reason="more than one live minted certificate leads, or waits to",
             )
         for broken in (self._broken_crls(issuers), self._broken_chains(), self._broken_moments()):
             async for violation in broken:

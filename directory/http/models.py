@@ -144,8 +144,8 @@ class EnrolmentResponse(_Shape):
     channels: list[ChannelResponse]
     place: Place = Field(
         description=(
-            "`leading`: its certificate is the first in the answers; `waiting`: it is not served yet, but will "
-            "take the place of the one it renews; `overtaken`: it is served behind its renewal."
+            "`leading`: its certificate is the first in the answers; `waiting`: it is not served yet, but "
+            "will take the place of the one it renews; `overtaken`: it is served behind its renewal."
         )
     )
     renews: str | None = Field(description="The enrolment whose certificate it renews.")

@@ -231,7 +231,7 @@ class MintSettings(_Section):
 
 
 class RenewalSettings(_Section):
-    """How certificates are renewed before they end. Which, organizations choose: `pushpki org set --renewal`."""
+    """When certificates are renewed; which are, organizations choose with `pushpki org set --renewal`."""
 
     days_before: float = Field(default=30, ge=0, le=400)
     """How long before its end a certificate is renewed, though not before half of its life is over. 0: none

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from directory.followup import Chore, FollowUp
-from directory.renewal import RenewalDesk, Renewals, Renewer, RenewalRules, Successors
+from directory.renewal import RenewalDesk, RenewalRules, Renewals, Renewer, Successors
 from directory.settings import Settings
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.renewals import SqlRenewals
