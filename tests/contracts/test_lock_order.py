@@ -300,10 +300,10 @@ MEETINGS = {
         first=revokes, at=Row.ANNOUNCEMENTS, second=renewal_bounces, renewed=True
     ),
     "proof of the renewal, revocation": Meeting(
-        first=proves_the_renewal, at=Row.CERTIFICATE, whose=RENEWAL, second=revokes, renewed=True
+        first=proves_the_renewal, at=Row.DELIVERY, whose=RENEWAL, second=revokes, renewed=True
     ),
     "proof of the renewal, opt-out": Meeting(
-        first=proves_the_renewal, at=Row.CERTIFICATE, whose=RENEWAL, second=opts_out, renewed=True
+        first=proves_the_renewal, at=Row.DELIVERY, whose=RENEWAL, second=opts_out, renewed=True
     ),
     "bounce of the renewal, revocation": Meeting(
         first=renewal_bounces, at=Row.CERTIFICATE, whose=RENEWAL, second=revokes, renewed=True
