@@ -360,7 +360,7 @@ async def test_a_renewal_and_its_proof_are_announced(store: Store) -> None:
     assert announced == Changes(generation=before + 1, address_keys=frozenset({ANNA.key}))
 
     await prove(store.database)
-    assert (await log.since(announced.generation)).address_keys == {ANNA.key}
+    assert (await log.since(announced.generation)).address_keys == frozenset({ANNA.key})
 
 
 async def test_a_switch_by_time_needs_no_announcement(store: Store) -> None:
