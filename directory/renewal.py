@@ -8,7 +8,6 @@ Nobody asked for this mail, so it goes only to people who are known to use what 
 organization wants otherwise; never to one who wants no mail, and not beyond his budget.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,8 +26,6 @@ from directory.mint_ports import Renewed
 from directory.organization import Renewal
 from directory.policy import MintContext, MintPolicy, Refusal
 from directory.status import Place
-
-logger = logging.getLogger(__name__)
 
 _BATCH: Final = 100
 """How many are looked at together."""

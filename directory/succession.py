@@ -37,9 +37,9 @@ class SuccessionStore(Protocol):
     """Finds renewals whose time has come, and records that they lead."""
 
     async def record_due(self, now: datetime, *, most: int) -> int:
-        """Let up to so many lead that are served by now, with the event of each, in one durable transaction.
+        """Let up to so many lead that are served by now, each durably, with its event; return how many.
 
-        What another transaction has in hand is passed over. Returns how many they were.
+        Of those that another has let lead meanwhile nothing is recorded again.
         """
         ...
 

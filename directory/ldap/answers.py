@@ -6,9 +6,9 @@ again costs a look at the envelope and a copy.
 
 Remembered is only what cannot become untrue by itself: every question was answered with a certificate, and
 nothing else is in the answer. That somebody has no certificate is never remembered. What becomes untrue by
-another's doing is forgotten as `directory/changes.py` says; what expires, or is overtaken by a
-renewal at a moment known before, is not given again; and when other authorities are published, whose
-certificates some answers hold, everything is forgotten.
+another's doing is forgotten as `directory/changes.py` says; what expires, or is overtaken by a renewal at a
+moment known before, is not given again; and when other authorities are published, whose certificates some
+answers hold, everything is forgotten.
 
 Knows no plan and no filter, and of a message only its envelope; decides nothing.
 """

@@ -112,11 +112,12 @@ _ENDING = (
         or_(
             certificates.c.not_after > bindparam("after_moment"),
             and_(
-                certificates.c.not_after == bindparam("after_moment"), enrolments.c.id > bindparam("after_id")
+                certificates.c.not_after == bindparam("after_moment"),
+                certificates.c.enrolment_id > bindparam("after_id"),
             ),
         ),
     )
-    .order_by(certificates.c.not_after, enrolments.c.id)
+    .order_by(certificates.c.not_after, certificates.c.enrolment_id)
     .limit(bindparam("most"))
 )
 _COUNTS = (
