@@ -13,6 +13,7 @@ from typing import Protocol
 
 from directory.audit import AuditEvent, AuditKind
 from directory.followup import BATCH
+from directory.timekeeping import Doubt, never_doubted
 
 
 class SwitchReason(StrEnum):
@@ -47,12 +48,15 @@ class SuccessionStore(Protocol):
 class DueSwitches:
     """The chore that records which renewals lead by now."""
 
-    def __init__(self, *, store: SuccessionStore, most: int = BATCH) -> None:
+    def __init__(self, *, store: SuccessionStore, doubt: Doubt = never_doubted, most: int = BATCH) -> None:
         self._store = store
+        self._doubt = doubt
         self._most = most
 
     async def perform(self, now: datetime) -> int:
-        """Record a batch."""
+        """Record a batch; nothing while the clock is in doubt, for a record stays when it is put right."""
+        if self._doubt() is not None:
+            return 0
         return await self._store.record_due(now, most=self._most)
 
 

@@ -138,8 +138,8 @@ class Verification:
             yield violation
         invariants = EnrolmentInvariants(sealer=self._sealer, issuers=issuers, now=self._clock.now())
         async for enrolment in self._inspector.enrolments():
-            broken = (*invariants.broken_in(enrolment), *broken_succession(enrolment, self._clock.now()))
-            for invariant, reason in broken:
+            of_itself = invariants.broken_in(enrolment)
+            for invariant, reason in (*of_itself, *broken_succession(enrolment, self._clock.now())):
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
         for certificate_id in await self._inspector.orphaned_certificates():
             yield Violation(

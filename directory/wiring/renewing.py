@@ -12,6 +12,7 @@ from directory.store.lookup import SqlDirectoryReader
 from directory.store.renewals import SqlRenewals
 from directory.store.succession import SqlSuccessions
 from directory.succession import DueSwitches
+from directory.timekeeping import Doubt
 from directory.wiring.installation import Installation
 from directory.wiring.minting import mint_policy
 
@@ -20,10 +21,10 @@ _INTERVAL = timedelta(minutes=1)
 
 
 @asynccontextmanager
-async def renewing(installation: Installation, minter: Successors) -> AsyncIterator[None]:
+async def renewing(installation: Installation, minter: Successors, doubt: Doubt) -> AsyncIterator[None]:
     """Renew what ends soon, and record what is overtaken, until the context ends."""
     stopped = asyncio.Event()
-    chores = renewal_chores(installation, minter)
+    chores = renewal_chores(installation, minter, doubt)
     task = asyncio.create_task(
         FollowUp(chores=chores, clock=installation.clock, interval=_INTERVAL).run(stopped), name="renewals"
     )
@@ -34,9 +35,10 @@ async def renewing(installation: Installation, minter: Successors) -> AsyncItera
         await task
 
 
-def renewal_chores(installation: Installation, minter: Successors) -> Sequence[Chore]:
+def renewal_chores(installation: Installation, minter: Successors, doubt: Doubt) -> Sequence[Chore]:
     """Return what becomes due of renewals; none is begun where they are switched off."""
-    switches = DueSwitches(store=SqlSuccessions(installation.database, node=installation.node))
+    store = SqlSuccessions(installation.database, node=installation.node)
+    switches = DueSwitches(store=store, doubt=doubt)
     if not installation.settings.renewal.days_before:
         return (switches,)
     renewals = Renewals(

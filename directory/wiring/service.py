@@ -97,7 +97,7 @@ async def serving(
 
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(installation))
-        await stack.enter_async_context(renewing(installation, minter))
+        await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
         published = await stack.enter_async_context(publishing(installation, keeper.doubt))
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
