@@ -22,6 +22,7 @@ from directory.hierarchy import IssuerState
 from directory.ocsp import OcspRules
 from directory.organization import Organization
 from directory.policy import MintPolicy
+from directory.renewal import RenewalRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Issuing:
     scheme: SignatureScheme
     publication: Publication
     rules: MintRules
+    renewal: RenewalRules
     policy: MintPolicy
     key_pool_size: int
     crls: CrlRhythm
