@@ -95,6 +95,8 @@ MATTERS_OF_POLICY: Final = frozenset(
     {Obstacle.NOT_WANTED, Obstacle.UNPROVEN, Obstacle.OWN_CERTIFICATE, Obstacle.NOT_DUE}
 )
 """What an operator may decide otherwise, for one certificate."""
+_FOR_EVERYBODY = frozenset({Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED})
+"""What keeps any other certificate from being renewed just now as well."""
 _DELIVERED = frozenset({DeliveryState.ACCEPTED, DeliveryState.PROVEN, DeliveryState.UNPROVEN})
 
 
@@ -234,7 +236,7 @@ class Renewals:
             if not isinstance(context, MintContext):
                 continue
             answer = await self._renewer.renew(renewable, context, self._rules.limits)
-            if isinstance(answer, Deferred):
+            if isinstance(answer, Deferred) and answer.refusal in _FOR_EVERYBODY:
                 self._seen = None
                 return 0
         return len(batch) if self._seen else 0

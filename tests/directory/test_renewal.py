@@ -221,17 +221,23 @@ async def test_what_stands_in_the_way_of_one_keeps_no_other_from_it() -> None:
     assert world.names == ["1", "3", "1"], "the fourth call begins anew"
 
 
-async def test_what_cannot_be_certified_keeps_no_other_from_it() -> None:
-    world = World(
-        ending_soon=[a_renewable("one"), a_renewable("two")],
-        answers=[Absent(refusal=Refusal.NOT_CERTIFIABLE), MINTED],
-    )
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Absent(refusal=Refusal.NOT_CERTIFIABLE),
+        Found(certificate=CERTIFICATE),
+        Deferred(refusal=Refusal.NO_ISSUER, retry_after=LATER),
+        Deferred(refusal=Refusal.TOO_SLOW, retry_after=LATER),
+    ],
+)
+async def test_what_is_not_minted_for_one_keeps_no_other_from_it(answer: Answer) -> None:
+    world = World(ending_soon=[a_renewable("one"), a_renewable("two")], answers=[answer, MINTED])
 
     assert await world.chore().perform(NOW) == 0
     assert world.names == ["one", "two"]
 
 
-@pytest.mark.parametrize("refusal", [Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.TOO_SLOW])
+@pytest.mark.parametrize("refusal", [Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED])
 async def test_enough_is_enough_until_the_next_time(refusal: Refusal) -> None:
     world = World(
         ending_soon=[a_renewable("one"), a_renewable("two"), a_renewable("three")],
