@@ -16,9 +16,7 @@ from tests.contracts.world import NOW, YEAR, Store, an_event, mint
 from tests.directory.clocks import StoppedClock
 
 DAY = timedelta(days=1)
-NOTHING = Backlog(
-    mails=0, oldest_mail_from=None, relays=0, renewals=0, late_renewals=0, pooled_keys={}
-)
+NOTHING = Backlog(mails=0, oldest_mail_from=None, relays=0, renewals=0, late_renewals=0, pooled_keys={})
 RULES = RenewalRules.of(before=30 * DAY, lead_before=3 * DAY, validity=YEAR, per_hour=600)
 
 
