@@ -58,6 +58,7 @@ class AuditKind(StrEnum):
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_BLOCKED = "key.blocked"
     KEY_UNBLOCKED = "key.unblocked"
+    CERTIFICATE_LEADS = "certificate.leads"
     CERTIFICATE_PROVEN = "certificate.proven"
     KEY_ESCROWED = "key.escrowed"
     RECOVERY_CERTIFICATE_ADDED = "recovery_certificate.added"

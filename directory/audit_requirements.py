@@ -82,8 +82,9 @@ REQUIREMENTS = (
     Requirement(
         item="2.i",
         what="renewal and re-key",
-        kinds=(Kind.CERTIFICATE_REVOKED, Kind.CERTIFICATE_MINTED),
-        instead="a revocation as superseded, then the next mint",
+        kinds=(Kind.CERTIFICATE_MINTED, Kind.CERTIFICATE_LEADS, Kind.CERTIFICATE_REVOKED),
+        instead="each renewal is a mint that names what it renews; re-key before that is a revocation as "
+        "superseded, then the next mint",
     ),
     Requirement(
         item="2.i",

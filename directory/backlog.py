@@ -1,4 +1,4 @@
-"""What is waiting? Key mails that nobody has taken, passwords that nobody has passed on, keys to be used."""
+"""What is waiting? Key mails, passwords to be passed on, certificates to be renewed, keys to be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +20,10 @@ class Backlog:
     """Passwords that wait for a registration agent, or were revealed and not yet reported on."""
     pooled_keys: Mapping[KeyAlgorithm, int]
     """Key pairs that wait, stored, to be used; algorithms without any are left out."""
+    renewals: int
+    """Certificates that are to be renewed by now."""
+    late_renewals: int
+    """Those of them that another should go before by now."""
 
 
 class BacklogReader(Protocol):

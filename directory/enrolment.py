@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Protocol
@@ -31,7 +31,7 @@ from directory.audit import AuditEvent, AuditKind
 from directory.callers import Gateway
 from directory.clock import Clock
 from directory.errors import IssuerEnded, KeyBlocked, KeyRepeated, LimitReached, SlotTaken
-from directory.limits import MintRates, UsedUpLimits
+from directory.limits import Limit, MintRates, UsedUpLimits
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
 from directory.mint_ports import (
     EnrolmentRecord,
@@ -41,6 +41,7 @@ from directory.mint_ports import (
     MintStore,
     MintTransaction,
     Postman,
+    Renewed,
     Reservation,
 )
 from directory.organization import Organization
@@ -179,12 +180,30 @@ class Enroller:
         except TimeoutError:
             return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
 
+    async def renew(
+        self, mailbox: Mailbox, context: MintContext, renewed: Renewed, limits: tuple[Limit, ...] = ()
+    ) -> Answer:
+        """Mint the certificate that is to succeed another of the address.
+
+        Nobody waits for it, so none of the gateway's limits is charged, but those given. What was found
+        instead, if it is not minted, is the certificate that leads.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if self._doubt() is not None:
+            return Deferred(refusal=Refusal.CLOCK_DOUBTED, retry_after=self._rules.retry_after)
+        now = self._clock.now()
+        reservation = replace(self._reservation(mailbox, context, now), limits=limits, renews=renewed)
+        return await self._mint(reservation, context)
+
     async def settle(self) -> None:
         """Wait until every mint under way has ended, as on an orderly stop."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     def _start(self, slot: tuple[str, str], mailbox: Mailbox, context: MintContext) -> asyncio.Task[Answer]:
-        task = asyncio.create_task(self._mint(mailbox, context), name="mint")
+        reservation = self._reservation(mailbox, context, self._clock.now())
+        task = asyncio.create_task(self._mint(reservation, context), name="mint")
         self._under_way[slot] = task
         task.add_done_callback(lambda done: self._ended(slot, done))
         return task
@@ -195,16 +214,15 @@ class Enroller:
             # Whoever waited has it as well; nobody may have waited.
             logger.warning("a mint failed and left nothing behind: %s", type(error).__name__)
 
-    async def _mint(self, mailbox: Mailbox, context: MintContext) -> Answer:
+    async def _mint(self, reservation: Reservation, context: MintContext) -> Answer:
         try:
-            return await self._mint_signed(mailbox, context)
+            return await self._mint_signed(reservation, context)
         except SignerUnavailable:
             # Nothing is stored. Nobody will see what the token may yet sign, and its key is not used again.
             return Deferred(refusal=Refusal.SIGNER_UNAVAILABLE, retry_after=self._rules.retry_after)
 
-    async def _mint_signed(self, mailbox: Mailbox, context: MintContext) -> Answer:
-        now = self._clock.now()
-        reservation = self._reservation(mailbox, context, now)
+    async def _mint_signed(self, reservation: Reservation, context: MintContext) -> Answer:
+        now, mailbox = reservation.minted_at, reservation.mailbox
 
         # 1. Whoever certifies, and he does to the end of this mint, though another one should become active
         #    meanwhile; then a key pair from the pool. Whoever is known to be beyond his limits gets none:
@@ -328,7 +346,7 @@ class Enroller:
         *,
         issuer_id: str,
     ) -> EnrolmentRecord:
-        organization = context.organization
+        organization, renews = context.organization, reservation.renews
         letters = organization.correspondence
         return EnrolmentRecord(
             reservation=reservation,
@@ -340,7 +358,9 @@ class Enroller:
                 may_sign=may_sign(x509.load_der_x509_certificate(certificate.der))
             ),
             sealed_password=sealed.password,
-            package_format=organization.package_format_for(reservation.mailbox),
+            package_format=(
+                renews.package_format if renews else organization.package_format_for(reservation.mailbox)
+            ),
             language=context.language or letters.language,
             relay_expires_at=reservation.minted_at + letters.relay_lifetime,
             mail_id=secrets.token_hex(16),
@@ -357,18 +377,22 @@ class Enroller:
     def _minted_event(
         self, reservation: Reservation, certificate: PublishedCertificate, issuer_id: str, gateway: Gateway
     ) -> AuditEvent:
-        asked_as = f"gateway:{gateway.name}"
+        if reservation.renews is None:
+            asked_as = f"gateway:{gateway.name}"
+            actor, why = asked_as, {"asked_as": asked_as}
+        else:
+            actor, why = "service", {"renews": reservation.renews.enrolment_id}
         return AuditEvent(
             kind=AuditKind.CERTIFICATE_MINTED,
             at=reservation.minted_at,
-            actor=self._actor or asked_as,
+            actor=self._actor or actor,
             subject=reservation.enrolment_id,
             organization_id=reservation.organization_id,
             detail={
                 "serial": f"{certificate.serial:x}",
                 "issuer": issuer_id,
                 "not_after": certificate.not_after.isoformat(),
-                "asked_as": asked_as,
+                **why,
             },
         )
 

@@ -15,6 +15,7 @@
     ├── RelayRefused           the relay is not in a state that allows this
     ├── ResendRefused          the key mail must not be sent again
     ├── RecoveryRefused        an escrowed key must not be asked for, approved or fetched as things are
+    ├── RenewalRefused         the certificate must not be renewed, or not just now
     ├── RedeliveryRefused      a webhook must not be told again
     └── MailRefused            a mail must not be written as things are, however often it is tried
         └── EnvelopeRefused    none can be encrypted to this certificate
@@ -177,6 +178,20 @@ class RecoveryRefused(DirectoryError):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.code})"
+
+
+@dataclass(eq=False)
+class RenewalRefused(DirectoryError):
+    """The certificate must not be renewed, or not just now; `code` is stable."""
+
+    code: str
+    reason: str
+    is_policy: bool
+    """Whether an operator may decide otherwise."""
+
+    def __str__(self) -> str:
+        remedy = " — renew it --anyway, if you mean it" if self.is_policy else ""
+        return f"{self.reason} ({self.code}){remedy}"
 
 
 @dataclass(eq=False)

@@ -20,7 +20,17 @@ from directory.delivery.outbox import DeliveryState, MailState
 from directory.enrolment import recipient_key_identity, relay_password_identity
 from directory.organization import KeyFate
 from directory.relay import RelayState
-from directory.status import KeyState
+from directory.status import KeyState, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedRenewed:
+    """The enrolment that another renews."""
+
+    organization_id: str
+    scope: str
+    address_key: str
+    leads: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,13 @@ class InspectedEnrolment:
     """Whether its recipient wants no mail."""
     minted_event_count: int
     """How many audit events say that it was minted."""
+    place: Place | None
+    served_from: datetime | None
+    """When a renewal's certificate begins to be served."""
+    renewed: InspectedRenewed | None
+    """What it renews."""
+    lead_event_count: int
+    """How many audit events say that it took the place of another."""
 
 
 Broken: TypeAlias = tuple[str, str]

@@ -68,6 +68,8 @@ class PublishedCertificate:
     not_before: datetime
     not_after: datetime
     origin: Origin
+    stands_until: datetime | None = None
+    """When a renewal of one of the address' certificates begins to be served, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,9 @@ class DirectoryReader(Protocol):
         self, address_key: str, asker: Asker, now: datetime
     ) -> Sequence[PublishedCertificate]:
         """Return the live certificates the asker may see, the best first: the recipient's own, then minted.
+
+        A renewed certificate is one of them from the moment that its key was proven, or that the one before
+        it has only a few days left; then it goes first. Until then the others say when that will be.
 
         Live: not expired, not revoked, its delivery not bounced. At most `MOST_CERTIFICATES`; none for a
         gateway that has been disabled since it authenticated.

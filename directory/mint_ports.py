@@ -24,8 +24,21 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The enrolment that a mint is to succeed."""
+
+    enrolment_id: str
+    ends_at: datetime
+    """When its certificate expires."""
+    leads_until: datetime
+    """When the new certificate is served first, whether the recipient has proven its key by then or not."""
+    package_format: KeyPackageFormat
+    """Of the key package that the recipient got."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """The claim to be the one live enrolment of an address."""
+    """The claim to be the one leading enrolment of an address, or the one that waits to succeed it."""
 
     enrolment_id: str
     organization_id: str
@@ -34,6 +47,7 @@ class Reservation:
     mailbox: Mailbox
     minted_at: datetime
     limits: tuple[Limit, ...]
+    renews: Renewed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +105,13 @@ class MintTransaction(Protocol):
     """One transaction of the store; everything in it is durable together, or never was."""
 
     def reserve(self, reservation: Reservation) -> None:
-        """Take the address' one live slot and charge the limits; expired enrolments give their slot up.
+        """Take the address' one leading slot and charge the limits; expired enrolments give their slot up.
+
+        A renewal takes the one slot behind it, and counts against the recipient's budget of mails.
 
         Raises:
-            SlotTaken: another enrolment is live, in another process perhaps made this moment; or the
-                recipient has just stopped all mail.
+            SlotTaken: another enrolment has it, in another process perhaps made this moment; or the recipient
+                has just stopped all mail; or what is to be renewed does not lead any more.
             LimitReached: one of the limits is used up; nothing was charged.
         """
         ...

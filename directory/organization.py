@@ -34,6 +34,14 @@ class SmartHost:
     sealed_password: SealedSecret | None = None
 
 
+class Renewal(StrEnum):
+    """Which of an organization's certificates are renewed before they end."""
+
+    PROVEN = "proven"  # those whose recipient has shown that he can decrypt
+    ALL = "all"  # those whose key mail arrived, as far as anybody knows
+    NONE = "none"
+
+
 class KeyDelivery(StrEnum):
     """How the key package reaches the recipient."""
 
@@ -140,6 +148,7 @@ class Organization:
     correspondence: Correspondence = field(default_factory=Correspondence)
     hold_policy: HoldPolicy = field(default_factory=HoldPolicy)
     """For keys that are made from now on."""
+    renewal: Renewal = Renewal.PROVEN
 
     @property
     def scope(self) -> str:

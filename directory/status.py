@@ -21,6 +21,14 @@ class KeyState(StrEnum):
     ESCROWED = "escrowed"
 
 
+class Place(StrEnum):
+    """Where a live enrolment stands among those of its address: at most one leads, and at most one waits."""
+
+    LEADING = "leading"  # its certificate is the first that is served
+    WAITING = "waiting"  # it renews the one that leads, and takes its place later
+    OVERTAKEN = "overtaken"  # another took its place; its certificate is served behind that until it expires
+
+
 class ChannelState(StrEnum):
     """Where a channel stands that brings the organization the password."""
 
@@ -65,6 +73,11 @@ class EnrolmentStatus:
     released_through: PasswordChannel | None
     channels: tuple[ChannelStatus, ...] = ()
     """Webhook and mail, the oldest first; agents come and ask."""
+    place: Place = Place.LEADING
+    renews: str | None = None
+    """The enrolment whose certificate it renews."""
+    renewed_by: str | None = None
+    """The enrolment whose certificate renews this one, if that did not come to nothing."""
 
     @property
     def cursor(self) -> Cursor:

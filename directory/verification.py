@@ -27,6 +27,7 @@ from directory.invariants import (
     readable_certificate,
 )
 from directory.keystock import PooledKey, open_pooled_key
+from directory.overtaking_invariants import SWITCH_UNRECORDED, broken_succession
 from directory.succession import certifies_until, without_successor
 from directory.timekeeping import TOLERANCE
 
@@ -81,7 +82,7 @@ class StoreInspector(Protocol):
         ...
 
     async def doubled_addresses(self, now: datetime) -> Sequence[str]:
-        """Return `scope address_key` of addresses with more than one live minted certificate."""
+        """Return `scope address_key` of addresses where two live minted certificates lead, or two wait."""
         ...
 
     async def hierarchy(self) -> Hierarchy:
@@ -125,7 +126,7 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
-        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON, ISSUER_ENDS_SOON}
+        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON, ISSUER_ENDS_SOON, SWITCH_UNRECORDED}
 
 
 class Verification:
@@ -163,7 +164,8 @@ class Verification:
             sealer=self._sealer, issuers=issuers, recovery=recovery, now=self._clock.now()
         )
         async for enrolment in self._inspector.enrolments():
-            for invariant, reason in invariants.broken_in(enrolment):
+            of_itself = invariants.broken_in(enrolment)
+            for invariant, reason in (*of_itself, *broken_succession(enrolment, self._clock.now())):
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
         for certificate_id in await self._inspector.orphaned_certificates():
             yield Violation(
@@ -175,7 +177,7 @@ class Verification:
             yield Violation(
                 invariant="address.one_live_certificate",
                 subject=address,
-                reason="more than one live minted certificate",
+                reason="more than one live minted certificate leads, or waits to",
             )
         for broken in (
             self._broken_issuers(),

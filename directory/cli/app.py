@@ -29,6 +29,7 @@ from directory.cli import (
     password_mail,
     reconcile,
     recovery,
+    renew,
     resend,
     revoke,
     serve,
@@ -68,6 +69,7 @@ def _pushpki(
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("lookup")(lookup.lookup)
+app.command("renew")(renew.renew)
 app.command("resend")(resend.resend)
 app.command("revoke")(revoke.revoke)
 app.command("verify")(store.verify)

@@ -17,7 +17,7 @@ from directory.cli.output import Json, show
 from directory.cli.smarthost import parse_route, refuse_clear_beyond_loopback
 from directory.delivery.returnpath import LONGEST_LOCAL_PART, has_room_for_a_token
 from directory.errors import ConfigurationRefused
-from directory.organization import EndOfHold, KeyDelivery, Organization
+from directory.organization import EndOfHold, KeyDelivery, Organization, Renewal
 from directory.settings import parse_language, parse_mailbox
 from directory.wiring.installation import Installation
 
@@ -60,6 +60,9 @@ def change(
     escrow_signing_keys: Annotated[
         bool | None, typer.Option(help="Escrow keys too that could sign in a recipient's name.")
     ] = None,
+    renewal: Annotated[
+        Renewal | None, typer.Option(help="Which certificates are renewed before they end.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +73,7 @@ def change(
         contact=contact,
         package_format=package_format,
         password_style=password_style,
+        renewal=renewal,
     )
     letters = _given(
         sender_name=sender_name,

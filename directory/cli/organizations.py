@@ -198,6 +198,7 @@ def as_document(organization: Organization) -> dict[str, object]:
         "relay_days": letters.relay_lifetime.days,
         "end_of_hold": organization.hold_policy.end.value,
         "escrow_signing_keys": organization.hold_policy.escrows_signing_keys,
+        "renewal": organization.renewal.value,
     }
 
 

@@ -78,6 +78,11 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
             "seen_within_seconds": _plain(TRUST + INTERVAL),
         },
         "mint": _mint(issuing),
+        "renewal": {
+            "days_before": _days(issuing.renewal.before),
+            "lead_days_before": _days(issuing.renewal.lead_before),
+            "per_minute": issuing.renewal.rate.burst,
+        },
         "passwords": {
             "required_bits": _plain(REQUIRED_BITS),
             "styles": [_password_style(style) for style in PasswordStyle],
@@ -181,6 +186,7 @@ def _organization(organization: Organization) -> Facts:
         "dkim_selector": letters.dkim.selector if letters.dkim else None,
         "language": letters.language,
         "notices_to": str(letters.notices_to) if letters.notices_to else None,
+        "renewal": organization.renewal.value,
     }
 
 

@@ -23,6 +23,7 @@ from directory.ocsp import OcspRules
 from directory.organization import Organization
 from directory.policy import MintPolicy
 from directory.recovery import RecoveryRules
+from directory.renewal import RenewalRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Issuing:
     scheme: SignatureScheme
     publication: Publication
     rules: MintRules
+    renewal: RenewalRules
     policy: MintPolicy
     key_pool_size: int
     crls: CrlRhythm

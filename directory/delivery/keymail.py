@@ -64,6 +64,7 @@ class KeyMailComposer:
         attachment = None if delivery is KeyDelivery.LINK else self._attachment(mail)
         variables = {
             "address": str(mail.mailbox),
+            "renews_until": f"{mail.renews_until:%Y-%m-%d}" if mail.renews_until else "",
             "file_name": FILE_NAME,
             "has_attachment": "yes" if attachment else "",
             "test_mail": "yes" if self.pages and _can_be_written_to(mail.certificate) else "",

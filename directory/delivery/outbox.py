@@ -98,6 +98,8 @@ class DueMail:
     organization: Organization
     key_fate: KeyFate = KeyFate.DESTROY
     """What becomes of the key at the end of its hold."""
+    renews_until: datetime | None = None
+    """When the certificate ends that this one renews; None: it renews none."""
     sealed_message: SealedSecret | None = None
     """What an earlier attempt composed; sent again octet for octet."""
 
@@ -119,6 +121,7 @@ class NewMail:
 def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
     """Return the key mail of a mint, as `Outbox.claim_due` would."""
     record = enrolment.record
+    renews = record.reservation.renews
     return DueMail(
         mail_id=record.mail_id,
         enrolment_id=record.reservation.enrolment_id,
@@ -139,6 +142,7 @@ def due_mail_of(enrolment: FreshEnrolment) -> DueMail:
         package_format=record.package_format,
         organization=enrolment.organization,
         key_fate=record.key_fate,
+        renews_until=renews.ends_at if renews else None,
     )
 
 

@@ -30,6 +30,7 @@ class Specimen:
 def _key_package(name: str, **deviations: str) -> Specimen:
     usual = {
         "address": ADDRESS,
+        "renews_until": "",
         "file_name": "encryption-key.p12",
         "authority": "City Hospital Root CA",
         "has_attachment": "yes",
@@ -86,6 +87,7 @@ SPECIMENS: Mapping[str, tuple[Specimen, ...]] = {
         _key_package("another-way", by_telephone="", authority=""),
         _key_package("kept", key_kept="yes"),
         _key_package("kept-signing", has_attachment="", key_kept="yes", key_signs="yes"),
+        _key_package("renewal", renews_until="2026-12-22"),
     ),
     "proof": (
         Specimen(name="usual", variables={"address": ADDRESS, "prove_url": PROOF_URL, "stop_url": STOP_URL}),

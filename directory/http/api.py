@@ -224,4 +224,7 @@ def _enrolment(status: EnrolmentStatus) -> EnrolmentResponse:
             )
             for one in status.channels
         ],
+        place=status.place,
+        renews=status.renews,
+        renewed_by=status.renewed_by,
     )

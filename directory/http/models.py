@@ -13,7 +13,7 @@ from directory.lookup import Origin
 from directory.recovery import RecoveryState
 from directory.relay import LONGEST_NOTE, PasswordChannel, RelayOutcome, RelayState
 from directory.spelling import LetterCase
-from directory.status import ChannelState, KeyState
+from directory.status import ChannelState, KeyState, Place
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -103,6 +103,9 @@ _ENROLMENT_EXAMPLE: JsonDict = {
     "expires_at": "2026-03-31T10:00:00Z",
     "released_through": None,
     "channels": [_CHANNEL_EXAMPLE],
+    "place": "leading",
+    "renews": None,
+    "renewed_by": None,
 }
 
 
@@ -127,7 +130,7 @@ class EnrolmentResponse(_Shape):
     serial: str
     minted_at: Moment
     not_after: Moment
-    live: bool = Field(description="Whether its certificate is still the one that lookups are answered with.")
+    live: bool = Field(description="Whether lookups are answered with its certificate, or will be.")
     key: KeyState = Field(description="What has become of the service's copy of the private key.")
     package_format: KeyPackageFormat = Field(description="In which the key package was sent last.")
     delivery: DeliveryState = Field(description="Where the key mail stands.")
@@ -140,6 +143,14 @@ class EnrolmentResponse(_Shape):
     expires_at: Moment = Field(description="When a password that nobody has is destroyed.")
     released_through: PasswordChannel | None = Field(description="How the organization got the password.")
     channels: list[ChannelResponse]
+    place: Place = Field(
+        description=(
+            "`leading`: its certificate is the first in the answers; `waiting`: it is not served yet, but "
+            "will take the place of the one it renews; `overtaken`: it is served behind its renewal."
+        )
+    )
+    renews: str | None = Field(description="The enrolment whose certificate it renews.")
+    renewed_by: str | None = Field(description="The enrolment that renews it.")
 
 
 _MAIL_EXAMPLE: JsonDict = {

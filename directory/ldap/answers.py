@@ -6,8 +6,9 @@ again costs a look at the envelope and a copy.
 
 Remembered is only what cannot become untrue by itself: every question was answered with a certificate, and
 nothing else is in the answer. That somebody has no certificate is never remembered. What becomes untrue by
-another's doing is forgotten as `directory/changes.py` says; what expires is not given again; and when other
-authorities are published, whose certificates some answers hold, everything is forgotten.
+another's doing is forgotten as `directory/changes.py` says; what expires, or is overtaken by a renewal at a
+moment known before, is not given again; and when other authorities are published, whose certificates some
+answers hold, everything is forgotten.
 
 Knows no plan and no filter, and of a message only its envelope; decides nothing.
 """
@@ -44,7 +45,7 @@ _SHORTEST = 9
 
 _Key = tuple[str | bool, bytes]
 _Remembered = tuple[tuple[bytes, ...], datetime, tuple[str, ...], int]
-"""The operations, when the first certificate in them expires, whose they are, and how many octets it takes.
+"""The operations, when they become untrue by themselves, whose they are, and how many octets it takes.
 
 A tuple of what holds no references is left alone by the garbage collector; a hundred thousand objects of a
 class would stop the service for a twentieth of a second whenever it looks at all.
@@ -158,7 +159,12 @@ class AnswerCache:
         if operations[0][0] != ResponseTag.SEARCH_ENTRY:
             return
         size = len(ticket.key[1]) + sum(map(len, operations)) + OVERHEAD
-        expires_at = min(certificate.not_after for certificate in certificates)
+        expires_at = min(
+            moment
+            for certificate in certificates
+            for moment in (certificate.not_after, certificate.stands_until)
+            if moment is not None
+        )
         address_keys = tuple({key for question in questions for key in question.keys})
         self._keep(ticket.key, (operations, expires_at, address_keys, size))
 

@@ -247,6 +247,19 @@ class MintSettings(_Section):
     """How long a key mail is tried before a human is told (RFC 5321 section 4.5.4.1)."""
 
 
+class RenewalSettings(_Section):
+    """When certificates are renewed; which are, organizations choose with `pushpki org set --renewal`."""
+
+    days_before: float = Field(default=30, ge=0, le=400)
+    """How long before its end a certificate is renewed, though not before half of its life is over. 0: none
+    is."""
+    lead_days_before: float = Field(default=3, ge=0, le=200)
+    """How long before its end the new certificate is served first at the latest, whether its recipient has
+    shown that it works or not; at most half of the time above."""
+    per_hour: int = Field(default=600, ge=1, le=1_000_000)
+    """How many the whole service renews in an hour at most, spread over its minutes."""
+
+
 class TlsSettings(_Section):
     """The certificate of LDAPS and StartTLS and, where switched on, HTTPS."""
 
@@ -441,6 +454,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
     mint: MintSettings = MintSettings()
+    renewal: RenewalSettings = RenewalSettings()
     tls: TlsSettings = TlsSettings()
     http: HttpSection = HttpSection()
     ldap: LdapSection = LdapSection()

@@ -14,7 +14,7 @@ from directory.errors import LimitReached
 from directory.limits import Limit
 from directory.store import audit_log, limits, rows, undelivered
 from directory.store.database import Database
-from directory.store.locks import lock_enrolment
+from directory.store.locks import lock_before_end
 from directory.store.tables import outgoing_mail
 from directory.store.undelivered import LostMail
 
@@ -68,7 +68,7 @@ class SqlBounceStore:
 
         def record(connection: Connection) -> Consequence:
             lost = _lost(failed)
-            lock_enrolment(connection, lost.enrolment_id)
+            lock_before_end(connection, lost.enrolment_id)
             if not undelivered.record_bounce(connection, lost):
                 return Consequence.KNOWN
             connection.execute(

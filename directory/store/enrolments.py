@@ -23,7 +23,7 @@ from directory.cursors import Cursor
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.errors import Unknown
 from directory.relay import PasswordChannel, RelayState
-from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState
+from directory.status import ChannelState, ChannelStatus, EnrolmentStatus, KeyState, Place
 from directory.store.database import Database
 from directory.store.rows import AnyRow, mailbox
 from directory.store.tables import (
@@ -41,6 +41,14 @@ _LATEST_KEY_MAIL = (
     select(outgoing_mail.c.id)
     .where(outgoing_mail.c.enrolment_id == enrolments.c.id, outgoing_mail.c.kind == MailKind.KEY.value)
     .order_by(outgoing_mail.c.created_at.desc(), outgoing_mail.c.id)
+    .limit(1)
+    .correlate(enrolments)
+    .scalar_subquery()
+)
+_RENEWAL = enrolments.alias("renewal")
+_RENEWED_BY = (
+    select(_RENEWAL.c.id)
+    .where(_RENEWAL.c.renews_enrolment_id == enrolments.c.id, _RENEWAL.c.live)
     .limit(1)
     .correlate(enrolments)
     .scalar_subquery()
@@ -64,6 +72,9 @@ _OF_ORGANIZATION = (
         relays.c.closed_at,
         relays.c.expires_at,
         relays.c.released_through,
+        enrolments.c.place,
+        enrolments.c.renews_enrolment_id,
+        _RENEWED_BY.label("renewed_by"),
     )
     .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
@@ -196,4 +207,7 @@ def _of_row(row: AnyRow, channels: tuple[ChannelStatus, ...]) -> EnrolmentStatus
         expires_at=row.expires_at,
         released_through=PasswordChannel(row.released_through) if row.released_through else None,
         channels=channels,
+        place=Place(row.place),
+        renews=row.renews_enrolment_id,
+        renewed_by=row.renewed_by,
     )

@@ -4,15 +4,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Select, bindparam, exists, not_, or_, select, update
 
-from directory.audit import AuditKind
+from directory.audit import AuditEvent, AuditKind
 from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import MailKind, NewMail
 from directory.expiry import ExpiredRelay, ExpiryEvent
 from directory.relay import RelayOutcome, RelayState
 from directory.store import audit_log, rows, webhooks
 from directory.store.database import Database
+from directory.store.locks import lock_renewals
 from directory.store.mail_outcomes import withdraw
 from directory.store.mail_queue import queue
+from directory.store.overtaking import lead_after_end
 from directory.store.tables import (
     EnrolmentEnd,
     deliveries,
@@ -112,12 +114,15 @@ class SqlExpiries:
 
         def work(connection: Connection) -> int:
             ended = connection.execute(_ENDED, {"now": now, "most": most}).all()
+            lock_renewals(connection, [row.enrolment_id for row in ended])
+            switched: list[AuditEvent] = []
             for row in ended:
                 if row.proven_at is not None:
                     # It reached him, whoever told him: a mail to the organization came back that was read.
                     _destroy(connection, row.enrolment_id, RelayState.RELAYED, RelayOutcome.RELAYED, now)
                     continue
                 _expire(connection, row.enrolment_id, now)
+                switched += lead_after_end(connection, row.enrolment_id, now)
                 if row.live:
                     _tell(
                         connection,
@@ -130,6 +135,8 @@ class SqlExpiries:
             for row in ended:
                 relay = ExpiredRelay(enrolment_id=row.enrolment_id, organization_id=row.organization_id)
                 audit_log.append(connection, self._node, event_of(relay))
+            for event in switched:
+                audit_log.append(connection, self._node, event)
             return len(ended)
 
         return await self._database.write(work)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     bindparam,
     exists,
-    func,
     literal,
     not_,
     select,
@@ -23,35 +21,14 @@ from sqlalchemy import (
 from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
 from directory.followup import AcceptedBetween, AffectedEnrolment, EventOf
 from directory.mailbudget import BUDGET_PERIOD, MOST_KEY_MAILS
+from directory.status import Place
 from directory.store import audit_log
 from directory.store.database import Database
-from directory.store.mail_budget import COUNTS, room_for
+from directory.store.mail_budget import room_for, sent_to_the_same_person
 from directory.store.mail_outcomes import cancel_mails
 from directory.store.mail_queue import queue
 from directory.store.rows import AnyRow, mailbox
 from directory.store.tables import deliveries, enrolments, organizations, outgoing_mail, suppressions
-
-
-def _sent_to_the_same_person() -> ColumnElement[int]:
-    mails_of_enrolment = outgoing_mail.alias("mails_of_enrolment")
-    person = (
-        select(mails_of_enrolment.c.recipient_base)
-        .where(
-            mails_of_enrolment.c.enrolment_id == deliveries.c.enrolment_id,
-            mails_of_enrolment.c.kind == MailKind.KEY.value,
-        )
-        .limit(1)
-        .correlate(deliveries)
-        .scalar_subquery()
-    )
-    return (
-        select(func.count())
-        .select_from(outgoing_mail)
-        .where(outgoing_mail.c.recipient_base == person, *COUNTS)
-        .correlate(deliveries)
-        .scalar_subquery()
-    )
-
 
 _ASKED = deliveries.c.asked_at.is_not(None)
 _GOT_THE_QUESTION = exists().where(
@@ -81,9 +58,11 @@ _WAITING: Select[*tuple[object, ...]] = (
 )
 _MAY_BE_WRITTEN_TO = (
     enrolments.c.live,
+    # Who has got the next key is not asked for the last one any more.
+    enrolments.c.place != Place.OVERTAKEN.value,
     organizations.c.disabled_at.is_(None),
     not_(exists().where(suppressions.c.address_key == enrolments.c.address_key)),
-    _sent_to_the_same_person() < MOST_KEY_MAILS,
+    sent_to_the_same_person() < MOST_KEY_MAILS,
 )
 # Each looks through an index of its own (`tables.deliveries`), whose condition it repeats.
 _TO_ASK = _WAITING.where(deliveries.c.asked_at.is_(None), *_MAY_BE_WRITTEN_TO)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, exists, func, select, tuple_
+from sqlalchemy import Connection, ScalarSelect, and_, bindparam, exists, func, select, tuple_
 
 from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import AuditKind, ChainedEvent, ChainHead
@@ -19,7 +19,7 @@ from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
 from directory.hierarchy import Hierarchy
-from directory.invariants import InspectedEnrolment, InspectedEscrow
+from directory.invariants import InspectedEnrolment, InspectedEscrow, InspectedRenewed
 from directory.lookup import Origin
 from directory.ocsp_responders import ocsp_key_identity
 from directory.organization import (
@@ -29,7 +29,7 @@ from directory.organization import (
     webhook_secret_identity,
 )
 from directory.relay import RelayState
-from directory.status import KeyState
+from directory.status import KeyState, Place
 from directory.store.crls import SqlCrlReader
 from directory.store.database import Database
 from directory.store.evidence import SqlEvidence
@@ -74,15 +74,18 @@ _HAS_QUEUED_MAIL = exists().where(
     outgoing_mail.c.state == MailState.QUEUED.value,
 )
 _IS_SUPPRESSED = exists().where(suppressions.c.address_key == enrolments.c.address_key)
-_MINTED_EVENTS = (
-    select(func.count())
-    .where(
-        audit_events.c.subject == enrolments.c.id,
-        audit_events.c.kind == AuditKind.CERTIFICATE_MINTED.value,
+_RENEWED = enrolments.alias("renewed")
+
+
+def _events(kind: AuditKind) -> ScalarSelect[int]:
+    return (
+        select(func.count())
+        .where(audit_events.c.subject == enrolments.c.id, audit_events.c.kind == kind.value)
+        .correlate(enrolments)
+        .scalar_subquery()
     )
-    .correlate(enrolments)
-    .scalar_subquery()
-)
+
+
 _PAGE_OF_ENROLMENTS = (
     select(
         enrolments.c.id,
@@ -118,13 +121,22 @@ _PAGE_OF_ENROLMENTS = (
         _HAS_QUEUED_MAIL.label("has_queued_mail"),
         _IS_SUPPRESSED.label("is_suppressed"),
         _MAIL_STATES.label("mail_states"),
-        _MINTED_EVENTS.label("minted_event_count"),
+        _events(AuditKind.CERTIFICATE_MINTED).label("minted_event_count"),
+        enrolments.c.place,
+        certificates.c.served_from,
+        enrolments.c.renews_enrolment_id,
+        _RENEWED.c.organization_id.label("renewed_organization_id"),
+        _RENEWED.c.scope.label("renewed_scope"),
+        _RENEWED.c.address_key.label("renewed_address_key"),
+        and_(_RENEWED.c.live, _RENEWED.c.place == Place.LEADING.value).label("renewed_leads"),
+        _events(AuditKind.CERTIFICATE_LEADS).label("lead_event_count"),
     )
     .join_from(enrolments, certificates, certificates.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(escrowed_keys, escrowed_keys.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(relays, relays.c.enrolment_id == enrolments.c.id, isouter=True)
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id, isouter=True)
+    .join(_RENEWED, _RENEWED.c.id == enrolments.c.renews_enrolment_id, isouter=True)
     .where(enrolments.c.id > bindparam("after"))
     .order_by(enrolments.c.id)
     .limit(bindparam("page"))
@@ -138,7 +150,9 @@ _PAGE_OF_CERTIFICATES = (
         certificates.c.not_after,
         certificates.c.withdrawn_at,
         certificates.c.revoked_at,
+        enrolments.c.place,
     )
+    .join_from(certificates, enrolments, isouter=True)
     .where(tuple_(*_PLACE) > tuple_(*(bindparam(f"after_{column.name}") for column in _PLACE)))
     .order_by(*_PLACE)
     .limit(bindparam("page"))
@@ -250,18 +264,21 @@ class SqlStoreInspector:
         ]
 
     async def doubled_addresses(self, now: datetime) -> Sequence[str]:
-        """Return `scope address_key` of addresses with more than one live minted certificate."""
+        """Return `scope address_key` of addresses where two live minted certificates lead, or two wait."""
         doubled: list[str] = []
         before = ""
+        taken: set[str] = set()
         # In order of address and scope, so that what is doubled stands side by side.
         async for row in self._certificates():
             is_live = row.not_after > now and row.withdrawn_at is None and row.revoked_at is None
-            if row.origin != Origin.MINTED or not is_live:
+            if row.origin != Origin.MINTED or not is_live or row.place == Place.OVERTAKEN:
                 continue
             address = f"{row.scope} {row.address_key}"
-            if address == before and address not in doubled[-1:]:
+            if address != before:
+                before, taken = address, set()
+            if row.place in taken and address not in doubled[-1:]:
                 doubled.append(address)
-            before = address
+            taken.add(row.place)
         return doubled
 
     async def hierarchy(self) -> Hierarchy:
@@ -384,6 +401,17 @@ def _inspected(row: AnyRow) -> InspectedEnrolment:
             state for text in (row.mail_states or "").split() if (state := _known(MailState, text))
         ),
         minted_event_count=row.minted_event_count,
+        place=_known(Place, row.place),
+        served_from=row.served_from,
+        renewed=None
+        if row.renews_enrolment_id is None
+        else InspectedRenewed(
+            organization_id=row.renewed_organization_id,
+            scope=row.renewed_scope,
+            address_key=row.renewed_address_key,
+            leads=row.renewed_leads,
+        ),
+        lead_event_count=row.lead_event_count,
     )
 
 

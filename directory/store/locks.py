@@ -1,7 +1,7 @@
 """In which order are rows locked? One for everybody, so that no two transactions wait for each other.
 
-1. The enrolment that the transaction is about. Of several: in the order of their identifiers, or only those
-   that nobody else has in hand.
+1. The enrolment that the transaction is about. Of several: the oldest first, so a renewed one before its
+   renewal; or only those that nobody else has in hand.
 2. Whatever belongs to these enrolments: mails, deliveries, keys, relays, certificates.
 3. Budgets and limits; recovery agents and recovery certificates, to be read only.
 4. The head of the audit log (`audit_log`). What comes after it are rows of one's own.
@@ -9,6 +9,8 @@
 Whoever changes one row of an enrolment and nothing else of it, as the claim of a mail does, may begin with
 that: he waits for nothing that belongs to an enrolment any more. SQLite has one writer and needs no order.
 """
+
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -21,8 +23,21 @@ _ENROLMENT = (
 _ENROLMENTS_OF_ADDRESS = (
     select(enrolments.c.id)
     .where(enrolments.c.address_key == bindparam("to_lock"))
-    .order_by(enrolments.c.id)
+    .order_by(enrolments.c.minted_at, enrolments.c.id)
     .with_for_update(key_share=True)
+)
+_RENEWALS = (
+    select(enrolments.c.id)
+    .where(enrolments.c.renews_enrolment_id.in_(bindparam("to_lock", expanding=True)))
+    .order_by(enrolments.c.minted_at, enrolments.c.id)
+    .with_for_update(key_share=True)
+)
+_RENEWAL = enrolments.alias("renewal")
+_RENEWED = (
+    select(enrolments.c.id)
+    .join(_RENEWAL, _RENEWAL.c.renews_enrolment_id == enrolments.c.id)
+    .where(_RENEWAL.c.id == bindparam("to_lock"))
+    .with_for_update(of=enrolments, key_share=True)
 )
 
 
@@ -34,6 +49,26 @@ def lock_enrolment(connection: Connection, enrolment_id: str) -> None:
     connection.execute(_ENROLMENT, {"to_lock": enrolment_id}).close()
 
 
+def lock_before_end(connection: Connection, enrolment_id: str) -> None:
+    """Do so with an enrolment that may end, and with the renewal that leads then."""
+    lock_enrolment(connection, enrolment_id)
+    lock_renewals(connection, [enrolment_id])
+
+
+def lock_renewals(connection: Connection, enrolment_ids: Iterable[str]) -> None:
+    """Do so with the renewals of enrolments that are locked, so that no further one can come."""
+    # A statement of its own: it sees what was committed while the first lock was waited for.
+    connection.execute(_RENEWALS, {"to_lock": sorted(enrolment_ids)}).all()
+
+
+def lock_with_renewed(connection: Connection, enrolment_id: str) -> None:
+    """Do so with an enrolment and, if it is a renewal, with the one that it overtakes."""
+    connection.execute(_RENEWED, {"to_lock": enrolment_id}).all()
+    lock_enrolment(connection, enrolment_id)
+
+
 def lock_enrolments_of_address(connection: Connection, address_key: str) -> None:
     """Do so with every enrolment of an address, ended ones too."""
+    connection.execute(_ENROLMENTS_OF_ADDRESS, {"to_lock": address_key}).all()
+    # Once more, for a renewal that was minted while the first locks were waited for; now none can come.
     connection.execute(_ENROLMENTS_OF_ADDRESS, {"to_lock": address_key}).all()

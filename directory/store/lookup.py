@@ -46,6 +46,7 @@ _PREFERRED_FIRST = (
         certificates.c.not_before,
         certificates.c.not_after,
         certificates.c.origin,
+        certificates.c.served_from,
     )
     .where(*_LIVE)
     # The recipient's own before a minted one; of several the newest, which replaced the others.
@@ -54,7 +55,8 @@ _PREFERRED_FIRST = (
         certificates.c.not_before.desc(),
         certificates.c.id,
     )
-    .limit(MOST_CERTIFICATES)
+    # One of them may not be served yet.
+    .limit(MOST_CERTIFICATES + 1)
 )
 _FOR_ANYBODY = _PREFERRED_FIRST.where(certificates.c.scope == SHARED_SCOPE)
 _FOR_GATEWAY = (
@@ -137,6 +139,9 @@ def _live(
         result = connection.execute(_FOR_GATEWAY, question | {"gateway_id": asker.gateway_id})
     else:
         result = connection.execute(_FOR_ANYBODY, question)
+    found = result.all()
+    waiting = [row.served_from for row in found if row.served_from is not None and row.served_from > now]
+    stands_until = min(waiting, default=None)
     return [
         PublishedCertificate(
             mailbox=rows.addressee(row.address),
@@ -145,9 +150,11 @@ def _live(
             not_before=row.not_before,
             not_after=row.not_after,
             origin=Origin(row.origin),
+            stands_until=stands_until,
         )
-        for row in result
-    ]
+        for row in found
+        if row.served_from is None or row.served_from <= now
+    ][:MOST_CERTIFICATES]
 
 
 def _context(connection: Connection, *, address_key: str, gateway_id: str) -> MintContext | None:

@@ -19,16 +19,18 @@ from directory.audit import chain
 from directory.callers import Gateway
 from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import DeliveryState, MailKind, MailState, NewMail
-from directory.errors import KeyRepeated, SlotTaken
+from directory.errors import KeyRepeated, LimitReached, SlotTaken
 from directory.lookup import PublishedCertificate
-from directory.mint_ports import EnrolmentRecord, MintTransaction, Reservation
+from directory.mailbudget import BUDGET_PERIOD
+from directory.mint_ports import EnrolmentRecord, MintTransaction, Renewed, Reservation
 from directory.relay import RelayState
-from directory.status import KeyState
+from directory.status import KeyState, Place
 from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
 from directory.store.aside import aside
 from directory.store.database import Database
 from directory.store.failures import violates
 from directory.store.lookup import SqlDirectoryReader
+from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.rows import sealed_columns
 from directory.store.statements import Together, Upsert, insert_row, parameter
@@ -46,6 +48,7 @@ from directory.store.tables import (
 _SLOT = (
     *(enrolments.c.id, enrolments.c.organization_id, enrolments.c.gateway_id, enrolments.c.scope),
     *(enrolments.c.address, enrolments.c.address_key, enrolments.c.minted_at, enrolments.c.live),
+    *(enrolments.c.place, enrolments.c.renews_enrolment_id),
 )
 # Between the policy's look and this one the recipient may have stopped all mail.
 _UNLESS_SUPPRESSED = select(*(bindparam(column.key, type_=column.type) for column in _SLOT)).where(
@@ -53,15 +56,32 @@ _UNLESS_SUPPRESSED = select(*(bindparam(column.key, type_=column.type) for colum
 )
 # The index is the arbiter. `DO NOTHING` waits for a competitor as a plain insert would, but a lost race is an
 # answer then instead of an error that spoils the transaction.
-_TAKE_SLOT = Upsert(
-    enrolments,
-    lambda insert: (
-        insert.from_select(_SLOT, _UNLESS_SUPPRESSED)
-        .on_conflict_do_nothing(
-            index_elements=[enrolments.c.scope, enrolments.c.address_key], index_where=text("live")
-        )
-        .returning(enrolments.c.id)
-    ),
+
+
+def _slot(place: Place) -> Upsert:
+    return Upsert(
+        enrolments,
+        lambda insert: (
+            insert.from_select(_SLOT, _UNLESS_SUPPRESSED)
+            .on_conflict_do_nothing(
+                index_elements=[enrolments.c.scope, enrolments.c.address_key],
+                index_where=text(f"live AND place = '{place}'"),
+            )
+            .returning(enrolments.c.id)
+        ),
+    )
+
+
+_TAKE_SLOT = {place: _slot(place) for place in (Place.LEADING, Place.WAITING)}
+# Between the look at what is to be renewed and this one it may have ended; whoever ends it comes afterwards.
+_STILL_LEADS = (
+    select(enrolments.c.id)
+    .where(
+        enrolments.c.id == bindparam("of_enrolment"),
+        enrolments.c.live,
+        enrolments.c.place == Place.LEADING.value,
+    )
+    .with_for_update(key_share=True)
 )
 _END_EXPIRED = (
     update(enrolments)
@@ -87,7 +107,7 @@ _RECORD = Together(
     insert_row(
         certificates,
         *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
-        *("der", "key_sha256", "not_before", "not_after", "published_at"),
+        *("der", "key_sha256", "not_before", "not_after", "published_at", "served_from"),
     ),
     insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY, "fate"),
     insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
@@ -144,9 +164,11 @@ class SqlMintTransaction:
         self._node = node
 
     def reserve(self, reservation: Reservation) -> None:
-        """Take the address' one live slot and charge the limits; expired enrolments give their slot up."""
+        """Take the address' one leading slot, or the one behind it, and charge the limits."""
         connection = self._connection
-        if not _take_slot(connection, reservation):
+        if reservation.renews is not None:
+            _wait_behind(connection, reservation, reservation.renews)
+        elif not _take_slot(connection, reservation):
             # Whoever holds it may have expired; that is looked at only now, as it is rare.
             expired = connection.execute(
                 _END_EXPIRED,
@@ -209,9 +231,19 @@ def _password_mail(enrolment: EnrolmentRecord, recipient: Mailbox) -> NewMail:
     )
 
 
+def _wait_behind(connection: Connection, reservation: Reservation, renewed: Renewed) -> None:
+    leads = connection.execute(_STILL_LEADS, {"of_enrolment": renewed.enrolment_id}).one_or_none()
+    if leads is None or not _take_slot(connection, reservation):
+        raise SlotTaken
+    if not room_for(connection, reservation.mailbox, reservation.minted_at):
+        raise LimitReached(limit="mail_budget", retry_after=BUDGET_PERIOD)
+
+
 def _take_slot(connection: Connection, reservation: Reservation) -> bool:
+    renews = reservation.renews
+    place = Place.WAITING if renews else Place.LEADING
     taken = connection.execute(
-        _TAKE_SLOT.on(connection),
+        _TAKE_SLOT[place].on(connection),
         {
             "id": reservation.enrolment_id,
             "organization_id": reservation.organization_id,
@@ -221,6 +253,8 @@ def _take_slot(connection: Connection, reservation: Reservation) -> bool:
             "address_key": reservation.mailbox.key,
             "minted_at": reservation.minted_at,
             "live": True,
+            "place": place.value,
+            "renews_enrolment_id": renews.enrolment_id if renews else None,
         },
     )
     return taken.one_or_none() is not None
@@ -245,6 +279,8 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
             "published_at": minted_at,
+            # Where there is little time left it is served at once.
+            "served_from": max(reservation.renews.leads_until, minted_at) if reservation.renews else None,
         },
         held_keys: {
             "enrolment_id": enrolment_id,

@@ -35,7 +35,7 @@ from directory.store.database import Database
 from directory.store.holds import destroy_at_once
 from directory.store.issuers import certificates_by_id
 from directory.store.links import add as add_links
-from directory.store.locks import lock_enrolment
+from directory.store.locks import lock_before_end, lock_enrolment
 from directory.store.mail_budget import room_for
 from directory.store.mail_queue import queue
 from directory.store.relays import release
@@ -87,6 +87,7 @@ _WAITING = (
     *_MAY_GO,
 )
 _CLAIMS = Claims(outgoing_mail, queued=outgoing_mail.c.state == MailState.QUEUED.value, waiting=_WAITING)
+_RENEWED = certificates.alias("renewed")
 _CLAIMED = (
     select(
         outgoing_mail.c.id.label("mail_id"),
@@ -114,6 +115,7 @@ _CLAIMED = (
         relays.c.password_ciphertext,
         deliveries.c.package_format,
         deliveries.c.language,
+        _RENEWED.c.not_after.label("renews_until"),
         *rows.ORGANIZATION,
     )
     .join_from(outgoing_mail, enrolments)
@@ -122,6 +124,7 @@ _CLAIMED = (
     .join(held_keys, held_keys.c.enrolment_id == enrolments.c.id)
     .join(relays, relays.c.enrolment_id == enrolments.c.id)
     .join(deliveries, deliveries.c.enrolment_id == enrolments.c.id)
+    .join(_RENEWED, _RENEWED.c.enrolment_id == enrolments.c.renews_enrolment_id, isouter=True)
     .where(outgoing_mail.c.id.in_(bindparam("mail_ids", expanding=True)))
     .order_by(outgoing_mail.c.due_at, outgoing_mail.c.id)
 )
@@ -278,7 +281,7 @@ class SqlOutbox:
         """Record it, unless the claim ran out and somebody else has one now."""
 
         def give_up(connection: Connection) -> None:
-            lock_enrolment(connection, mail.enrolment_id)
+            lock_before_end(connection, mail.enrolment_id)
             given_up = connection.execute(
                 _GIVE_UP_MAIL, {**_fence(mail), "moment": at, "failure": _storable(failure)}
             )
@@ -327,6 +330,7 @@ def _due_mail(row: rows.AnyRow, chain: tuple[bytes, ...]) -> DueMail:
         package_format=KeyPackageFormat(row.package_format),
         organization=rows.organization(row),
         key_fate=KeyFate(row.fate),
+        renews_until=row.renews_until,
         sealed_message=rows.sealed(
             row.message_master_key_id, row.message_wrapped_key, row.message_ciphertext
         ),

@@ -9,8 +9,9 @@ from directory.links import Link, LinkPurpose, PresentedLink
 from directory.proof import Decision, LinkRefused, Proof, ProofAnswer, Provable, Proven
 from directory.store import audit_log, links
 from directory.store.database import Database
-from directory.store.locks import lock_enrolment
+from directory.store.locks import lock_with_renewed
 from directory.store.mail_outcomes import cancel_mails, end_hold
+from directory.store.overtaking import lead_if_proven
 from directory.store.tables import deliveries, enrolments, recipient_links
 
 _PROVABLE = (
@@ -59,13 +60,15 @@ class SqlProofStore:
         connection.execute(_PROVE, {"of_enrolment": proof.enrolment_id, "moment": proof.at})
         end_hold(connection, proof.enrolment_id, proof.at)
         cancel_mails(connection, proof.enrolment_id, _ASKING, proof.at)
-        audit_log.append(connection, self._node, proof.event)
+        switched = lead_if_proven(connection, proof.enrolment_id, proof.at)
+        for event in (proof.event, *switched):
+            audit_log.append(connection, self._node, event)
         return Proven(enrolment_id=proof.enrolment_id)
 
 
 def _provable(connection: Connection, link: Link) -> Provable:
     # Whatever ends an enrolment or proves it locks it first, and is waited for. Only then is it looked at.
-    lock_enrolment(connection, link.enrolment_id)
+    lock_with_renewed(connection, link.enrolment_id)
     found = connection.execute(_PROVABLE, {"link_id": link.link_id}).one()
     return Provable(
         enrolment_id=link.enrolment_id,

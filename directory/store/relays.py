@@ -12,8 +12,9 @@ from directory.errors import RelayRefused, Unknown
 from directory.relay import PasswordChannel, Relay, RelayOutcome, RelayState
 from directory.store import audit_log
 from directory.store.database import Database
-from directory.store.locks import lock_enrolment
+from directory.store.locks import lock_before_end
 from directory.store.mail_outcomes import withdraw
+from directory.store.overtaking import lead_after_end
 from directory.store.rows import sealed
 from directory.store.tables import EnrolmentEnd, deliveries, enrolments, relays
 
@@ -82,7 +83,7 @@ class SqlRelayStore:
 
         def record(connection: Connection) -> None:
             if state is RelayState.FAILED:
-                lock_enrolment(connection, relay.enrolment_id)
+                lock_before_end(connection, relay.enrolment_id)
             step = {
                 "of_enrolment": relay.enrolment_id,
                 "as_seen": relay.state.value,
@@ -93,10 +94,13 @@ class SqlRelayStore:
             }
             if connection.execute(_RECORD, step).rowcount == 0:
                 _refuse(connection, relay)
+            switched: list[AuditEvent] = []
             if state is RelayState.FAILED:
                 # Without its password nobody can use the key.
                 withdraw(connection, relay.enrolment_id, EnrolmentEnd.UNRELAYED, event.at)
-            audit_log.append(connection, self._node, event)
+                switched = lead_after_end(connection, relay.enrolment_id, event.at)
+            for each in (event, *switched):
+                audit_log.append(connection, self._node, each)
 
         await self._database.write(record)
 

@@ -11,7 +11,8 @@ from directory.audit import AuditEvent
 from directory.revocation import RevocableCertificate, RevocationReason
 from directory.store import audit_log, blocked_keys, rows
 from directory.store.database import Database
-from directory.store.locks import lock_enrolment
+from directory.store.locks import lock_before_end
+from directory.store.overtaking import lead_after_end
 from directory.store.tables import EnrolmentEnd, certificates, enrolments
 
 _REVOCABLE = (
@@ -78,7 +79,7 @@ class SqlRevocationStore:
 
         def revoke(connection: Connection) -> None:
             if certificate.enrolment_id is not None:
-                lock_enrolment(connection, certificate.enrolment_id)
+                lock_before_end(connection, certificate.enrolment_id)
             revoked = connection.execute(
                 _REVOKE,
                 {"certificate_id": certificate.certificate_id, "moment": at, "reason": reason.value},
@@ -86,9 +87,12 @@ class SqlRevocationStore:
             if revoked.rowcount == 0:
                 return
             blocked_keys.block_if_compromised(connection, certificate.certificate_id)
+            switched: Sequence[AuditEvent] = ()
             if certificate.enrolment_id is not None:
                 connection.execute(_END_ENROLMENT, {"of_enrolment": certificate.enrolment_id})
-            audit_log.append(connection, self._node, event)
+                switched = lead_after_end(connection, certificate.enrolment_id, at)
+            for each in (event, *switched):
+                audit_log.append(connection, self._node, each)
 
         await self._database.write(revoke)
 

@@ -20,6 +20,7 @@ from directory.organization import (
     KeyDelivery,
     Organization,
     PasswordMail,
+    Renewal,
     SmartHost,
     SmtpSecurity,
     Webhook,
@@ -68,6 +69,7 @@ def organization(row: AnyRow) -> Organization:
             end=EndOfHold(row.organization_end_of_hold),
             escrows_signing_keys=row.organization_escrow_signing_keys,
         ),
+        renewal=Renewal(row.organization_renewal),
     )
 
 
@@ -155,6 +157,7 @@ def organization_columns(organization: Organization) -> dict[str, object]:
         "relay_days": letters.relay_lifetime.days,
         "end_of_hold": organization.hold_policy.end.value,
         "escrow_signing_keys": organization.hold_policy.escrows_signing_keys,
+        "renewal": organization.renewal.value,
     }
 
 

@@ -1,8 +1,9 @@
 """What follows when a mail was refused or came back? One way for both, in the transaction that records it.
 
 For a key mail that was the key's only way: certificate withdrawn, relay failed, enrolment ended (see
-`mail_outcomes`), and a notice to the organization. For a password mail: the password waits for an agent
-again. Whatever the mail was, it counts against the recipient's domain, which is paused when it is too many.
+`mail_outcomes`), its renewal leads if there is one, and a notice to the organization. For a password mail:
+the password waits for an agent again. Whatever the mail was, it counts against the recipient's domain, which
+is paused when it is too many.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from directory.channels.jobs import WebhookEvent
 from directory.delivery.outbox import MailKind, NewMail
 from directory.store import audit_log, mail_outcomes, rows, webhooks
 from directory.store.mail_queue import queue
+from directory.store.overtaking import lead_after_end
 from directory.store.statements import Upsert
 from directory.store.tables import bounces, organizations, outgoing_mail, paused_domains
 
@@ -88,6 +90,8 @@ def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool
         case MailKind.KEY:
             withdrawn = mail_outcomes.key_mail_lost(connection, lost.enrolment_id, lost.at)
             if withdrawn:
+                for event in lead_after_end(connection, lost.enrolment_id, lost.at):
+                    audit_log.append(connection, node, event)
                 _queue_notice(connection, lost, MailKind.NOTICE_BOUNCED)
                 webhooks.queue(
                     connection,

@@ -196,6 +196,16 @@ class _RecentBacklog:
             Reading(name="pushpki_outbox_mails", text="Key mails not yet taken.", value=backlog.mails),
             Reading(name="pushpki_outbox_oldest_seconds", text="The age of the oldest.", value=age),
             Reading(name="pushpki_relays_open", text="Passwords not yet passed on.", value=backlog.relays),
+            Reading(
+                name="pushpki_renewals_due",
+                text="Certificates to be renewed that are not yet.",
+                value=backlog.renewals,
+            ),
+            Reading(
+                name="pushpki_renewals_late",
+                text="Those that another should go before by now.",
+                value=backlog.late_renewals,
+            ),
             *(
                 Reading(
                     name="pushpki_key_pool_stored_keys",

@@ -24,10 +24,10 @@ from ca.publication import Publication
 from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import StoredIssuer
-from directory.limits import MintRates, Rate
+from directory.limits import Limit, MintRates, Rate
 from directory.lookup import Answer, Lookup, Minter
 from directory.makers import MakerRoster
-from directory.mint_ports import FreshEnrolment, MailClaim, Postman
+from directory.mint_ports import FreshEnrolment, MailClaim, Postman, Renewed
 from directory.organization import Organization
 from directory.policy import MintContext, MintPolicy
 from directory.precedence import MintsFirst
@@ -295,6 +295,23 @@ class CommandMinter:
             CaError, ConfigurationRefused: whoever certifies cannot be opened.
             StoreUnavailable: the database does not answer.
         """
+        async with self._made_ready() as minter:
+            return await minter.mint(mailbox, context)
+
+    async def renew(
+        self, mailbox: Mailbox, context: MintContext, renewed: Renewed, limits: tuple[Limit, ...] = ()
+    ) -> Answer:
+        """Mint the certificate that is to succeed another of the address.
+
+        Raises:
+            CaError, ConfigurationRefused: whoever certifies cannot be opened.
+            StoreUnavailable: the database does not answer.
+        """
+        async with self._made_ready() as minter:
+            return await minter.renew(mailbox, context, renewed, limits)
+
+    @asynccontextmanager
+    async def _made_ready(self) -> AsyncIterator[Enroller]:
         installation = self._installation
         rules = replace(mint_rules(installation.settings), patience=A_PERSONS_PATIENCE)
         on_demand = Watermarks(low=0, high=0)
@@ -313,6 +330,6 @@ class CommandMinter:
                 actor=self._actor,
             )
             try:
-                return await minter.mint(mailbox, context)
+                yield minter
             finally:
                 await minter.settle()

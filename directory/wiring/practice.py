@@ -15,6 +15,7 @@ from directory.wiring.installation import Installation, recovery_rules
 from directory.wiring.issuers import sound_issuers
 from directory.wiring.minting import mint_policy, mint_rules, recipient_profile
 from directory.wiring.ocsp import ocsp_rules, responder_profile
+from directory.wiring.renewing import renewal_rules
 
 
 async def practice_of(installation: Installation) -> Practice:
@@ -53,6 +54,7 @@ def _issuing(settings: Settings) -> Issuing:
         scheme=settings.ca.signature,
         publication=Publication(settings.ca.public_url),
         rules=mint_rules(settings),
+        renewal=renewal_rules(settings),
         policy=mint_policy(settings),
         key_pool_size=settings.ca.key_pool_size,
         crls=crl_rhythm(settings),

@@ -36,6 +36,7 @@ from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.pkcs11 import watching_token
 from directory.wiring.remembering import remembering
+from directory.wiring.renewing import renewal_rules, renewing
 from directory.wiring.timekeeping import keeping_time
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ async def serving(
     """
     settings = installation.settings
     tls = extracts.ldap_tls(settings)
-    measuring = Measuring(backlog=SqlBacklog(installation.database), clock=installation.clock)
+    backlog = SqlBacklog(installation.database, clock=installation.clock, renewal=renewal_rules(settings))
+    measuring = Measuring(backlog=backlog, clock=installation.clock)
     precedence = MintsFirst()
     worker = _worker(installation, measuring, precedence, on_step)
     async with AsyncExitStack() as stack:
@@ -103,6 +105,7 @@ async def serving(
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(installation))
         await stack.enter_async_context(preparing(installation, keeper.doubt))
+        await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
         published = await stack.enter_async_context(publishing(installation, keeper.doubt))
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is

@@ -31,6 +31,7 @@ from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.outbox import SqlOutbox
 from directory.store.revocations import SqlRevocationStore
+from tests.contracts.renewing import LEADS, a_renewal, prove, renew
 from tests.contracts.world import ANNA, NOW, YEAR, Store, an_event, import_certificate, mint
 from tests.directory.builders import a_gateway
 from tests.directory.clocks import StoppedClock
@@ -38,6 +39,7 @@ from tests.directory.ldap.memory import BIND_NAME, TOKEN
 from tests.directory.ldap.wire import ReadEntry, ReadResult, bind, mail, responses, search
 
 FIVE_SECONDS = 5.0
+MOMENT = timedelta(microseconds=1)
 NOTHING: list[bytes] = []
 MINTED = [b"certificate of enrolment-1"]
 
@@ -254,6 +256,62 @@ async def test_what_expires_is_served_no_longer_than_it_is_valid(store: Store) -
         node.clock.advance(timedelta(minutes=1))
 
         assert await node.certificates() == NOTHING
+
+
+async def test_a_renewal_is_served_from_its_moment_by_whoever_knew_the_old_certificate_by_heart(
+    minted: Store,
+) -> None:
+    async with a_node(minted) as node:
+        await renew(minted.database)
+        await node.hear()
+        node.clock.advance(LEADS - NOW - MOMENT)
+        assert await node.certificates() == MINTED
+        assert await node.certificates() == MINTED
+        assert node.read == 2, "what is remembered now knows when it ends to be true"
+
+        # Nothing runs, nothing is announced: time passes, as with an expiry.
+        node.clock.advance(MOMENT)
+
+        assert await node.certificates() == [b"certificate of a-renewal"]
+
+
+async def test_a_renewal_that_nobody_heard_of_is_served_in_time_all_the_same(minted: Store) -> None:
+    async with a_node(minted) as node:
+        await renew(minted.database, a_renewal(at=LEADS))
+        node.is_cut_off = True
+        node.clock.advance(LEADS - NOW)
+        node.seconds += FIVE_SECONDS
+        assert await node.certificates() is ResultCode.UNAVAILABLE
+
+        node.is_cut_off = False
+
+        assert await node.certificates() == [b"certificate of a-renewal"]
+
+
+async def test_a_proven_renewal_takes_the_place_of_the_old_certificate_everywhere(minted: Store) -> None:
+    await renew(minted.database)
+    async with a_node(minted) as here, a_node(minted) as there:
+        await prove(minted.database, at=NOW)
+
+        for node in (here, there):
+            node.seconds += 1
+            await node.hear()
+            assert await node.certificates() == [b"certificate of a-renewal"]
+
+
+async def test_what_was_read_before_a_renewal_is_not_remembered_after_it(minted: Store) -> None:
+    async with minted.opened_again() as database:
+        node = Node(database)
+        await node.hear()
+
+        async def meanwhile() -> None:
+            await renew(minted.database)
+            await node.hear()
+
+        assert await node.certificates(meanwhile=meanwhile) == MINTED
+        node.clock.advance(LEADS - NOW)
+
+        assert await node.certificates() == [b"certificate of a-renewal"]
 
 
 async def test_the_revocation_of_somebody_else_costs_nobody_his_answer(minted: Store) -> None:

@@ -11,7 +11,7 @@ from directory.delivery.outbox import DeliveryState, MailState
 from directory.invariants import InspectedEnrolment
 from directory.organization import KeyFate, smtp_password_identity
 from directory.relay import RelayState
-from directory.status import KeyState
+from directory.status import KeyState, Place
 from directory.store import audit_log, inspection
 from directory.store.audit_log import SqlAuditLog
 from directory.store.database import Database
@@ -77,6 +77,10 @@ async def test_a_sound_enrolment_is_shown_whole(database: Database, inspector: S
         has_queued_mail=True,
         is_suppressed=False,
         minted_event_count=1,
+        place=Place.LEADING,
+        served_from=None,
+        renewed=None,
+        lead_event_count=0,
     )
 
 

@@ -21,7 +21,7 @@ from directory.audit import AuditEvent, AuditKind
 from directory.bounces.bounces import Consequence, FailedMail
 from directory.bounces.judging import SentMail
 from directory.delivery.outbox import DueMail, GivenUp, MailKind, NewMail
-from directory.errors import RelayRefused, ResendRefused
+from directory.errors import RelayRefused, ResendRefused, SlotTaken
 from directory.expiry import ExpiredRelay
 from directory.followup import FollowUpRules, GivingUp, ProofRequests, Reminders
 from directory.links import LinkPurpose
@@ -41,6 +41,7 @@ from directory.store.revocations import SqlRevocationStore
 from directory.store.suppressions import SqlSuppressions
 from directory.suppression import OptOut
 from tests.contracts.following import ENROLMENT, a_link, deliver
+from tests.contracts.renewing import a_renewal
 from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_enrolment, an_event, populate, record
 from tests.databases import Databases
 from tests.directory.clocks import StoppedClock
@@ -48,6 +49,8 @@ from tests.directory.delivery.builders import an_acceptance
 
 NODE = "node-1"
 OTHER = "enrolment-2"
+RENEWAL = "a-renewal"
+"""It sorts before what it renews, but is younger."""
 DESK = Mailbox.parse("desk@hospital.org")
 DAY = timedelta(days=1)
 LATER = NOW + 8 * DAY
@@ -186,7 +189,7 @@ async def reports_failure(world: World) -> Act:
 
 async def revokes(world: World) -> Act:
     revocations = SqlRevocationStore(world.database, node=NODE)
-    (found,) = await revocations.by_address(ANNA, LATER)
+    (found,) = (one for one in await revocations.by_address(ANNA, LATER) if one.enrolment_id == ENROLMENT)
     event = an_event(AuditKind.CERTIFICATE_REVOKED, subject=ENROLMENT)
     return lambda: revocations.revoke(found, reason=RevocationReason.SUPERSEDED, at=LATER, event=event)
 
@@ -198,6 +201,39 @@ async def passwords_expire(world: World) -> Act:
         return an_event(AuditKind.PASSWORD_EXPIRED, subject=relay.enrolment_id)
 
     return lambda: expiries.expire(now=MUCH_LATER, notice_until=MUCH_LATER, event_of=event_of, most=100)
+
+
+async def proves_the_renewal(world: World) -> Act:
+    link = await a_link(world.database, LinkPurpose.PROOF, enrolment_id=RENEWAL, expires_at=MUCH_LATER + DAY)
+    desk = ProofDesk(store=SqlProofStore(world.database, node=NODE), clock=world.clock)
+    return lambda: desk.prove(link)
+
+
+async def renewal_bounces(world: World) -> Act:
+    sent = SentMail(
+        mail_id=f"mail of {RENEWAL}",
+        enrolment_id=RENEWAL,
+        organization_id="org-1",
+        kind=MailKind.KEY,
+        recipient=ANNA,
+        message_id="<m>",
+    )
+    failed = FailedMail(mail=sent, failure="came back", status="5.1.1", at=LATER)
+
+    def event(_consequence: Consequence) -> AuditEvent:
+        return an_event(AuditKind.KEY_MAIL_BOUNCED, subject=RENEWAL)
+
+    return lambda: SqlBounceStore(world.database, node=NODE).record_failed(failed, event)
+
+
+async def renews_again(world: World) -> Act:
+    async def renew() -> None:
+        try:
+            await record(world.database, an_enrolment(a_renewal("third", at=LATER)))
+        except SlotTaken:
+            return
+
+    return renew
 
 
 async def follows_up(world: World) -> Act:
@@ -225,6 +261,8 @@ class Meeting:
     second: Participant
     queued: tuple[MailKind, ...] = (MailKind.PASSWORD, MailKind.REMINDER)
     """Of each enrolment."""
+    renewed: bool = False
+    """Whether a renewal of the first waits."""
 
 
 PASSWORD_ACCEPTED, PASSWORD_GIVEN_UP = accepts(MailKind.PASSWORD), gives_up(MailKind.PASSWORD)
@@ -255,6 +293,37 @@ MEETINGS = {
     "proof, opt-out": Meeting(first=proves, at=Row.HELD_KEY, second=opts_out),
     "proof, reminder": Meeting(first=proves, at=Row.HELD_KEY, second=follows_up, queued=WITHOUT_REMINDER),
     "reminder, resend": Meeting(first=follows_up, at=Row.BUDGET, second=resends, queued=WITHOUT_REMINDER),
+    "revocation, proof of the renewal": Meeting(
+        first=revokes, at=Row.CERTIFICATE, whose=RENEWAL, second=proves_the_renewal, renewed=True
+    ),
+    "revocation, bounce of the renewal": Meeting(
+        first=revokes, at=Row.ANNOUNCEMENTS, second=renewal_bounces, renewed=True
+    ),
+    "proof of the renewal, revocation": Meeting(
+        first=proves_the_renewal, at=Row.DELIVERY, whose=RENEWAL, second=revokes, renewed=True
+    ),
+    "proof of the renewal, opt-out": Meeting(
+        first=proves_the_renewal, at=Row.DELIVERY, whose=RENEWAL, second=opts_out, renewed=True
+    ),
+    "bounce of the renewal, revocation": Meeting(
+        first=renewal_bounces, at=Row.CERTIFICATE, whose=RENEWAL, second=revokes, renewed=True
+    ),
+    "opt-out, proof of the renewal": Meeting(
+        first=opts_out, at=Row.CERTIFICATE, whose=RENEWAL, second=proves_the_renewal, renewed=True
+    ),
+    "agent, proof of the renewal": Meeting(
+        first=reports_failure, at=Row.CERTIFICATE, second=proves_the_renewal, renewed=True
+    ),
+    "expiry, proof of the renewal": Meeting(
+        first=passwords_expire, at=Row.CERTIFICATE, second=proves_the_renewal, renewed=True
+    ),
+    "renewal, revocation": Meeting(first=renews_again, at=Row.ANNOUNCEMENTS, second=revokes),
+    "renewal, bounce": Meeting(first=renews_again, at=Row.BUDGET, second=bounces),
+    "renewal, opt-out": Meeting(first=renews_again, at=Row.BUDGET, second=opts_out),
+    "revocation, renewal": Meeting(first=revokes, at=Row.CERTIFICATE, second=renews_again),
+    "reminder, renewal": Meeting(
+        first=follows_up, at=Row.BUDGET, second=renews_again, queued=WITHOUT_REMINDER
+    ),
     "resend, reminder": Meeting(first=resends, at=Row.BUDGET, second=follows_up, queued=WITHOUT_REMINDER),
 }
 
@@ -304,6 +373,8 @@ async def a_world(store: Store, meeting: Meeting) -> World:
     for enrolment_id in WHOSE:
         for kind in meeting.queued:
             await world.queue(kind, enrolment_id)
+    if meeting.renewed:
+        await record(store.database, an_enrolment(a_renewal(RENEWAL, at=LATER)))
     return world
 
 

@@ -1,7 +1,7 @@
 """Many at once, on one event loop and through several connections as if they were several processes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from enum import Enum, auto
@@ -9,15 +9,36 @@ from enum import Enum, auto
 import pytest
 
 from ca.address import Mailbox
+from directory.audit import AuditKind
 from directory.errors import LimitReached, SlotTaken, StoreUnavailable
 from directory.limits import Limit, MintRates, Rate
+from directory.links import LinkPurpose
 from directory.mint_ports import Reservation
+from directory.revocation import RevocationReason
+from directory.status import Place
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
+from directory.store.revocations import SqlRevocationStore
+from directory.store.suppressions import SqlSuppressions
+from directory.suppression import OptOut
 from tests.chains import broken_links
-from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, mint
+from tests.contracts.following import a_link, events
+from tests.contracts.renewing import (
+    ENDS,
+    LEADS,
+    NEW,
+    OLD,
+    RENEWS,
+    a_renewal,
+    places,
+    prove,
+    record_switches,
+    renewed,
+)
+from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, an_event, mint
 from tests.directory.builders import a_gateway
+from tests.directory.clocks import StoppedClock
 
 AT_ONCE = 64
 PROCESSES = 8
@@ -96,6 +117,75 @@ async def test_64_mints_over_an_expired_enrolment_make_one(store: Store, process
 
     assert outcomes.count(Outcome.MINTED) == 1
     assert await store.rows("SELECT count(*) FROM enrolments WHERE live") == [(1,)]
+
+
+async def test_64_renewals_and_lookups_at_once_make_one_successor(
+    store: Store, processes: list[Database]
+) -> None:
+    await mint(store.database, a_reservation(OLD))
+    readers = [SqlDirectoryReader(database) for database in processes]
+
+    async def look_up(number: int) -> list[bytes]:
+        found = await readers[number % len(readers)].live_certificates(ANNA.key, a_gateway(), RENEWS)
+        return [certificate.der for certificate in found]
+
+    outcomes, answers = await asyncio.gather(
+        race(processes, lambda number: a_renewal(f"renewal-{number}")),
+        asyncio.gather(*(look_up(number) for number in range(AT_ONCE))),
+    )
+
+    assert outcomes.count(Outcome.MINTED) == 1
+    assert outcomes.count(Outcome.SLOT_TAKEN) == AT_ONCE - 1
+    assert answers == [[b"certificate of enrolment-1"]] * AT_ONCE
+    assert sorted(str(place) for place in (await places(store)).values()) == ["leading", "waiting"]
+
+
+@pytest.mark.parametrize("rival", ["revocation", "opt-out", "proof", "renewal"])
+async def test_a_switch_races_with_whatever_else_becomes_of_the_two(
+    store: Store, processes: list[Database], rival: str
+) -> None:
+    await renewed(store.database)
+    link = await a_link(store.database, LinkPurpose.STOP, expires_at=ENDS)
+    rivals: dict[str, Callable[[Database], Awaitable[object]]] = {
+        "revocation": revoke_the_old,
+        "opt-out": lambda database: OptOut(
+            store=SqlSuppressions(database, node="node-1"), clock=StoppedClock(LEADS)
+        ).stop(link),
+        "proof": lambda database: prove(database, at=LEADS),
+        "renewal": lambda database: outcome_of(
+            database, a_renewal("third", of=NEW, at=LEADS, leads_until=LEADS + YEAR)
+        ),
+    }
+
+    await asyncio.gather(
+        *(
+            work(processes[number % len(processes)])
+            for number in range(8)
+            for work in (lambda database: record_switches(database, LEADS), rivals[rival])
+        )
+    )
+    await record_switches(store.database, LEADS)
+
+    standing = await places(store)
+    ended = {
+        "revocation": {OLD: None, NEW: Place.LEADING},
+        "opt-out": {OLD: None, NEW: None},
+        "proof": {OLD: Place.OVERTAKEN, NEW: Place.LEADING},
+        "renewal": {OLD: Place.OVERTAKEN, NEW: Place.LEADING},
+    }
+    standing.pop("third", None)
+    assert standing == ended[rival]
+    # Whoever stops all mail may come before the switch; nobody makes it twice.
+    recorded = len(await events(store, AuditKind.CERTIFICATE_LEADS))
+    assert recorded == 1 or (recorded == 0 and rival == "opt-out")
+
+
+async def revoke_the_old(database: Database) -> None:
+    revocations = SqlRevocationStore(database, node="node-1")
+    for found in await revocations.by_address(ANNA, RENEWS):
+        if found.enrolment_id == OLD:
+            reason = RevocationReason.SUPERSEDED
+            await revocations.revoke(found, reason=reason, at=LEADS, event=an_event())
 
 
 async def test_a_limit_is_never_overshot(store: Store, processes: list[Database]) -> None:

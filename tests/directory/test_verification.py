@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import ColumnElement, Delete, Insert, Table, Update, delete, insert, select, update
 
 from ca.address import Mailbox
+from ca.keypackage import KeyPackageFormat
 from ca.keys import KeyAlgorithm, PrivateKey, generate, key_hash, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, Sealer
-from directory import crl_invariants, invariants, verification
+from directory import crl_invariants, invariants, overtaking_invariants, verification
 from directory.audit import GENESIS_HASH, AuditKind
 from directory.authorities import AuthorityBoard
 from directory.crl_production import CrlProduction
@@ -24,7 +25,9 @@ from directory.evidence.statements import AuditSigner
 from directory.invariants import HOLD_OVERRUN
 from directory.keystock import PooledKey, pooled_key_identity
 from directory.lookup import Minted
+from directory.mint_ports import Renewed
 from directory.organization import SHARED_SCOPE, smtp_password_identity
+from directory.overtaking_invariants import SWITCH_UNRECORDED
 from directory.revocation import Revocation, RevocationReason
 from directory.store import tables
 from directory.store.audit_log import SqlAuditLog
@@ -64,14 +67,14 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="session")
-def two_keys() -> Sequence[PrivateKey]:
-    return [generate(KeyAlgorithm.RSA_2048) for _ in range(2)]
+def three_keys() -> Sequence[PrivateKey]:
+    return [generate(KeyAlgorithm.RSA_2048) for _ in range(3)]
 
 
 @pytest.fixture
-async def enroller(store: Store, authority: Authority, two_keys: Sequence[PrivateKey]) -> Enroller:
+async def enroller(store: Store, authority: Authority, three_keys: Sequence[PrivateKey]) -> Enroller:
     await found_authority(store, authority)
-    return an_enroller(store.database, authority, ReadyKeys(two_keys))
+    return an_enroller(store.database, authority, ReadyKeys(three_keys))
 
 
 @pytest.fixture
@@ -174,6 +177,95 @@ DAMAGES = [
     damage(deliveries, "enrolment.was_mailed", state="unproven"),
     damage(deliveries, "certificate.withdrawn", state="bounced"),
 ]
+
+
+DAMAGES_OF_RENEWALS = [
+    damage(enrolments, "renewal.place", place="nowhere"),
+    damage(enrolments, "renewal.renews", renews_enrolment_id=None),
+    damage(certificates, "renewal.served_from", served_from=None),
+    damage(certificates, SWITCH_UNRECORDED, served_from=NOW - 2 * DAY),
+    damage(enrolments, "audit.lead_event", place="overtaken"),
+]
+
+
+@pytest.fixture
+async def renewal_id(store: Store, enroller: Enroller, enrolment_ids: dict[str, str]) -> str:
+    """Renew Anna's certificate; return the enrolment."""
+    renewed = Renewed(
+        enrolment_id=enrolment_ids["anna"],
+        ends_at=NOW + YEAR,
+        leads_until=NOW + 30 * DAY,
+        package_format=KeyPackageFormat.COMPATIBLE,
+    )
+    answer = await enroller.renew(ANNA, a_mint_context(), renewed)
+    assert isinstance(answer, Minted)
+    assert await violations(store.database) == []
+    return answer.enrolment_id
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("done", DAMAGES_OF_RENEWALS, ids=lambda done: str(done.values))
+async def test_what_is_broken_in_a_renewal_is_found(store: Store, renewal_id: str, done: Damage) -> None:
+    assert done.values is not None
+    await change(store, update(done.table).where(of(done.table, renewal_id)).values(done.values))
+
+    # One that stands nowhere has not taken a place, but does not wait either.
+    broken = {invariant for invariant, subject in await found(store) if subject == renewal_id}
+    alongside = {"audit.lead_event", "renewal.served"} if done.table is enrolments else set()
+    assert done.breaks in broken
+    assert broken - {done.breaks} <= alongside
+
+
+async def test_a_switch_that_nobody_recorded_for_a_day_is_only_warned_of(
+    store: Store, renewal_id: str
+) -> None:
+    late = update(certificates).where(of(certificates, renewal_id)).values(served_from=NOW - 2 * DAY)
+    await change(store, late)
+
+    (violation,) = await violations(store.database)
+    assert violation.is_warning
+
+
+async def test_a_renewal_behind_nothing_is_found(
+    store: Store, enrolment_ids: dict[str, str], renewal_id: str
+) -> None:
+    annas = update(certificates).where(of(certificates, enrolment_ids["anna"]))
+    await change(store, annas.values(withdrawn_at=NOW))
+    await change(store, update(enrolments).where(of(enrolments, enrolment_ids["anna"])).values(live=False))
+
+    assert await found(store) == [("renewal.has_leader", renewal_id)]
+
+
+async def test_a_renewal_that_leads_but_is_not_served_is_found(
+    store: Store, enrolment_ids: dict[str, str], renewal_id: str
+) -> None:
+    for name, place in ((enrolment_ids["anna"], "overtaken"), (renewal_id, "leading")):
+        await change(store, update(enrolments).where(of(enrolments, name)).values(place=place))
+    event = an_event(AuditKind.CERTIFICATE_LEADS, subject=renewal_id)
+    await SqlAuditLog(store.database, node="setup").append(event)
+
+    assert await found(store) == [("renewal.served", renewal_id)]
+
+
+async def test_a_renewal_of_somebody_elses_is_found(
+    store: Store, enrolment_ids: dict[str, str], renewal_id: str
+) -> None:
+    berts = {"renews_enrolment_id": enrolment_ids["bert"]}
+    await change(store, update(enrolments).where(of(enrolments, renewal_id)).values(berts))
+
+    assert await found(store) == [("renewal.same_recipient", renewal_id)]
+
+
+# On PostgreSQL the tests that follow would miss the index.
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("place", ["leading", "waiting"])
+@pytest.mark.usefixtures("renewal_id")
+async def test_two_in_the_same_place_are_found(store: Store, place: str) -> None:
+    await store.sql(f"DROP INDEX uq_enrolments_one_{place}_per_address")
+    await change(store, update(enrolments).where(enrolments.c.address_key == ANNA.key).values(place=place))
+
+    broken = await found(store)
+    assert ("address.one_live_certificate", f"{SHARED_SCOPE} {ANNA.key}") in broken
 
 
 # What is read is the same on both databases, as its contract shows; what is made of it needs one.
@@ -608,7 +700,7 @@ def test_every_invariant_is_broken_by_a_test() -> None:
     named = re.compile(r'yield \(?"([a-z]+\.[a-z_]+)"|invariant="([a-z_.]+)"| else "([a-z_.]+)"')
     invariant_names = {
         "".join(groups)
-        for module in (verification, invariants, crl_invariants)
+        for module in (verification, invariants, crl_invariants, overtaking_invariants)
         for groups in named.findall(inspect.getsource(module))
     }
 

@@ -4,6 +4,7 @@ import http.client
 import re
 import smtplib
 import socket
+import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -183,6 +184,65 @@ def test_a_recipient_fetches_his_key_and_proves_it(stage: Stage) -> None:
     assert stage.status(enrolment_id)["delivery"] == "proven"
     assert look_up(stage.running, address) == [served]
     stage.verify()
+
+
+def test_a_recipient_gets_the_next_key_and_reads_with_both(stage: Stage) -> None:
+    address = an_address()
+    (first,) = look_up(stage.running, address)
+    old = received(stage, address, stage.enrolment()["enrolment_id"])
+    confirm(link_to("prove", words(decrypted(stage.mail.message_to(address), *old))))
+
+    config = str(stage.running.installed.config)
+    as_if_it_were_a_week_ago(stage)
+    renewed = succeed("renew", address, "--anyway", "--config", config)["enrolment_id"]
+
+    # The old certificate is served until the new key is proven; then the new one, and the old one behind it.
+    new = received(stage, address, renewed, subject="Your next key for encrypted mail from City Hospital")
+    assert look_up(stage.running, address) == [first]
+    assert stage.status(renewed)["place"] == "waiting"
+    test_mail = stage.mail.message_to(address)
+    assert confirm(link_to("prove", words(decrypted(test_mail, *new))))[0] == 200
+    assert stage.status(renewed)["place"] == "leading"
+    assert stage.status(str(stage.status(renewed)["renews"]))["renewed_by"] == renewed
+    second = new[0].public_bytes(Encoding.DER)
+    assert both_are_served(stage.running, address, [second, first])
+
+    # Each opens what was encrypted for it.
+    for certificate, key in (old, new):
+        enveloped = (
+            pkcs7.PKCS7EnvelopeBuilder()
+            .set_data(b"confidential")
+            .add_recipient(certificate)
+            .encrypt(Encoding.DER, [])
+        )
+        assert pkcs7.pkcs7_decrypt_der(enveloped, certificate, key, []) == b"confidential"
+    stage.verify()
+
+
+def as_if_it_were_a_week_ago(stage: Stage) -> None:
+    """Make room for further mails: nobody gets a fourth within a week."""
+    connection = sqlite3.connect(stage.running.installed.folder / "pushpki.sqlite3", timeout=30)
+    with connection:
+        connection.execute("UPDATE outgoing_mail SET created_at = datetime(created_at, '-8 days')")
+    connection.close()
+
+
+def received(
+    stage: Stage, address: str, enrolment_id: str, *, subject: str | None = None
+) -> tuple[x509.Certificate, RSAPrivateKey]:
+    """Have the next key mail, and the password that belongs to it."""
+    key_mail = stage.mail.message_to(address)
+    assert subject in {None, key_mail["Subject"]}
+    (attachment,) = key_mail.iter_attachments()
+    key, certificate = opened(attachment.get_content(), stage.password(enrolment_id))
+    return certificate, key
+
+
+def both_are_served(running: Running, address: str, wanted: list[bytes]) -> bool:
+    """Ask until that is answered; what was answered from memory may be for five seconds more."""
+    while look_up(running, address) != wanted:
+        continue
+    return True
 
 
 def test_a_recipient_who_wants_no_mail_gets_none(stage: Stage) -> None:

@@ -2,10 +2,12 @@
 
 Answers are remembered in memory (`directory/changes.py`), so whatever makes one untrue is announced in the
 same transaction: a certificate that is revoked, withdrawn, changed or deleted, or added as a recipient's own,
-which goes before a minted one; a gateway or an organization whose rights change. A trigger can be forgotten
-neither by the next use case nor by somebody who repairs a row by hand.
+which goes before a minted one; a renewal, for it will be served at a moment that what is remembered does not
+know of; a gateway or an organization whose rights change. A trigger can be forgotten neither by the next use
+case nor by somebody who repairs a row by hand.
 
-A minted certificate announces nothing: there was none before it, and that there is none is not remembered.
+Any other minted certificate announces nothing: there was none before it, and that there is none is not
+remembered.
 
 The row of `directory_state` stays locked until the transaction ends, so generations are committed in their
 order. It is locked before the audit head: a statement that fires a trigger has its place before the event.
@@ -54,8 +56,8 @@ EXECUTE FUNCTION {self.name}()"""
 _TRIGGERS = (
     _Trigger(
         name="announce_certificate_changed",
-        event="""UPDATE OF address_key, scope, origin, der, not_before, not_after, withdrawn_at, revoked_at
-ON certificates""",
+        event="""UPDATE OF address_key, scope, origin, der, not_before, not_after, served_from, withdrawn_at,
+revoked_at ON certificates""",
         # Nothing here changes an address; where one is changed nevertheless, both are concerned.
         announced="CASE WHEN NEW.address_key = OLD.address_key THEN OLD.address_key END",
     ),
@@ -67,6 +69,13 @@ ON certificates""",
     ),
     _Trigger(
         name="announce_certificate_deleted", event="DELETE ON certificates", announced="OLD.address_key"
+    ),
+    _Trigger(
+        name="announce_renewal",
+        # Not when the certificate is inserted: that is together with the event, and too late for this lock.
+        event="INSERT ON enrolments",
+        condition="WHEN (NEW.place = 'waiting')",
+        announced="NEW.address_key",
     ),
     _Trigger(name="announce_gateway_changed", event="UPDATE ON gateways", announced="NULL"),
     _Trigger(name="announce_gateway_deleted", event="DELETE ON gateways", announced="NULL"),

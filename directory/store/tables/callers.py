@@ -48,6 +48,7 @@ organizations = Table(
     Column("relay_days", Integer, nullable=False),
     Column("end_of_hold", String(16), nullable=False),  # EndOfHold
     Column("escrow_signing_keys", Boolean, nullable=False),
+    Column("renewal", String(16), nullable=False),  # Renewal
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
 )

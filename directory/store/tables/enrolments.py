@@ -39,16 +39,29 @@ enrolments = Table(
     Column("address", String(254), nullable=False),
     Column("address_key", String(254), nullable=False),
     Column("minted_at", UtcDateTime, nullable=False),
-    # A live enrolment holds the address; it ends when its certificate is revoked, expired or undeliverable.
+    # A live enrolment's certificate is served, or will be. It ends if that is revoked, expired or withdrawn.
     Column("live", Boolean, nullable=False),
     Column("ended_because", String(16)),  # EnrolmentEnd
+    # The order among those of one address: at most one leads, and at most one waits to.
+    Column("place", String(16), nullable=False, server_default=text("'leading'")),  # Place
+    Column("renews_enrolment_id", String(32), ForeignKey("enrolments.id")),
+    *(
+        Index(
+            f"uq_enrolments_one_{place}_per_address",
+            "scope",
+            "address_key",
+            unique=True,
+            sqlite_where=text(f"live AND place = '{place}'"),
+            postgresql_where=text(f"live AND place = '{place}'"),
+        )
+        for place in ("leading", "waiting")
+    ),
+    # Few are renewals, and nobody looks for the others by this.
     Index(
-        "uq_enrolments_one_live_per_address",
-        "scope",
-        "address_key",
-        unique=True,
-        sqlite_where=text("live"),
-        postgresql_where=text("live"),
+        "ix_enrolments_renews_enrolment_id",
+        "renews_enrolment_id",
+        sqlite_where=text("renews_enrolment_id IS NOT NULL"),
+        postgresql_where=text("renews_enrolment_id IS NOT NULL"),
     ),
     Index("ix_enrolments_address_key", "address_key"),
 )
@@ -71,6 +84,8 @@ certificates = Table(
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
+    # From when a renewed certificate is served; NULL: since it was published.
+    Column("served_from", UtcDateTime),
     # Set when the certificate leaves the directory without being revoked (its key mail bounced).
     Column("withdrawn_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
@@ -85,6 +100,14 @@ certificates = Table(
         unique=True,
         sqlite_where=text("origin = 'minted'"),
         postgresql_where=text("origin = 'minted'"),
+    ),
+    # What is to be renewed is found by when it ends.
+    Index(
+        "ix_certificates_minted_ending",
+        "not_after",
+        "enrolment_id",
+        sqlite_where=text("origin = 'minted' AND withdrawn_at IS NULL AND revoked_at IS NULL"),
+        postgresql_where=text("origin = 'minted' AND withdrawn_at IS NULL AND revoked_at IS NULL"),
     ),
     # What a CRL lists, in its order, and nothing else.
     Index(

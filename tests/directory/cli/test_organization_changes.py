@@ -28,6 +28,7 @@ def test_what_is_named_changes_and_the_rest_stays(firm: Workplace) -> None:
     after = firm.document(
         *("org", "set", "firm", "--name", "Firm & Partners", "--language", "de", "--relay-days", "14"),
         *("--bounce-address", "bounces@firm.com", "--notices-to", "help@firm.com", "--no-package-chain"),
+        *("--renewal", "none"),
     )
 
     changed = {
@@ -37,6 +38,7 @@ def test_what_is_named_changes_and_the_rest_stays(firm: Workplace) -> None:
         "bounce_address": "bounces@firm.com",
         "notices_to": "help@firm.com",
         "package_chain": False,
+        "renewal": "none",
     }
     assert after == before | changed
     assert firm.document("org", "list")["organizations"][0] == after

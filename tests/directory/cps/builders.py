@@ -25,6 +25,7 @@ from directory.ocsp import OcspRules
 from directory.organization import Dkim, EndOfHold, HoldPolicy, Organization, PasswordMail, Webhook
 from directory.policy import MintPolicy
 from directory.recovery import RecoveryRules
+from directory.renewal import RenewalRules
 from tests.builders import NOW, PUBLICATION, a_profile
 from tests.directory.builders import an_organization
 
@@ -71,6 +72,12 @@ def a_practice() -> Practice:
                 patience=timedelta(seconds=2),
                 delivery_lifetime=timedelta(days=5),
                 retry_after=timedelta(seconds=5),
+            ),
+            renewal=RenewalRules.of(
+                before=timedelta(days=30),
+                lead_before=timedelta(days=3),
+                validity=timedelta(days=730),
+                per_hour=600,
             ),
             policy=MintPolicy(),
             key_pool_size=64,

@@ -18,7 +18,7 @@ from ca.profiles import Purpose
 from ca.signing import SignatureScheme
 from directory.cps.facts import facts_of
 from directory.cps.practice import Practice
-from directory.organization import Correspondence, HoldPolicy, KeyDelivery, Organization
+from directory.organization import Correspondence, HoldPolicy, KeyDelivery, Organization, Renewal
 from tests.builders import NOW, a_profile
 from tests.directory.cps.builders import a_busy_organization, a_practice
 
@@ -35,6 +35,7 @@ STATED_OF_ORGANIZATION: dict[str, Any] = {
     "password_style": PasswordStyle.WORDS,
     "contact": "+49 89 1",
     "hold_policy": HoldPolicy(),
+    "renewal": Renewal.NONE,
 }
 STATED_OF_CORRESPONDENCE: dict[str, Any] = {
     "language": "de",

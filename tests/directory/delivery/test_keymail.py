@@ -265,3 +265,14 @@ def test_the_password_is_not_in_the_mail() -> None:
     assert len(everything) > len(octets) * 1.5
     for canary in (PASSWORD.encode(), PASSWORD.replace("-", "").encode(), PASSWORD[:11].encode()):
         assert canary not in everything
+
+
+def test_a_renewal_says_what_it_renews_and_that_the_old_key_is_to_be_kept() -> None:
+    mail = replace(a_due_mail(), renews_until=NOW + timedelta(days=30))
+    message = read(compose(mail))
+    text = " ".join(text_of(message, "text/plain").split())
+
+    assert message["Subject"] == "Your next key for encrypted mail from City Hospital"
+    assert "The certificate that is used for this ends on 22 December 2026." in text
+    assert "Keep your last key, too" in text
+    assert "has a confidential mail for you" not in text

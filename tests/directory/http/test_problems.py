@@ -24,6 +24,7 @@ from directory.errors import (
     RecoveryRefused,
     RedeliveryRefused,
     RelayRefused,
+    RenewalRefused,
     ResendRefused,
     SlotTaken,
     StoreNewer,
@@ -54,6 +55,11 @@ ERRORS: dict[type[DirectoryError], tuple[DirectoryError, int, str]] = {
     RelayRefused: (RelayRefused(code="relay.of_tomorrow", reason=SECRET), 409, "relay.refused"),
     ResendRefused: (ResendRefused(code="resend.of_tomorrow", reason=SECRET), 409, "resend.refused"),
     RecoveryRefused: (RecoveryRefused(code="recovery.of_tomorrow", reason=SECRET), 409, "recovery.refused"),
+    RenewalRefused: (
+        RenewalRefused(code="renewal.not_due", reason=SECRET, is_policy=True),
+        500,
+        "http.internal",
+    ),
     RedeliveryRefused: (
         RedeliveryRefused(code="redelivery.under_way", reason=SECRET),
         500,

@@ -73,6 +73,7 @@ def _create_organizations() -> None:
         Column("relay_days", sa.Integer, nullable=False),
         _text("end_of_hold", 16),
         Column("escrow_signing_keys", sa.Boolean, nullable=False),
+        _text("renewal", 16),
         _moment("created_at"),
         _moment("disabled_at", nullable=True),
     )
@@ -147,13 +148,24 @@ def _create_enrolments() -> None:
         _moment("minted_at"),
         Column("live", sa.Boolean, nullable=False),
         _text("ended_because", 16, nullable=True),
+        Column("place", sa.String(16), nullable=False, server_default=sa.text("'leading'")),
+        Column("renews_enrolment_id", sa.String(32), ForeignKey("enrolments.id")),
+        *(
+            Index(
+                f"uq_enrolments_one_{place}_per_address",
+                "scope",
+                "address_key",
+                unique=True,
+                sqlite_where=sa.text(f"live AND place = '{place}'"),
+                postgresql_where=sa.text(f"live AND place = '{place}'"),
+            )
+            for place in ("leading", "waiting")
+        ),
         Index(
-            "uq_enrolments_one_live_per_address",
-            "scope",
-            "address_key",
-            unique=True,
-            sqlite_where=sa.text("live"),
-            postgresql_where=sa.text("live"),
+            "ix_enrolments_renews_enrolment_id",
+            "renews_enrolment_id",
+            sqlite_where=sa.text("renews_enrolment_id IS NOT NULL"),
+            postgresql_where=sa.text("renews_enrolment_id IS NOT NULL"),
         ),
     )
 
@@ -174,6 +186,7 @@ def _create_certificates() -> None:
         _moment("not_before"),
         _moment("not_after"),
         _moment("published_at"),
+        _moment("served_from", nullable=True),
         _moment("withdrawn_at", nullable=True),
         _moment("revoked_at", nullable=True),
         _text("revocation_reason", 32, nullable=True),
@@ -185,6 +198,13 @@ def _create_certificates() -> None:
             unique=True,
             sqlite_where=sa.text("origin = 'minted'"),
             postgresql_where=sa.text("origin = 'minted'"),
+        ),
+        Index(
+            "ix_certificates_minted_ending",
+            "not_after",
+            "enrolment_id",
+            sqlite_where=sa.text("origin = 'minted' AND withdrawn_at IS NULL AND revoked_at IS NULL"),
+            postgresql_where=sa.text("origin = 'minted' AND withdrawn_at IS NULL AND revoked_at IS NULL"),
         ),
         Index(
             "ix_certificates_revoked",
