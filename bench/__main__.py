@@ -13,6 +13,7 @@ from bench import (
     audit_verify,
     backlog,
     burst,
+    crls,
     crowds,
     delivery,
     first_lookup,
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "crowds": crowds.run,
     "audit_verify": audit_verify.run,
     "ocsp": lambda options: ocsp.run(options.seconds),
+    "crls": crls.run,
     "delivery": lambda options: delivery.run(options.seconds),
     "backlog": lambda _options: backlog.run(),
 }

@@ -42,6 +42,7 @@ class AuditKind(StrEnum):
     ISSUER_IMPORTED = "issuer.imported"
     ISSUER_KEY_DESTROYED = "issuer.key_destroyed"
     ISSUER_ACTIVATED = "issuer.activated"
+    CRL_PARTITIONED = "crl.partitioned"
     CRL_ISSUED = "crl.issued"
     OCSP_RESPONDER_CERTIFIED = "ocsp_responder.certified"
     KEY_POOL_FILLED = "key_pool.filled"

@@ -311,6 +311,7 @@ class Enroller:
                 claim,
                 context,
                 issuer_id=ready.maker.issuer_id,
+                crl_partition=ready.linted.prepared.crl_partition,
             )
             transaction.record(enrolment)
             self._on_step(Step.MINT_BEFORE_COMMIT)
@@ -327,6 +328,7 @@ class Enroller:
         context: MintContext,
         *,
         issuer_id: str,
+        crl_partition: int | None,
     ) -> EnrolmentRecord:
         organization = context.organization
         letters = organization.correspondence
@@ -335,6 +337,7 @@ class Enroller:
             certificate=certificate,
             key_sha256=sealed.key_sha256,
             issuer_id=issuer_id,
+            crl_partition=crl_partition,
             sealed_key=sealed.key,
             key_fate=organization.hold_policy.fate(
                 may_sign=may_sign(x509.load_der_x509_certificate(certificate.der))

@@ -37,6 +37,7 @@ class ProxyRecord:
 
     certificate_id: str
     issuer_id: str
+    crl_partition: int | None
     mailbox: Mailbox
     scope: str
     key_sha256: bytes
@@ -103,6 +104,7 @@ class ProxyCertification:
         return ProxyRecord(
             certificate_id=certificate_id,
             issuer_id=self._maker.issuer_id,
+            crl_partition=linted.prepared.crl_partition,
             mailbox=mailbox,
             scope=organization.scope,
             key_sha256=key_sha256,

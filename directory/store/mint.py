@@ -26,6 +26,7 @@ from directory.relay import RelayState
 from directory.status import KeyState
 from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
 from directory.store.aside import aside
+from directory.store.crls import part_of
 from directory.store.database import Database
 from directory.store.failures import violates
 from directory.store.lookup import SqlDirectoryReader
@@ -87,7 +88,7 @@ _RECORD = Together(
     insert_row(
         certificates,
         *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
-        *("der", "key_sha256", "not_before", "not_after", "published_at"),
+        *("der", "key_sha256", "not_before", "not_after", "published_at", "crl_partition"),
     ),
     insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY, "fate"),
     insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
@@ -245,6 +246,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
             "published_at": minted_at,
+            "crl_partition": part_of(enrolment.crl_partition),
         },
         held_keys: {
             "enrolment_id": enrolment_id,

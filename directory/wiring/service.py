@@ -101,6 +101,7 @@ async def serving(
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(installation))
         published = await stack.enter_async_context(publishing(installation, keeper.doubt))
+        measuring.crls(published.board)
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
         #    recorded only when nothing can keep it from it: the addresses are taken.
