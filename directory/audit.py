@@ -102,6 +102,11 @@ class AuditKind(StrEnum):
     AUDIT_KEY_ROTATED = "audit_key.rotated"
 
 
+def partition_detail(crl_partition: int | None) -> dict[str, str]:
+    """Say of a certificate which partition of its issuer's CRL it names, for whoever has lost it."""
+    return {} if crl_partition is None else {"crl_partition": str(crl_partition)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """One thing that happened; holds identifiers, never a secret."""

@@ -27,7 +27,7 @@ from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
 from ca.profiles import Profile
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
-from directory.audit import AuditEvent, AuditKind
+from directory.audit import AuditEvent, AuditKind, partition_detail
 from directory.callers import Gateway
 from directory.clock import Clock
 from directory.errors import IssuerEnded, KeyBlocked, KeyRepeated, LimitReached, SlotTaken
@@ -354,11 +354,19 @@ class Enroller:
             tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
-            event=self._minted_event(reservation, certificate, issuer_id, context.gateway),
+            event=self._minted_event(
+                reservation, certificate, context.gateway, issuer_id=issuer_id, crl_partition=crl_partition
+            ),
         )
 
     def _minted_event(
-        self, reservation: Reservation, certificate: PublishedCertificate, issuer_id: str, gateway: Gateway
+        self,
+        reservation: Reservation,
+        certificate: PublishedCertificate,
+        gateway: Gateway,
+        *,
+        issuer_id: str,
+        crl_partition: int | None,
     ) -> AuditEvent:
         asked_as = f"gateway:{gateway.name}"
         return AuditEvent(
@@ -372,6 +380,7 @@ class Enroller:
                 "issuer": issuer_id,
                 "not_after": certificate.not_after.isoformat(),
                 "asked_as": asked_as,
+                **partition_detail(crl_partition),
             },
         )
 

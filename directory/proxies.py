@@ -20,7 +20,7 @@ from ca.issuance import LintedCertificate
 from ca.keyrequests import KeyRequest
 from ca.keys import PublicKey, algorithm_of, key_hash
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
-from directory.audit import AuditEvent, AuditKind
+from directory.audit import AuditEvent, AuditKind, partition_detail
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker
 from directory.errors import ConfigurationRefused
@@ -121,6 +121,7 @@ class ProxyCertification:
                     "not_after": linted.prepared.not_after.isoformat(),
                     "purpose": linted.prepared.purpose.value,
                     "key": key_sha256.hex(),
+                    **partition_detail(linted.prepared.crl_partition),
                 },
             ),
         )

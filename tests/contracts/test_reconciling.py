@@ -61,6 +61,7 @@ async def test_what_only_the_log_knows_was_lost(database: Database, kind: AuditK
 
     assert losses.certificates == [
         LostCertificate(
+            crl_partition=None,
             serial=f"{SERIAL:x}",
             issuer_id="issuing-1",
             issued_at=NOW,
