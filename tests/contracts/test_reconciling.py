@@ -129,3 +129,12 @@ async def test_an_issuer_that_was_lost_as_well_is_named(store: Store) -> None:
         await reconciliation.make_good(losses)
 
     assert (unknown.value.kind, unknown.value.name) == ("issuer", "issuing-2")
+
+
+async def test_what_names_a_partition_is_listed_there_afterwards(store: Store) -> None:
+    reconciliation = a_reconciliation(store.database)
+
+    await reconciliation.make_good(await reconciliation.losses([told(crl_partition="7")]))
+
+    crls = SqlCrlStore(store.database, node="node-1")
+    assert [one.serial_number for one in await revoked_of(crls, partition=7)] == [SERIAL]
