@@ -14,6 +14,7 @@ from bench import (
     backlog,
     burst,
     compromise_drill,
+    crls,
     crowds,
     delivery,
     first_lookup,
@@ -41,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], Result]] = {
     "audit_verify": audit_verify.run,
     "compromise_drill": compromise_drill.run,
     "ocsp": lambda options: ocsp.run(options.seconds),
+    "crls": crls.run,
     "delivery": lambda options: delivery.run(options.seconds),
     "backlog": lambda _options: backlog.run(),
 }

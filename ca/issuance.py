@@ -6,6 +6,7 @@ Pure but for the random serial number and the use of the issuer's key. Whether t
 certificate is the directory's question.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -31,6 +32,9 @@ _RESPONDER_SUFFIX = " OCSP"
 class Issuer:
     """A CA at work: its certificate, its key behind the linter, and where it publishes.
 
+    Recipients' certificates are spread evenly over the `partitions` of its CRL, by their serial numbers;
+    where there are none, all name the complete CRL.
+
     Raises:
         KeyRefused: the signer's key is not the certificate's.
         ProfileRefused: the certificate is neither a root's nor an issuing CA's.
@@ -44,12 +48,14 @@ class Issuer:
         linter: Linter,
         *,
         scheme: SignatureScheme = SignatureScheme.PKCS1,
+        partitions: Sequence[int] = (),
     ) -> None:
         if not same_key(signer.public_key, certificate.public_key()):
             raise KeyRefused("the signer's key does not belong to the issuer's certificate")
         self._certificate = certificate
         self._role, self._key_identifier = _standing_of(certificate)
         self._publication = publication
+        self._partitions = tuple(partitions)
         self._gate = SigningGate(signer, linter, certificate, scheme)
 
     def __repr__(self) -> str:
@@ -172,22 +178,28 @@ class Issuer:
             raise ProfileRefused("purpose", f"{self._role} keys do not sign {profile.purpose} certificates")
         _check_key(public_key, profile)
         not_before, not_after = self._validity(profile, now)
+        serial_number = x509.random_serial_number()  # 159 random bits; CA/B asks for 64
+        partition = self._partition_of(serial_number) if profile.purpose.is_recipient else None
         return PreparedCertificate(
             purpose=profile.purpose,
             issuer_name=self.name,
             subject_name=subject,
             public_key=public_key,
-            serial_number=x509.random_serial_number(),  # 159 random bits; CA/B asks for 64
+            serial_number=serial_number,
             not_before=not_before,
             not_after=not_after,
             extensions=(
                 *profile.extensions(),
                 *(
                     x509.Extension(value.oid, critical=False, value=value)
-                    for value in (*identity, *self._keys_named(public_key), *self._places(profile))
+                    for value in (*identity, *self._keys_named(public_key), *self._places(profile, partition))
                 ),
             ),
+            crl_partition=partition,
         )
+
+    def _partition_of(self, serial_number: int) -> int | None:
+        return self._partitions[serial_number % len(self._partitions)] if self._partitions else None
 
     def _validity(self, profile: Profile, now: datetime) -> tuple[datetime, datetime]:
         """The profile's period, begun no earlier than the issuer's own; refused if it would end later."""
@@ -217,14 +229,13 @@ class Issuer:
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_identifier),
         )
 
-    def _places(self, profile: Profile) -> tuple[x509.ExtensionType, ...]:
+    def _places(self, profile: Profile, partition: int | None) -> tuple[x509.ExtensionType, ...]:
         """Where the certificate's issuer and its status are."""
         if profile.purpose is Purpose.OCSP_RESPONDER:
             return ()
+        crl_url = self._publication.crl_url(self.key_id, partition)
         return (
-            x509.CRLDistributionPoints(
-                [x509.DistributionPoint([_uri(self._publication.crl_url(self.key_id))], None, None, None)]
-            ),
+            x509.CRLDistributionPoints([x509.DistributionPoint([_uri(crl_url)], None, None, None)]),
             x509.AuthorityInformationAccess(self._access_descriptions()),
         )
 

@@ -28,9 +28,10 @@ class Publication:
             raise ProfileRefused("base_url", problem)
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
 
-    def crl_url(self, issuer_key_id: str) -> str:
-        """Where the issuer's CRL is."""
-        return f"{self.base_url}/crl/{issuer_key_id}.crl"
+    def crl_url(self, issuer_key_id: str, partition: int | None = None) -> str:
+        """Where the issuer's complete CRL is, or that of one of its partitions."""
+        part = "" if partition is None else f"/{partition}"
+        return f"{self.base_url}/crl/{issuer_key_id}{part}.crl"
 
     def certificate_url(self, issuer_key_id: str) -> str:
         """Where the issuer's own certificate is, DER."""

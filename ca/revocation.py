@@ -5,12 +5,13 @@ way to a signature of the issuer's but through `CrlIssuer.issue`. Which certific
 CRL is due, is the directory's question.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.crllinting import CrlLinter
@@ -48,13 +49,17 @@ class RevokedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCrl:
-    """All that a complete CRL says (RFC 5280 section 5.1), but for its issuer."""
+    """All that a CRL says (RFC 5280 section 5.1), but for its issuer."""
 
     number: int
-    """Greater than that of every CRL of the issuer's before (section 5.2.3)."""
+    """Greater than that of every CRL of the issuer's before, of this scope (section 5.2.3)."""
     this_update: datetime
     next_update: datetime
-    revoked: Sequence[RevokedCertificate]
+    revoked: Iterable[RevokedCertificate]
+    """Read once, from the beginning to the end."""
+    distribution_point: str | None = None
+    """The URL by which certificates name this CRL and no other, in the same octets (section 5.2.5); None: it
+    is complete."""
 
 
 class CrlIssuer:
@@ -85,8 +90,15 @@ class CrlIssuer:
     def __repr__(self) -> str:
         return f"<CrlIssuer {self._certificate.subject.rfc4514_string()}>"
 
+    @property
+    def scheme(self) -> SignatureScheme:
+        """How an RSA key signs."""
+        return self._scheme
+
     def issue(self, prepared: PreparedCrl) -> x509.CertificateRevocationList:
-        """Lint, sign and verify a CRL; 20 µs of CPU per entry, most of it under the interpreter lock.
+        """Lint, sign and verify a CRL; 10 µs of CPU per entry, under the interpreter lock.
+
+        A third of that is two calls that do not let go of the lock; memory is 300 octets per entry.
 
         The linter sees the header and one entry of each kind: it takes 0.2 ms per entry, and all of a kind
         are written alike.
@@ -96,9 +108,11 @@ class CrlIssuer:
             SigningRefused: what the key returned is not a signature of the issuer's over those bytes.
         """
         try:
-            entries = [_entry(one, prepared) for one in prepared.revoked]
-            excerpt = [entries[place] for place in _one_of_each_kind(prepared.revoked)]
-            linted = self._signed(prepared, excerpt, self._throwaway_key)
+            entries, kinds = [], _Kinds()
+            for place, one in enumerate(prepared.revoked):
+                entries.append(_entry(one, prepared))
+                kinds.saw(one, place)
+            linted = self._signed(prepared, [entries[place] for place in kinds.places], self._throwaway_key)
             copy = self._signed(prepared, entries, self._throwaway_key)
         except ValueError as error:  # a serial number of zero, an end before the beginning
             raise LintFailed(("pushpki.not_encodable (FATAL)",)) from error
@@ -112,6 +126,16 @@ class CrlIssuer:
         ):  # a failing token, or a fault in the arithmetic
             raise SigningRefused("came back with a signature that does not verify", what="CRL")
         return crl
+
+    def unsafe_sign(self, octets: bytes) -> bytes:
+        """Sign what another `CrlIssuer` has linted, in a process that has everything but the key.
+
+        Which octets are signed is the caller's to answer for: nothing is linted in here.
+        """
+        key = self._signer.signing_key
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key.sign(octets, ec.ECDSA(SIGNATURE_HASH))
+        return key.sign(octets, self._scheme.padding_for(key) or padding.PKCS1v15(), SIGNATURE_HASH)
 
     def _signed(
         self, prepared: PreparedCrl, entries: list[x509.RevokedCertificate], key: PrivateKey
@@ -127,6 +151,8 @@ class CrlIssuer:
             )
             .add_extension(x509.CRLNumber(prepared.number), critical=False)
         )
+        if prepared.distribution_point is not None:
+            builder = builder.add_extension(_scope(prepared.distribution_point), critical=True)
         return builder.sign(key, SIGNATURE_HASH, rsa_padding=self._scheme.padding_for(key))
 
 
@@ -144,13 +170,33 @@ def _entry(revoked: RevokedCertificate, prepared: PreparedCrl) -> x509.RevokedCe
 _REASONS = {reason: x509.CRLReason(x509.ReasonFlags(reason.value)) for reason in RevocationReason}
 
 
-def _one_of_each_kind(revoked: Sequence[RevokedCertificate]) -> list[int]:
-    """Return places of entries: the first of every reason, and the one with the greatest serial number."""
-    first = {one.reason: place for place, one in reversed(list(enumerate(revoked)))}
-    places = set(first.values())
-    if revoked:
-        places.add(max(range(len(revoked)), key=lambda place: revoked[place].serial_number))
-    return sorted(places)
+class _Kinds:
+    """Where the entries are that stand for all: the first of each reason, and the greatest serial number."""
+
+    def __init__(self) -> None:
+        self._first: dict[RevocationReason, int] = {}
+        self._greatest = (-1, 0)
+
+    def saw(self, revoked: RevokedCertificate, place: int) -> None:
+        self._first.setdefault(revoked.reason, place)
+        self._greatest = max(self._greatest, (revoked.serial_number, place))
+
+    @property
+    def places(self) -> list[int]:
+        return sorted({*self._first.values(), self._greatest[1]}) if self._first else []
+
+
+def _scope(distribution_point: str) -> x509.IssuingDistributionPoint:
+    """Every certificate that names this distribution point, whatever it is for, and every reason."""
+    return x509.IssuingDistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(distribution_point)],
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
 
 
 def _key_identifier_of(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:

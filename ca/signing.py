@@ -12,6 +12,7 @@ import weakref
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
+from functools import cache
 from typing import final
 
 from cryptography import x509
@@ -59,6 +60,8 @@ class PreparedCertificate:
     not_before: datetime
     not_after: datetime
     extensions: tuple[x509.Extension[x509.ExtensionType], ...]
+    crl_partition: int | None = None
+    """Which of its issuer's CRLs it names as its distribution point; None: the complete one, or none."""
 
 
 @final
@@ -170,10 +173,18 @@ def _signed(prepared: PreparedCertificate, key: PrivateKey, scheme: SignatureSch
 
 
 def throwaway_key_like(public_key: PublicKey) -> PrivateKey:
-    """Make a key whose signature a linter can look at in place of the issuer's."""
+    """Return a key whose signature a linter can look at in place of the issuer's."""
     # Of the same kind, because the signature algorithm is among the bytes that are linted. The size is not,
     # and a small RSA key signs faster.
-    return generate(KeyAlgorithm.RSA_2048 if isinstance(public_key, rsa.RSAPublicKey) else KeyAlgorithm.P_256)
+    return _throwaway_key(
+        KeyAlgorithm.RSA_2048 if isinstance(public_key, rsa.RSAPublicKey) else KeyAlgorithm.P_256
+    )
+
+
+@cache
+def _throwaway_key(algorithm: KeyAlgorithm) -> PrivateKey:
+    # One for each process: an issuer is opened for every CRL, and a key takes longer than most of them.
+    return generate(algorithm)
 
 
 def signature_over(octets: bytes, signer: Signer) -> bytes:

@@ -44,6 +44,7 @@ class AuditKind(StrEnum):
     ISSUER_KEY_EXPORTED = "issuer.key_exported"
     ISSUER_KEY_DESTROYED = "issuer.key_destroyed"
     ISSUER_ACTIVATED = "issuer.activated"
+    CRL_PARTITIONED = "crl.partitioned"
     CRL_ISSUED = "crl.issued"
     CRL_IMPORTED = "crl.imported"
     OCSP_RESPONDER_CERTIFIED = "ocsp_responder.certified"
@@ -104,6 +105,11 @@ class AuditKind(StrEnum):
     MASTER_KEY_ROTATED = "master_key.rotated"
     AUDIT_KEY_CREATED = "audit_key.created"
     AUDIT_KEY_ROTATED = "audit_key.rotated"
+
+
+def partition_detail(crl_partition: int | None) -> dict[str, str]:
+    """Say of a certificate which partition of its issuer's CRL it names, for whoever has lost it."""
+    return {} if crl_partition is None else {"crl_partition": str(crl_partition)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,9 @@ REQUIREMENTS = (
         ),
     ),
     Requirement(item="1.iv", what="cryptographic devices", instead="none: there are none"),
-    Requirement(item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_ISSUED, Kind.CRL_IMPORTED)),
+    Requirement(
+        item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_PARTITIONED, Kind.CRL_ISSUED, Kind.CRL_IMPORTED)
+    ),
     Requirement(
         item="1.vi, 2.vi",
         what="OCSP responses",

@@ -45,12 +45,15 @@ NO_AUTHORITIES: Final = FixedAuthorities()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedCrl:
-    """The current complete CRL of one issuer."""
+    """A current CRL of an issuer."""
 
     issuer_id: str
     """The subject key identifier of its certificate, in hex."""
     issuer_certificate: bytes
     """DER."""
+    partition: int | None = None
+    """None: the complete one."""
+    entries: int
     der: bytes
     number: int
     this_update: datetime
@@ -60,12 +63,12 @@ class PublishedCrl:
 class CrlShelf(Protocol):
     """Has every current CRL at hand."""
 
-    def crl(self, issuer_id: str) -> PublishedCrl | None:
-        """Return the issuer's CRL, from memory; None if there is none, or no such issuer."""
+    def crl(self, issuer_id: str, partition: int | None = None) -> PublishedCrl | None:
+        """Return the issuer's complete CRL, or a partition's, from memory; None if there is no such one."""
         ...
 
-    def crls(self) -> Sequence[PublishedCrl]:
-        """Return the CRL of every issuer that has one, from memory."""
+    def complete_crls(self) -> Sequence[PublishedCrl]:
+        """Return the complete CRL of every issuer that has one, from memory."""
         ...
 
 
@@ -75,12 +78,12 @@ class AuthorityBoard:
     def __init__(self) -> None:
         self._authorities: tuple[PublishedAuthority, ...] = ()
         self._certificates: Mapping[str, bytes] = {}
-        self._crls: Mapping[str, PublishedCrl] = {}
+        self._crls: Mapping[tuple[str, int | None], PublishedCrl] = {}
 
     def show(self, authorities: Mapping[str, PublishedAuthority], crls: Sequence[PublishedCrl]) -> None:
         """Show these from now on; authorities by the identifier of the issuer."""
         self._certificates = {issuer_id: one.certificate for issuer_id, one in authorities.items()}
-        self._crls = {crl.issuer_id: crl for crl in crls}
+        self._crls = {(crl.issuer_id, crl.partition): crl for crl in crls}
         current = tuple(authorities.values())
         if current != self._authorities:  # whoever shows them asks for identity
             self._authorities = current
@@ -93,10 +96,14 @@ class AuthorityBoard:
         """Return the DER of every issuer by its identifier."""
         return self._certificates
 
-    def crl(self, issuer_id: str) -> PublishedCrl | None:
-        """Return the issuer's CRL; None if there is none, or no such issuer."""
-        return self._crls.get(issuer_id)
+    def crl(self, issuer_id: str, partition: int | None = None) -> PublishedCrl | None:
+        """Return the issuer's complete CRL, or a partition's; None if there is no such one."""
+        return self._crls.get((issuer_id, partition))
 
     def crls(self) -> Sequence[PublishedCrl]:
-        """Return the CRL of every issuer that has one."""
+        """Return every CRL."""
         return tuple(self._crls.values())
+
+    def complete_crls(self) -> Sequence[PublishedCrl]:
+        """Return the complete CRL of every issuer that has one."""
+        return tuple(crl for crl in self._crls.values() if crl.partition is None)

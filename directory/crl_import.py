@@ -57,7 +57,7 @@ class CrlDesk:
         now = self._clock.now()
         return CrlRequest(
             certificate=x509.load_der_x509_certificate(standing.certificate),
-            number=next_number(standing.latest, now),
+            number=next_number(standing.complete.latest, now),
             revoked=await self._must_list(standing, now),
         )
 
@@ -83,15 +83,18 @@ class CrlDesk:
                 next_update=brought.next_update,
                 covers_from=brought.this_update,
                 entries=len(listed),
+                changes=standing.complete.changes,
             ),
         )
-        latest = standing.latest.number if standing.latest else None
-        if not await self._store.publish(stored, replaces=latest, event=self._event(stored)):
+        latest = standing.complete.latest
+        replaced = latest.number if latest else None
+        if not await self._store.publish(stored, replaces=replaced, event=self._event(stored)):
             raise _refused("is not the successor of the one that was published this moment", _AGAIN)
         return stored
 
     async def _must_list(self, standing: StandingIssuer, now: datetime) -> Sequence[RevokedCertificate]:
-        return await self._store.revoked(standing.issuer_id, now)
+        pages = self._store.revoked(standing.issuer_id, None, now)
+        return [one async for page in pages for one in page]
 
     def _event(self, stored: StoredCrl) -> AuditEvent:
         return AuditEvent(
@@ -132,7 +135,7 @@ def _judged(
         raise _refused("has no number") from error
     except _UNREADABLE as error:
         raise _refused("is no CRL, neither PEM nor DER") from error
-    latest = standing.latest
+    latest = standing.complete.latest
     if any(one.critical for one in extensions):
         raise _refused("is not complete: it is a delta, or says that it lists a part")
     if not strong:

@@ -2,25 +2,35 @@
 
 Every process looks every few seconds. Whoever finds a CRL due makes it, and the store takes only one that
 follows the latest: of several made at once one is published, and the others take that one. So no process is
-the one that makes them, and none is missed when it dies.
+the one that makes them, and none is missed when it dies. Each begins at another one, and leaves out what
+somebody else has made meanwhile: so several share the work.
 """
 
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.errors import CaError, SignerUnavailable
-from ca.revocation import CrlIssuer, PreparedCrl
+from ca.revocation import PreparedCrl
 from directory.audit import AuditEvent, AuditKind
 from directory.authorities import AuthorityBoard, PublishedAuthority, PublishedCrl
 from directory.clock import Clock
-from directory.crls import CrlRecord, CrlRhythm, CrlStore, Occasion, StandingIssuer, StoredCrl, next_number
+from directory.crl_building import LONGEST_IN_A_THREAD, CrlBuilder
+from directory.crls import (
+    CrlRecord,
+    CrlRhythm,
+    CrlStore,
+    Occasion,
+    StandingCrl,
+    StandingIssuer,
+    StoredCrl,
+    next_number,
+)
 from directory.errors import StoreUnavailable
 from directory.timekeeping import Doubt, never_doubted
 
@@ -29,13 +39,14 @@ logger = logging.getLogger(__name__)
 POLL = timedelta(seconds=5)
 """How often a process looks, at least: so long after a revocation, the CRL that lists it is being made."""
 _REMINDERS_APART = timedelta(minutes=5)
+_SCHEDULED_AT_ONCE = 16
+"""So many CRLs are made in one look though nothing was revoked: what is revoked meanwhile shall not wait."""
 
-OpenCrlIssuer: TypeAlias = Callable[[StandingIssuer], CrlIssuer]
-"""Opens the key of an issuer whose key is here. Raises CaError if it does not open."""
 HasKey: TypeAlias = Callable[[StandingIssuer], bool]
 """Tells whether the key of an issuer is here: sealed, or in a token that is configured."""
 Uniform: TypeAlias = Callable[[float, float], float]
 """Draws a number between two others."""
+_Due: TypeAlias = tuple[StandingIssuer, StandingCrl, Occasion]
 
 
 class CrlProduction:
@@ -46,7 +57,7 @@ class CrlProduction:
         *,
         store: CrlStore,
         board: AuthorityBoard,
-        open_issuer: OpenCrlIssuer,
+        builder: CrlBuilder,
         has_key: HasKey,
         rhythm: CrlRhythm,
         clock: Clock,
@@ -56,7 +67,7 @@ class CrlProduction:
     ) -> None:
         self._store = store
         self._board = board
-        self._open_issuer = open_issuer
+        self._builder = builder
         self._has_key = has_key
         self._rhythm = rhythm
         self._clock = clock
@@ -109,18 +120,18 @@ class CrlProduction:
         """
         failed: dict[str, CaError] = {}
         standings = await self._store.issuers()
-        occasions = [(standing, occasion) for standing in standings if (occasion := self._due(standing))]
-        for standing, occasion in occasions:
-            try:
-                await self._make(standing, occasion)
-            except CaError as error:
-                failed[standing.issuer_id] = error
-                self._say(logging.ERROR, "issuer %s could not make its CRL: %s", standing.issuer_id, error)
-        await self._show(await self._store.issuers() if occasions else standings)
+        due = self._due(standings)
+        long = [one for one in due if _is_long(one[1])]
+        short = [one for one in due if one not in long]
+        await self._make_all(short, failed)
+        await self._show(await self._store.issuers() if short else standings)
+        if long:  # each takes a while; whoever waits for the others sees them already
+            await self._make_all(long, failed)
+            await self._show(await self._store.issuers())
         return failed
 
     async def issue_now(self) -> Sequence[PublishedCrl]:
-        """Make the CRL of every issuer whose key is at hand, due or not; return what is published then.
+        """Make every CRL of every issuer whose key is at hand, due or not; return what is published then.
 
         Raises:
             CaError: an issuer could not make its CRL.
@@ -128,14 +139,15 @@ class CrlProduction:
         """
         for standing in await self._store.issuers():
             if self._is_at_work(standing):
-                await self._make(standing, Occasion.COMMAND)
+                for crl in standing.crls:
+                    await self._make(standing, crl, Occasion.COMMAND)
         await self._show(await self._store.issuers())
         return self._board.crls()
 
     def problem(self) -> str | None:
         """Tell which CRL has expired before its issuer, for a readiness check; None if all hold."""
         now = self._clock.now()
-        expired = [crl.issuer_id for crl in self._awaited() if crl.next_update <= now]
+        expired = dict.fromkeys(crl.issuer_id for crl in self._awaited() if crl.next_update <= now)
         return f"the CRL of issuer {', '.join(expired)} has expired" if expired else None
 
     async def _stopped_within(self, time: timedelta) -> bool:
@@ -145,11 +157,23 @@ class CrlProduction:
         except TimeoutError:
             return False
 
-    def _due(self, standing: StandingIssuer) -> Occasion | None:
+    def _due(self, standings: Iterable[StandingIssuer]) -> Sequence[_Due]:
+        """Return what is to be made now, of what can wait only some."""
         # By a clock in doubt it would be out of date, or not begin yet; what is published may still hold.
-        if not self._is_at_work(standing) or self._doubt() is not None:
-            return None
-        return self._rhythm.due(standing.latest, revoked=standing.revoked, now=self._clock.now())
+        if self._doubt() is not None:
+            return []
+        now = self._clock.now()
+        due = [
+            (standing, crl, occasion)
+            for standing in standings
+            if self._is_at_work(standing)
+            for crl in standing.crls
+            if (occasion := self._rhythm.due(crl, now)) is not None
+        ]
+        waiting = [one for one in due if _can_wait(*one[1:], now)]
+        first = int(self._uniform(0, len(waiting)))
+        chosen = (waiting[first:] + waiting[:first])[:_SCHEDULED_AT_ONCE]
+        return [one for one in due if one not in waiting] + chosen
 
     def _is_at_work(self, standing: StandingIssuer) -> bool:
         return self._has_key(standing) and self._is_valid(standing)
@@ -158,83 +182,111 @@ class CrlProduction:
         # Nobody asks an issuer that has itself expired about what it issued.
         return x509.load_der_x509_certificate(standing.certificate).not_valid_after_utc > self._clock.now()
 
-    async def _make(self, standing: StandingIssuer, occasion: Occasion) -> None:
+    async def _make_all(self, due: Iterable[_Due], failed: dict[str, CaError]) -> None:
+        for standing, crl, occasion in due:
+            if standing.issuer_id in failed:
+                continue
+            try:
+                await self._make(standing, crl, occasion)
+            except CaError as error:
+                failed[standing.issuer_id] = error
+                self._say(logging.ERROR, "issuer %s could not make its CRL: %s", standing.issuer_id, error)
+
+    async def _make(self, standing: StandingIssuer, crl: StandingCrl, occasion: Occasion) -> None:
         """Make a CRL and publish it, unless somebody else was first.
 
-        1. What must be listed is read after the number of the latest CRL.
-        2. The CRL is linted and signed, in a thread, outside any transaction.
+        1. What must be listed is read after the number of the latest CRL and the count of changes.
+        2. The CRL is linted and signed outside any transaction.
         3. It is published only if the latest is still the one it follows. If certificates were revoked in
-           between, its count says so, and the next look finds another one due.
+           between, the count says so, and the next look finds another one due.
         """
+        latest = await self._store.latest_number(standing.issuer_id, crl.partition)
+        if latest != (replaces := crl.latest.number if crl.latest else None):
+            return
         now = self._clock.now().replace(microsecond=0)
-        covers_from = self._rhythm.covers_from(standing.latest, now)
-        revoked = await self._store.revoked(standing.issuer_id, covers_from)
+        covers_from = self._rhythm.covers_from(crl.latest, now)
         prepared = PreparedCrl(
-            number=next_number(standing.latest, now),
+            number=next_number(crl.latest, now),
             this_update=now,
             next_update=now + self._rhythm.validity,
-            revoked=revoked,
+            revoked=(),
+            distribution_point=crl.distribution_point,
         )
-        der = await asyncio.to_thread(self._signed, standing, prepared)
-        record = CrlRecord(
-            number=prepared.number,
-            this_update=prepared.this_update,
-            next_update=prepared.next_update,
-            covers_from=covers_from,
-            entries=len(revoked),
+        pages = self._store.revoked(standing.issuer_id, crl.partition, covers_from)
+        built = await self._builder.build(standing, prepared, pages)
+        stored = StoredCrl(
+            issuer_id=standing.issuer_id,
+            partition=crl.partition,
+            der=built.der,
+            record=CrlRecord(
+                number=prepared.number,
+                this_update=prepared.this_update,
+                next_update=prepared.next_update,
+                covers_from=covers_from,
+                entries=built.entries,
+                changes=crl.changes,
+            ),
         )
-        published = await self._store.publish(
-            StoredCrl(issuer_id=standing.issuer_id, der=der, record=record),
-            replaces=standing.latest.number if standing.latest else None,
-            event=self._event(standing.issuer_id, record, der, occasion),
-        )
-        if published:
-            said = "issuer %s has made CRL %d with %d entries (%s)"
-            logger.info(said, standing.issuer_id, record.number, record.entries, occasion.value)
+        if await self._store.publish(stored, replaces=replaces, event=self._event(stored, occasion)):
+            said = "issuer %s has made CRL %d of partition %s with %d entries (%s)"
+            partition = "-" if crl.partition is None else crl.partition
+            record = stored.record
+            logger.info(said, standing.issuer_id, record.number, partition, record.entries, occasion.value)
 
-    def _signed(self, standing: StandingIssuer, prepared: PreparedCrl) -> bytes:
-        return self._open_issuer(standing).issue(prepared).public_bytes(Encoding.DER)
-
-    def _event(self, issuer_id: str, record: CrlRecord, der: bytes, occasion: Occasion) -> AuditEvent:
+    def _event(self, crl: StoredCrl, occasion: Occasion) -> AuditEvent:
+        record = crl.record
+        detail = {
+            "number": str(record.number),
+            "entries": str(record.entries),
+            "this_update": record.this_update.isoformat(),
+            "next_update": record.next_update.isoformat(),
+            "sha256": hashlib.sha256(crl.der).hexdigest(),
+            "occasion": occasion.value,
+        }
+        if crl.partition is not None:
+            detail["partition"] = str(crl.partition)
         return AuditEvent(
             kind=AuditKind.CRL_ISSUED,
             at=self._clock.now(),
             actor=self._actor,
-            subject=issuer_id,
-            detail={
-                "number": str(record.number),
-                "entries": str(record.entries),
-                "this_update": record.this_update.isoformat(),
-                "next_update": record.next_update.isoformat(),
-                "sha256": hashlib.sha256(der).hexdigest(),
-                "occasion": occasion.value,
-            },
+            subject=crl.issuer_id,
+            detail=detail,
         )
 
     async def _show(self, standings: Sequence[StandingIssuer]) -> None:
-        crls = [await self._current(standing) for standing in standings]
+        crls = [
+            crl
+            for standing in standings
+            for one in standing.crls
+            if (crl := await self._current(standing, one)) is not None
+        ]
+        complete = {crl.issuer_id: crl for crl in crls if crl.partition is None}
         authorities = {
             standing.issuer_id: PublishedAuthority(
-                certificate=standing.certificate, is_root=standing.is_root, crl=crl.der if crl else None
+                certificate=standing.certificate,
+                is_root=standing.is_root,
+                crl=crl.der if (crl := complete.get(standing.issuer_id)) else None,
             )
-            for standing, crl in zip(standings, crls, strict=True)
+            for standing in standings
         }
-        self._board.show(authorities, [crl for crl in crls if crl is not None])
+        self._board.show(authorities, crls)
         self._valid = frozenset(
             one.issuer_id for one in standings if self._is_valid(one) and not one.is_foreign
         )
-        self._without_crl = self._valid - {crl.issuer_id for crl in crls if crl is not None}
+        self._without_crl = self._valid - complete.keys()
 
-    async def _current(self, standing: StandingIssuer) -> PublishedCrl | None:
-        shown, latest = self._board.crl(standing.issuer_id), standing.latest
+    async def _current(self, standing: StandingIssuer, crl: StandingCrl) -> PublishedCrl | None:
+        shown, latest = self._board.crl(standing.issuer_id, crl.partition), crl.latest
         if shown is not None and latest is not None and shown.number == latest.number:
             return shown
-        stored = await self._store.latest(standing.issuer_id) if latest is not None else None
-        if stored is None:
-            return None
+        stored = await self._store.latest(standing.issuer_id, crl.partition) if latest is not None else None
+        if stored is None:  # or it was succeeded while it was read
+            return shown
         return PublishedCrl(
             issuer_id=standing.issuer_id,
             issuer_certificate=standing.certificate,
+            partition=stored.partition,
+            entries=stored.record.entries,
             der=stored.der,
             number=stored.record.number,
             this_update=stored.record.this_update,
@@ -265,3 +317,12 @@ class CrlProduction:
         if (last := self._reminded.get(what)) is None or now - last >= _REMINDERS_APART:
             self._reminded[what] = now
             logger.log(level, text, issuer_id, *more)
+
+
+def _can_wait(crl: StandingCrl, occasion: Occasion, now: datetime) -> bool:
+    """Whether nobody misses the next one yet."""
+    return occasion is Occasion.SCHEDULE and crl.latest is not None and crl.latest.next_update > now
+
+
+def _is_long(crl: StandingCrl) -> bool:
+    return crl.latest is not None and crl.latest.entries > LONGEST_IN_A_THREAD

@@ -1,13 +1,16 @@
 """What is a CRL on record, what must it list, and when is the next one due?
 
-Nothing that revokes has to remember to tell: what is revoked is counted by the rule that the latest CRL was
-made by, and another number than it lists makes the next one due.
+An issuer has a complete CRL, and one of each partition: a share of its certificates that name the partition's
+URL as their distribution point. A certificate stays in its partition for as long as it lives.
+
+Nothing that revokes has to remember to tell: triggers of the database count, for each CRL, the changes of
+what it must list, and another count than the latest CRL was made at makes the next one due.
 
 An entry stays until its certificate has expired and one scheduled CRL has shown it since (RFC 5280 section
 3.3): a CRL lists what had not expired at the CRL before it, nor a scheduled interval ago.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,6 +46,8 @@ class CrlRecord:
     covers_from: datetime
     """It lists what had not expired then."""
     entries: int
+    changes: int
+    """How often what it must list had changed before that was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +55,23 @@ class StoredCrl:
     """A CRL as stored."""
 
     issuer_id: str
+    partition: int | None = None
+    """None: the complete one."""
     der: bytes
     record: CrlRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingCrl:
+    """Where one of an issuer's CRLs stands."""
+
+    partition: int | None = None
+    """None: the complete one."""
+    distribution_point: str | None = None
+    """The URL by which certificates name the partition; None of the complete CRL."""
+    latest: CrlRecord | None = None
+    changes: int = 0
+    """How often what it must list has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +88,13 @@ class StandingIssuer:
     """None where the key is elsewhere: in a token, or off-line."""
     token_key: TokenKey | None = None
     """Where in a token the key is."""
-    latest: CrlRecord | None
-    revoked: int
-    """How many certificates the latest CRL would list if it were made by the same rule now."""
+    crls: Sequence[StandingCrl]
+    """The complete one, then those of its partitions."""
+
+    @property
+    def complete(self) -> StandingCrl:
+        """Where the complete one stands."""
+        return self.crls[0]
 
 
 class CrlStore(Protocol):
@@ -80,12 +104,18 @@ class CrlStore(Protocol):
         """Return every issuer."""
         ...
 
-    async def revoked(self, issuer_id: str, covers_from: datetime) -> Sequence[RevokedCertificate]:
-        """Return the issuer's revoked certificates that had not expired at that moment."""
+    def revoked(
+        self, issuer_id: str, partition: int | None, covers_from: datetime
+    ) -> AsyncIterator[Sequence[RevokedCertificate]]:
+        """Yield what a CRL must list, page by page: what is revoked and had not expired at that moment."""
         ...
 
-    async def latest(self, issuer_id: str) -> StoredCrl | None:
+    async def latest(self, issuer_id: str, partition: int | None) -> StoredCrl | None:
         """Return the issuer's CRL with the greatest number."""
+        ...
+
+    async def latest_number(self, issuer_id: str, partition: int | None) -> int | None:
+        """Return the number of that one."""
         ...
 
     async def publish(self, crl: StoredCrl, *, replaces: int | None, event: AuditEvent) -> bool:
@@ -101,18 +131,23 @@ class CrlRhythm:
     validity: timedelta = timedelta(days=7)
     """At most ten days (CA/B S/MIME BR 4.9.7); several intervals, lest a day without service matter."""
 
-    def due(self, latest: CrlRecord | None, *, revoked: int, now: datetime) -> Occasion | None:
-        """Tell why the next CRL is due; None if the latest will do.
+    at_once: int = 100_000
+    """Up to so many entries a complete CRL is made at once when something was revoked; others always are."""
+    pause: timedelta = timedelta(hours=1)
+    """How soon after the one before it a longer one is made for that reason."""
 
-        `revoked` is how many certificates the latest would list if it were made by the same rule now.
-        """
+    def due(self, standing: StandingCrl, now: datetime) -> Occasion | None:
+        """Tell why the next CRL is due; None if the latest will do."""
+        latest = standing.latest
         if latest is None:
             return Occasion.FIRST
-        if revoked != latest.entries:
+        age = now - latest.this_update
+        waits = standing.partition is None and latest.entries > self.at_once and age < self.pause
+        if standing.changes != latest.changes and not waits:
             return Occasion.REVOCATION
-        if now - latest.this_update >= self.interval:
+        if age >= self.interval:
             return Occasion.SCHEDULE
-        return Occasion.CLOCK if latest.this_update - now > _CLOCKS_APART else None
+        return Occasion.CLOCK if -age > _CLOCKS_APART else None
 
     def covers_from(self, latest: CrlRecord | None, now: datetime) -> datetime:
         """Return since when a certificate must not have expired to be listed in the CRL made now."""

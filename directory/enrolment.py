@@ -27,7 +27,7 @@ from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
 from ca.passwords import PasswordRule, PasswordStyle, generate
 from ca.profiles import Profile
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
-from directory.audit import AuditEvent, AuditKind
+from directory.audit import AuditEvent, AuditKind, partition_detail
 from directory.callers import Gateway
 from directory.clock import Clock
 from directory.errors import IssuerEnded, KeyBlocked, KeyRepeated, LimitReached, SlotTaken
@@ -329,6 +329,7 @@ class Enroller:
                 claim,
                 context,
                 issuer_id=ready.maker.issuer_id,
+                crl_partition=ready.linted.prepared.crl_partition,
             )
             transaction.record(enrolment)
             self._on_step(Step.MINT_BEFORE_COMMIT)
@@ -345,6 +346,7 @@ class Enroller:
         context: MintContext,
         *,
         issuer_id: str,
+        crl_partition: int | None,
     ) -> EnrolmentRecord:
         organization, renews = context.organization, reservation.renews
         letters = organization.correspondence
@@ -353,6 +355,7 @@ class Enroller:
             certificate=certificate,
             key_sha256=sealed.key_sha256,
             issuer_id=issuer_id,
+            crl_partition=crl_partition,
             sealed_key=sealed.key,
             key_fate=organization.hold_policy.fate(
                 may_sign=may_sign(x509.load_der_x509_certificate(certificate.der))
@@ -371,11 +374,19 @@ class Enroller:
             tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
-            event=self._minted_event(reservation, certificate, issuer_id, context.gateway),
+            event=self._minted_event(
+                reservation, certificate, context.gateway, issuer_id=issuer_id, crl_partition=crl_partition
+            ),
         )
 
     def _minted_event(
-        self, reservation: Reservation, certificate: PublishedCertificate, issuer_id: str, gateway: Gateway
+        self,
+        reservation: Reservation,
+        certificate: PublishedCertificate,
+        gateway: Gateway,
+        *,
+        issuer_id: str,
+        crl_partition: int | None,
     ) -> AuditEvent:
         if reservation.renews is None:
             asked_as = f"gateway:{gateway.name}"
@@ -393,6 +404,7 @@ class Enroller:
                 "issuer": issuer_id,
                 "not_after": certificate.not_after.isoformat(),
                 **why,
+                **partition_detail(crl_partition),
             },
         )
 

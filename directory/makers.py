@@ -7,7 +7,7 @@ operator's command a few seconds after it, in every process and without a restar
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
@@ -25,7 +25,7 @@ POLL: Final = timedelta(seconds=3)
 """How often a process looks, at least: so long it does not know of an issuer that was just made active."""
 _REMINDERS_APART: Final = timedelta(minutes=5)
 
-OpenMaker: TypeAlias = Callable[[StoredIssuer, tuple[bytes, ...]], CertificateMaker]
+OpenMaker: TypeAlias = Callable[[StoredIssuer, tuple[bytes, ...]], Awaitable[CertificateMaker]]
 """Opens the key of an issuer; its chain is given with it. Raises CaError or DirectoryError if it cannot."""
 Uniform: TypeAlias = Callable[[float, float], float]
 """Draws a number between two others."""
@@ -133,7 +133,7 @@ class MakerRoster:
                 makers[issuer.issuer_id] = had
                 continue
             try:
-                makers[issuer.issuer_id] = await asyncio.to_thread(self._open_maker, issuer, chain)
+                makers[issuer.issuer_id] = await self._open_maker(issuer, chain)
             except (CaError, DirectoryError) as error:
                 failed[issuer.issuer_id] = error
                 self._say(f"issuer {issuer.issuer_id} cannot certify recipients: {error}")

@@ -67,6 +67,8 @@ class EnrolmentRecord:
     key_sha256: bytes
     """Of the certificate's SubjectPublicKeyInfo."""
     issuer_id: str
+    crl_partition: int | None
+    """Which of its issuer's CRLs the certificate names; None: the complete one."""
     sealed_key: SealedSecret
     key_fate: KeyFate
     """What becomes of the key at the end of its hold."""

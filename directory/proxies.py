@@ -20,7 +20,7 @@ from ca.issuance import LintedCertificate
 from ca.keyrequests import KeyRequest
 from ca.keys import PublicKey, algorithm_of, key_hash
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
-from directory.audit import AuditEvent, AuditKind
+from directory.audit import AuditEvent, AuditKind, partition_detail
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker
 from directory.errors import ConfigurationRefused
@@ -37,6 +37,7 @@ class ProxyRecord:
 
     certificate_id: str
     issuer_id: str
+    crl_partition: int | None
     mailbox: Mailbox
     scope: str
     key_sha256: bytes
@@ -103,6 +104,7 @@ class ProxyCertification:
         return ProxyRecord(
             certificate_id=certificate_id,
             issuer_id=self._maker.issuer_id,
+            crl_partition=linted.prepared.crl_partition,
             mailbox=mailbox,
             scope=organization.scope,
             key_sha256=key_sha256,
@@ -119,6 +121,7 @@ class ProxyCertification:
                     "not_after": linted.prepared.not_after.isoformat(),
                     "purpose": linted.prepared.purpose.value,
                     "key": key_sha256.hex(),
+                    **partition_detail(linted.prepared.crl_partition),
                 },
             ),
         )

@@ -25,6 +25,8 @@ class LostCertificate:
     serial: str
     """In hex."""
     issuer_id: str
+    crl_partition: int | None
+    """Which of its issuer's CRLs it names; None: the complete one."""
     issued_at: datetime
     not_after: datetime
     subject: str
@@ -146,6 +148,7 @@ def _lost(serial: str, issued: AuditEvent, revoked: AuditEvent | None) -> LostCe
     return LostCertificate(
         serial=serial,
         issuer_id=issued.detail["issuer"],
+        crl_partition=int(partition) if (partition := issued.detail.get("crl_partition")) else None,
         issued_at=issued.at,
         not_after=datetime.fromisoformat(issued.detail["not_after"]),
         subject=issued.subject,

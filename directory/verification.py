@@ -13,7 +13,14 @@ from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import ChainedEvent, ChainHead
 from directory.clock import Clock
-from directory.crl_invariants import CRL_ENDS_SOON, CrlInvariants, InspectedCrl
+from directory.crl_invariants import (
+    CRL_ENDS_SOON,
+    NO_CRL,
+    CrlInvariants,
+    InspectedCrl,
+    IssuedCertificate,
+    names_another_crl,
+)
 from directory.evidence.checking import learned
 from directory.evidence.following import ChainCheck, link_of
 from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
@@ -93,8 +100,12 @@ class StoreInspector(Protocol):
         """Return issuers that were revoked, though not all that they issued."""
         ...
 
-    async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
-        """Return the latest CRL of every issuer, and what it must list."""
+    def crls(self, now: datetime) -> AsyncIterator[InspectedCrl]:
+        """Yield the latest CRL of every issuer and partition, and what it must list."""
+        ...
+
+    def issued_certificates(self, now: datetime) -> AsyncIterator[IssuedCertificate]:
+        """Yield every certificate of our issuers that has not expired."""
         ...
 
     async def moments(self) -> Mapping[str, datetime]:
@@ -126,7 +137,7 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether something is only late: nothing is lost or leaked, and a service that runs mends it."""
-        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON, ISSUER_ENDS_SOON, SWITCH_UNRECORDED}
+        return self.invariant in {HOLD_OVERRUN, CRL_ENDS_SOON, NO_CRL, ISSUER_ENDS_SOON, SWITCH_UNRECORDED}
 
 
 class Verification:
@@ -244,9 +255,16 @@ class Verification:
     async def _broken_crls(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
         now = self._clock.now()
         invariants = CrlInvariants(issuers=issuers, now=now)
-        for inspected in await self._inspector.crls(now):
+        async for inspected in self._inspector.crls(now):
             for invariant, reason in invariants.broken_in(inspected):
-                yield Violation(invariant=invariant, subject=inspected.issuer_id, reason=reason)
+                yield Violation(invariant=invariant, subject=inspected.name, reason=reason)
+        async for issued in self._inspector.issued_certificates(now):
+            if names_another_crl(issued):
+                yield Violation(
+                    invariant="certificate.crl",
+                    subject=issued.certificate_id,
+                    reason="it names another CRL than the one that would list it",
+                )
 
     async def _broken_moments(self) -> AsyncIterator[Violation]:
         now = self._clock.now()

@@ -47,6 +47,12 @@ class Authority:
     def issuer_with(self, signer: Signer) -> Issuer:
         return Issuer(self.issuer.certificate, signer, PUBLICATION, self.linter)
 
+    def with_partitions(self, *partitions: int) -> "Authority":
+        """Return the same, whose certificates are spread over the partitions of its CRL."""
+        signer = SoftwareSigner(self.issuing_key)
+        issuer = Issuer(self.issuer.certificate, signer, PUBLICATION, self.linter, partitions=partitions)
+        return replace(self, issuer=issuer)
+
 
 def a_profile(
     purpose: Purpose = Purpose.RECIPIENT_ENCRYPTION,

@@ -28,7 +28,7 @@ app.add_typer(crl, name="crl", help="Revocation lists.")
 
 @crl.command("issue")
 def issue_crls(*, config: Config = None, as_json: Json = False) -> None:
-    """Make the CRL of every issuer whose key is here, due or not; running services publish it in seconds."""
+    """Make every CRL of issuers whose key is here, due or not; running services publish them in seconds."""
     from directory.wiring.authorities import crl_production  # noqa: PLC0415 - for this command alone
     from directory.wiring.issuers import sound_issuers  # noqa: PLC0415 - likewise
 
@@ -41,14 +41,17 @@ def issue_crls(*, config: Config = None, as_json: Json = False) -> None:
     documents = [
         {
             "issuer": one.issuer_id,
+            "partition": one.partition,
             "number": one.number,
             "this_update": one.this_update.isoformat(),
             "next_update": one.next_update.isoformat(),
+            "entries": one.entries,
         }
         for one in issued
     ]
     lines = [
-        f"Issuer {one.issuer_id}: CRL {one.number}, until {one.next_update:%Y-%m-%d %H:%M} UTC."
+        f"Issuer {one.issuer_id}{_of_partition(one)}: CRL {one.number}, "
+        f"until {one.next_update:%Y-%m-%d %H:%M} UTC."
         for one in issued
     ]
     show({"crls": documents}, as_json=as_json, lines=lines)
@@ -111,3 +114,7 @@ def import_crl(
         as_json=as_json,
         lines=[f"Issuer {taken.issuer_id}: CRL {taken.record.number}, until {until:%Y-%m-%d %H:%M} UTC."],
     )
+
+
+def _of_partition(crl: PublishedCrl) -> str:
+    return "" if crl.partition is None else f", partition {crl.partition}"

@@ -71,6 +71,9 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
             "interval_hours": _hours(issuing.crls.interval),
             "validity_days": _days(issuing.crls.validity),
             "after_revocation_seconds": _seconds(GRACE),
+            "partitions": issuing.crl_partitions,
+            "long_entries": issuing.crls.at_once,
+            "long_hours": _hours(issuing.crls.pause),
         },
         "ocsp": _ocsp(issuing),
         "revocation": {

@@ -55,6 +55,8 @@ class Issuing:
     policy: MintPolicy
     key_pool_size: int
     crls: CrlRhythm
+    crl_partitions: int
+    """Among so many CRLs each issuing CA spreads what it issues; 0: there are complete ones only."""
     ocsp: OcspRules
     responder: Profile
 

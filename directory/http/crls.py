@@ -1,11 +1,13 @@
 """Where does the world learn which certificates are revoked? CRLs, public, from memory.
 
 The names are the ones that certificates carry as their CRL distribution points; `/crls` is the certificate
-revocation store of RFC 4387.
+revocation store of RFC 4387, which knows complete ones alone.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -25,6 +27,8 @@ CRL_TYPE = "application/pkix-crl"
 _LONGEST_AGE = timedelta(minutes=1)
 """So much may a cache on the way add to the time that a revocation takes to be seen."""
 
+_PARTITION: Final = re.compile(r"[1-9][0-9]{0,8}")
+
 
 def crls_router(services: HttpServices) -> APIRouter:
     """Return the routes of the CRLs."""
@@ -35,14 +39,22 @@ def crls_router(services: HttpServices) -> APIRouter:
         crl = services.crls.crl(issuer_id)
         return _response(services, request, [] if crl is None else [crl])
 
+    async def fetch_partition(issuer_id: str, partition: str, request: Request) -> Response:
+        """Fetch the current CRL of one partition: of the certificates that name it, and of no others."""
+        # One name each: 01 is not 1, nor is a digit of another script.
+        number = int(partition) if _PARTITION.fullmatch(partition) else None
+        crl = None if number is None else services.crls.crl(issuer_id, number)
+        return _response(services, request, [] if crl is None else [crl])
+
     async def find_crl(request: Request) -> Response:
         """Find a current CRL by the hash of its issuer's name or key identifier; RFC 4387 section 2."""
         query = parse_crl_query(request.scope["query_string"])
-        found = [crl for crl in services.crls.crls() if matching(query, [crl.issuer_certificate])]
+        found = [crl for crl in services.crls.complete_crls() if matching(query, [crl.issuer_certificate])]
         return _response(services, request, found)
 
     for path, endpoint, parameters in (
         ("/crl/{issuer_id}.crl", fetch_crl, []),
+        ("/crl/{issuer_id}/{partition}.crl", fetch_partition, []),
         ("/crls", find_crl, crl_query_parameters()),
     ):
         router.add_api_route(
@@ -63,7 +75,7 @@ def _response(services: HttpServices, request: Request, found: Sequence[Publishe
     crl = max(found, key=lambda one: one.this_update)  # RFC 4387 section 2: of several, the latest
     left = crl.next_update - services.clock.now()
     headers = {
-        "ETag": f'"{crl.issuer_id}-{crl.number}"',
+        "ETag": _entity_tag(crl),
         "Last-Modified": http_date(crl.this_update),
         "Cache-Control": f"public, max-age={_seconds(min(left, _LONGEST_AGE))}, must-revalidate",
     }
@@ -71,6 +83,11 @@ def _response(services: HttpServices, request: Request, found: Sequence[Publishe
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = 'attachment; filename="issuer.crl"'
     return Response(content=crl.der, media_type=CRL_TYPE, headers=headers)
+
+
+def _entity_tag(crl: PublishedCrl) -> str:
+    part = "" if crl.partition is None else f"{crl.partition}-"
+    return f'"{crl.issuer_id}-{part}{crl.number}"'
 
 
 def _seconds(time: timedelta) -> int:

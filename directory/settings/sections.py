@@ -144,6 +144,10 @@ class CaSettings(_Section):
     isolated_issuers: Literal["preferred", "required"] = "preferred"
     """Who certifies for an isolated organization that has no active issuing CA of its own yet: the shared one
     (`preferred`), or nobody (`required`). Once it has one, nobody else does."""
+    crl_partitions: int = Field(default=0, ge=0, le=1024)
+    """Among how many CRLs each issuing CA spreads the certificates it issues from now on; 0: all name the
+    complete one. A CRL of a share is short however much is revoked, but must say so in a critical extension,
+    which GnuPG cannot read: it then takes no certificate of that CA. Choose 128 for a million of them."""
     crl_hours: int = Field(default=24, ge=1, le=24)
     """After how long a CRL is made anew though nothing was revoked; after a revocation it is made at once."""
     crl_validity_days: int = Field(default=7, ge=2, le=10)

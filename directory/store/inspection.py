@@ -14,7 +14,7 @@ from sqlalchemy import Connection, ScalarSelect, and_, bindparam, exists, func, 
 
 from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import AuditKind, ChainedEvent, ChainHead
-from directory.crl_invariants import InspectedCrl
+from directory.crl_invariants import InspectedCrl, IssuedCertificate
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
@@ -43,6 +43,7 @@ from directory.store.tables import (
     audit_events,
     audit_keys,
     certificates,
+    crl_scopes,
     deliveries,
     enrolments,
     escrowed_keys,
@@ -169,6 +170,31 @@ _UNENDED = (
     )
     .order_by(issuers.c.id)
 )
+_PAGE_OF_ISSUED = (
+    select(
+        certificates.c.id,
+        certificates.c.issuer_id,
+        certificates.c.der,
+        certificates.c.crl_partition,
+        crl_scopes.c.distribution_point,
+    )
+    .join_from(
+        certificates,
+        crl_scopes,
+        and_(
+            crl_scopes.c.issuer_id == certificates.c.issuer_id,
+            crl_scopes.c.partition == certificates.c.crl_partition,
+        ),
+        isouter=True,
+    )
+    .where(
+        certificates.c.issuer_id.is_not(None),
+        certificates.c.not_after > bindparam("now"),
+        certificates.c.id > bindparam("after"),
+    )
+    .order_by(certificates.c.id)
+    .limit(bindparam("page"))
+)
 _CA_KEYS = select(
     issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
 ).order_by(issuers.c.id)
@@ -291,15 +317,33 @@ class SqlStoreInspector:
             lambda connection: list(connection.execute(_UNENDED, {"now": now}).scalars())
         )
 
-    async def crls(self, now: datetime) -> Sequence[InspectedCrl]:
-        """Return the latest CRL of every issuer, and what it must list."""
-        found = []
-        for issuer_id in sorted(await self.issuer_certificates()):
-            # What is revoked first: a CRL that is made meanwhile lists more, not less.
-            revoked = await self._crls.revoked(issuer_id, now)
-            crl = await self._crls.latest(issuer_id)
-            found.append(InspectedCrl(issuer_id=issuer_id, crl=crl, revoked=revoked))
-        return found
+    async def crls(self, now: datetime) -> AsyncIterator[InspectedCrl]:
+        """Yield the latest CRL of every issuer and partition, and what it must list."""
+        for issuer in await self._crls.issuers():
+            for scope in issuer.crls:
+                # What is revoked first: a CRL that is made meanwhile lists more, not less.
+                pages = self._crls.revoked(issuer.issuer_id, scope.partition, now)
+                revoked = [one async for page in pages for one in page]
+                newest = await self._crls.newest(issuer.issuer_id, scope.partition, most=2)
+                yield InspectedCrl(
+                    issuer_id=issuer.issuer_id,
+                    partition=scope.partition,
+                    distribution_point=scope.distribution_point,
+                    crl=newest[0] if newest else None,
+                    before=newest[1] if len(newest) > 1 else None,
+                    revoked=revoked,
+                )
+
+    async def issued_certificates(self, now: datetime) -> AsyncIterator[IssuedCertificate]:
+        """Yield every certificate of our issuers that has not expired."""
+        after = ""
+        while True:
+            page = await self._database.read(partial(_issued_after, after=after, now=now))
+            for issued in page:
+                yield issued
+            if len(page) < _PAGE:
+                return
+            after = page[-1].certificate_id
 
     async def moments(self) -> Mapping[str, datetime]:
         """Return the latest moment that each node has put on record."""
@@ -419,6 +463,20 @@ def _escrow(row: AnyRow) -> InspectedEscrow | None:
     if row.envelope is None:
         return None
     return InspectedEscrow(recovery_certificate_id=row.recovery_certificate_id, envelope=row.envelope)
+
+
+def _issued_after(connection: Connection, *, after: str, now: datetime) -> list[IssuedCertificate]:
+    rows = connection.execute(_PAGE_OF_ISSUED, {"after": after, "now": now, "page": _PAGE})
+    return [
+        IssuedCertificate(
+            certificate_id=row.id,
+            issuer_id=row.issuer_id,
+            is_in_partition=row.crl_partition != 0,
+            distribution_point=row.distribution_point,
+            der=row.der,
+        )
+        for row in rows
+    ]
 
 
 def _known(states: type[_State], text: str | None) -> _State | None:

@@ -27,6 +27,7 @@ from directory.relay import RelayState
 from directory.status import KeyState, Place
 from directory.store import audit_log, blocked_keys, issuers, limits, webhooks
 from directory.store.aside import aside
+from directory.store.crls import part_of
 from directory.store.database import Database
 from directory.store.failures import violates
 from directory.store.lookup import SqlDirectoryReader
@@ -107,7 +108,7 @@ _RECORD = Together(
     insert_row(
         certificates,
         *("id", "enrolment_id", "issuer_id", "serial", "scope", "address", "address_key", "origin"),
-        *("der", "key_sha256", "not_before", "not_after", "published_at", "served_from"),
+        *("der", "key_sha256", "not_before", "not_after", "published_at", "served_from", "crl_partition"),
     ),
     insert_row(held_keys, "enrolment_id", "state", *_SEALED_KEY, "fate"),
     insert_row(relays, "enrolment_id", "state", *_SEALED_PASSWORD, "expires_at", "note"),
@@ -281,6 +282,7 @@ def _enrolment_parameters(enrolment: EnrolmentRecord) -> dict[str, object]:
             "published_at": minted_at,
             # Where there is little time left it is served at once.
             "served_from": max(reservation.renews.leads_until, minted_at) if reservation.renews else None,
+            "crl_partition": part_of(enrolment.crl_partition),
         },
         held_keys: {
             "enrolment_id": enrolment_id,

@@ -10,6 +10,7 @@ from directory.organization import SHARED_SCOPE
 from directory.proxies import ProxyRecord
 from directory.store import audit_log, blocked_keys, issuers
 from directory.store.aside import aside
+from directory.store.crls import part_of
 from directory.store.database import Database
 from directory.store.tables import certificates
 
@@ -65,6 +66,7 @@ def _publish(
         {
             "id": record.certificate_id,
             "issuer_id": record.issuer_id,
+            "crl_partition": part_of(record.crl_partition),
             "serial": f"{certificate.serial:x}",
             "scope": record.scope,
             "address": str(record.mailbox),

@@ -13,6 +13,7 @@ from directory.errors import Unknown
 from directory.organization import SHARED_SCOPE
 from directory.reconciling import LostCertificate
 from directory.store import audit_log
+from directory.store.crls import part_of
 from directory.store.database import Database
 from directory.store.tables import certificates, issuers
 
@@ -87,6 +88,7 @@ def _take_in(
             "published_at": at,
             "revoked_at": lost.revoked_at or at,
             "revocation_reason": lost.reason.value,
+            "crl_partition": part_of(lost.crl_partition),
         },
     )
     audit_log.append(connection, node, event)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,12 +11,16 @@ from functools import cached_property
 from cryptography import x509
 
 from ca.crllinting import CrlLinter
+from ca.publication import Publication
 from ca.revocation import CrlIssuer
 from ca.signing import SignatureScheme
+from directory.audit import AuditEvent, AuditKind
 from directory.authorities import AuthorityBoard
+from directory.crl_building import ThreadOrProcess
 from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm, StandingIssuer
 from directory.settings import Settings
+from directory.store.crl_partitions import SqlCrlPartitions
 from directory.store.crls import SqlCrlStore
 from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.installation import Installation
@@ -78,7 +82,7 @@ def crl_production(
     return CrlProduction(
         store=SqlCrlStore(installation.database, node=installation.node),
         board=board,
-        open_issuer=issuers.open,
+        builder=ThreadOrProcess(issuers.open),
         has_key=issuers.has_key,
         rhythm=crl_rhythm(installation.settings),
         clock=installation.clock,
@@ -86,6 +90,21 @@ def crl_production(
         doubt=doubt,
         actor=actor,
     )
+
+
+async def crl_partitions(
+    installation: Installation, issuer_id: str, publication: Publication, *, actor: str = "service"
+) -> Sequence[int]:
+    """Return the partitions among which the issuer's certificates are spread from now on, as configured.
+
+    The CRLs of those that are opened are made before a service answers, or seconds later by one that does.
+    """
+    count = installation.settings.ca.crl_partitions
+    partitions = SqlCrlPartitions(installation.database, node=installation.node)
+    event = AuditEvent(
+        kind=AuditKind.CRL_PARTITIONED, at=installation.clock.now(), actor=actor, subject=issuer_id, detail={}
+    )
+    return await partitions.usable(issuer_id, publication, count, event) if count else ()
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from ca.keypool import KeyPool
 from ca.keys import KeyAlgorithm
 from ca.pkcs11 import TokenThread
 from directory import __version__
+from directory.authorities import AuthorityBoard
 from directory.backlog import Backlog, BacklogReader
 from directory.clock import Clock
 from directory.delivery.outbox import Outbox
@@ -42,6 +43,7 @@ class Measuring:
         self.requests: RequestTally = Counter()
         """What HTTP counts."""
         self._metrics = Metrics(shared_folder())
+        self._clock = clock
         self._lookups: Counter[tuple[str, ...]] = Counter()
         self._mails: Counter[tuple[str, ...]] = Counter()
         self._backlog = _RecentBacklog(backlog, clock)
@@ -98,6 +100,29 @@ class Measuring:
                 lambda: float(token.problem is None),
                 Across.SMALLEST,
             )
+
+    def crls(self, board: AuthorityBoard) -> None:
+        """Measure the CRLs that this process serves, all together: a partition is no label."""
+        now, gauge = self._clock.now, self._metrics.gauge
+        gauge("pushpki_crls", "CRLs that are served.", lambda: len(board.crls()), Across.LARGEST)
+        gauge(
+            "pushpki_crl_entries_most",
+            "Entries on the longest of them.",
+            lambda: max((crl.entries for crl in board.crls()), default=0),
+            Across.LARGEST,
+        )
+        gauge(
+            "pushpki_crl_age_seconds_most",
+            "The age of the oldest of them.",
+            lambda: max(((now() - crl.this_update).total_seconds() for crl in board.crls()), default=0.0),
+            Across.LARGEST,
+        )
+        gauge(
+            "pushpki_crl_expired",
+            "Those of them that have expired.",
+            lambda: sum(1 for crl in board.crls() if crl.next_update <= now()),
+            Across.LARGEST,
+        )
 
     def ldap(self, server: LdapServer, remembered: Remembered) -> None:
         """Measure the LDAP front end, what it remembers, and how sure of that it is."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,9 +36,9 @@ from directory.steps import StepListener, ignore_step
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
 from directory.timekeeping import Doubt, never_doubted
+from directory.wiring.authorities import crl_partitions
 from directory.wiring.installation import Installation
 from directory.wiring.issuers import sound_issuers
-from directory.wiring.signers import Signers
 from directory.wiring.timekeeping import timekeeper
 
 _HOUR = timedelta(hours=1)
@@ -65,19 +65,33 @@ def key_threads(settings: Settings) -> int:
 
 
 class MakerWorkshop:
-    """Opens issuing CAs, with the profile that recipients are certified by. Takes a while: for a thread."""
+    """Opens issuing CAs, with the profile that recipients are certified by."""
 
-    def __init__(self, settings: Settings, signers: Signers) -> None:
-        self._settings = settings
-        self._signers = signers
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._settings = installation.settings
+        self._signers = installation.signers
 
-    def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
-        """Open the key of an issuing CA.
+    async def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
+        """Open the key of an issuing CA, and the partitions of its CRL.
 
         Raises:
             ConfigurationRefused: its key is not here, or the profile is refused.
             SealBroken: its key does not open.
+            StoreUnavailable: the database does not answer.
         """
+        with _naming_the_key():
+            publication = Publication(self._settings.ca.public_url)
+        partitions = await crl_partitions(self._installation, issuer.issuer_id, publication)
+        return await asyncio.to_thread(self._opened, issuer, chain, publication, partitions)
+
+    def _opened(
+        self,
+        issuer: StoredIssuer,
+        chain: tuple[bytes, ...],
+        publication: Publication,
+        partitions: Sequence[int],
+    ) -> CertificateMaker:
         try:
             signer = self._signers.of_issuer(issuer)
         except KeyRefused as error:
@@ -87,9 +101,10 @@ class MakerWorkshop:
             opened = Issuer(
                 x509.load_der_x509_certificate(issuer.certificate),
                 signer,
-                Publication(settings.ca.public_url),
+                publication,
                 self._linter,
                 scheme=settings.ca.signature,
+                partitions=partitions,
             )
             return CertificateMaker(
                 issuer=opened,
@@ -115,7 +130,7 @@ def maker_roster(installation: Installation) -> MakerRoster:
     settings = installation.settings
     return MakerRoster(
         register=installation.issuers,
-        open_maker=MakerWorkshop(settings, installation.signers).open,
+        open_maker=MakerWorkshop(installation).open,
         only_own=settings.ca.isolated_issuers == "required",
         validity=timedelta(days=settings.ca.validity_days),
         clock=installation.clock,

@@ -58,6 +58,7 @@ def _issuing(settings: Settings) -> Issuing:
         policy=mint_policy(settings),
         key_pool_size=settings.ca.key_pool_size,
         crls=crl_rhythm(settings),
+        crl_partitions=settings.ca.crl_partitions,
         ocsp=ocsp_rules(settings),
         responder=responder_profile(settings),
     )

@@ -107,6 +107,7 @@ async def serving(
         await stack.enter_async_context(preparing(installation, keeper.doubt))
         await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
         published = await stack.enter_async_context(publishing(installation, keeper.doubt))
+        measuring.crls(published.board)
 
         # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
         #    recorded only when nothing can keep it from it: the addresses are taken.

@@ -107,6 +107,49 @@ def test_points_to_its_issuer_and_its_status(authority: Authority, certificate: 
     }
 
 
+def test_recipients_are_spread_over_the_partitions_by_their_serial_numbers(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    spread = authority.with_partitions(3, 8, 9)
+
+    prepared = [a_prepared_certificate(spread, recipient_key.public_key()) for _ in range(100)]
+
+    assert {one.crl_partition for one in prepared} == {3, 8, 9}
+    assert all(one.crl_partition == (3, 8, 9)[one.serial_number % 3] for one in prepared)
+    for one in prepared:
+        (points,) = (known.value for known in one.extensions if known.oid == x509.CRLDistributionPoints.oid)
+        assert isinstance(points, x509.CRLDistributionPoints)
+        url = PUBLICATION.crl_url(authority.issuer.key_id, one.crl_partition)
+        assert points[0].full_name == [x509.UniformResourceIdentifier(url)]
+
+
+def test_without_partitions_the_complete_crl_is_named(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    assert a_prepared_certificate(authority, recipient_key.public_key()).crl_partition is None
+
+
+@pytest.mark.parametrize("purpose", [Purpose.RECIPIENT_ENCRYPTION, Purpose.PROXY])
+def test_a_certificate_that_names_a_partition_is_free_of_findings(
+    authority: Authority, recipient_key: PrivateKey, purpose: Purpose
+) -> None:
+    spread = authority.with_partitions(1024)
+
+    certificate = a_certificate(spread, recipient_key.public_key(), profile=a_profile(purpose))
+
+    assert authority.linter.findings(certificate.public_bytes(Encoding.DER), purpose) == ()
+
+
+def test_an_ocsp_responder_is_in_no_partition(authority: Authority, recipient_key: PrivateKey) -> None:
+    spread = authority.with_partitions(1, 2).issuer
+
+    prepared = spread.prepare_ocsp_responder(
+        a_profile(Purpose.OCSP_RESPONDER), recipient_key.public_key(), NOW
+    )
+
+    assert prepared.crl_partition is None
+
+
 def test_the_key_id_is_the_authority_key_identifier(
     authority: Authority, certificate: x509.Certificate
 ) -> None:

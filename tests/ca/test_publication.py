@@ -11,6 +11,7 @@ KEY_ID = "00ff" * 10
 def test_names_crl_and_certificate_by_the_issuers_key() -> None:
     publication = Publication("http://pki.example.com")
     assert publication.crl_url(KEY_ID) == f"http://pki.example.com/crl/{KEY_ID}.crl"
+    assert publication.crl_url(KEY_ID, 12) == f"http://pki.example.com/crl/{KEY_ID}/12.crl"
     assert publication.certificate_url(KEY_ID) == f"http://pki.example.com/ca/{KEY_ID}.cer"
     assert publication.ocsp_url == "http://pki.example.com/ocsp"
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from ca.crllinting import CrlLinter
+from ca.distantkeys import DistantSigner
 from ca.errors import KeyRefused, LintFailed, ProfileRefused, SigningRefused
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.linting import Linter
 from ca.revocation import CrlIssuer, PreparedCrl, RevocationReason, RevokedCertificate
 from ca.signers import Signer, SoftwareSigner
-from tests.builders import NOW, Authority, TokenKey, TokenSigner, a_certificate, an_authority
+from ca.signing import SignatureScheme
+from tests.builders import NOW, PUBLICATION, Authority, TokenKey, TokenSigner, a_certificate, an_authority
 
 WEEK = timedelta(days=7)
 GREATEST_SERIAL = 2**159 - 1
@@ -238,6 +240,81 @@ def test_refuses_a_certificate_that_may_not_sign_crls(
 
     with pytest.raises(ProfileRefused, match="may not sign CRLs"):
         CrlIssuer(certificate, SoftwareSigner(recipient_key), crl_linter)
+
+
+POINT = "http://pki.example.com/crl/0123/7.crl"
+
+
+def test_a_complete_one_is_limited_to_nothing(issuer: CrlIssuer) -> None:
+    crl = issuer.issue(a_prepared_crl())
+
+    assert [one.oid for one in crl.extensions] == [
+        x509.AuthorityKeyIdentifier.oid,
+        x509.CRLNumber.oid,
+    ]
+
+
+def test_that_of_a_partition_says_critically_which_certificates_it_is_about(issuer: CrlIssuer) -> None:
+    prepared = replace(a_prepared_crl(a_revoked_certificate()), distribution_point=POINT)
+
+    crl = issuer.issue(prepared)
+
+    found = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+    assert found.critical
+    assert found.value == x509.IssuingDistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(POINT)],
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+
+
+def test_that_of_a_partition_is_about_what_certificates_name_octet_for_octet(
+    authority: Authority, crl_linter: CrlLinter, recipient_key: PrivateKey
+) -> None:
+    # RFC 5280 section 5.2.5: the identical encoding must be used in certificate and CRL.
+    named = authority.with_partitions(7)
+    certificate = a_certificate(named, recipient_key.public_key())
+    url = PUBLICATION.crl_url(authority.issuer.key_id, 7)
+
+    crl = a_crl_issuer(authority, crl_linter).issue(replace(a_prepared_crl(), distribution_point=url))
+
+    (point,) = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    scope = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    assert point.full_name == scope.full_name
+    assert bytes((0x86, len(url))) + url.encode() in crl.public_bytes(Encoding.DER)
+    assert bytes((0x86, len(url))) + url.encode() in certificate.public_bytes(Encoding.DER)
+
+
+def test_entries_are_read_once(issuer: CrlIssuer) -> None:
+    entries = iter([a_revoked_certificate(1), a_revoked_certificate(2)])
+
+    assert len(issuer.issue(replace(a_prepared_crl(), revoked=entries))) == 2
+
+
+@pytest.mark.parametrize("scheme", SignatureScheme)
+@pytest.mark.parametrize("key_algorithm", [KeyAlgorithm.RSA_2048, KeyAlgorithm.P_256])
+def test_a_key_in_another_process_signs_what_was_linted_here(
+    linter: Linter, crl_linter: CrlLinter, scheme: SignatureScheme, key_algorithm: KeyAlgorithm
+) -> None:
+    authority = an_authority(linter, key_algorithm=key_algorithm)
+    certificate = authority.issuer.certificate
+    with_key = CrlIssuer(certificate, SoftwareSigner(authority.issuing_key), crl_linter, scheme=scheme)
+    asked: list[bytes] = []
+
+    def ask(octets: bytes) -> bytes:
+        asked.append(octets)
+        return with_key.unsafe_sign(octets)
+
+    distant = DistantSigner(authority.issuing_key.public_key(), ask)
+
+    crl = CrlIssuer(certificate, distant, crl_linter, scheme=scheme).issue(a_prepared_crl())
+
+    assert asked == [crl.tbs_certlist_bytes]
+    assert crl.is_signature_valid(authority.issuing_key.public_key())
 
 
 def test_its_text_names_the_issuer(issuer: CrlIssuer) -> None:

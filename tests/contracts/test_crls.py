@@ -1,18 +1,21 @@
 """The contract of `CrlStore`, and that making CRLs on two processes at once publishes one."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from ca.address import Mailbox
+from ca.publication import Publication
 from ca.revocation import RevocationReason, RevokedCertificate
 from ca.sealing import SealedSecret
 from directory.audit import AuditKind
-from directory.crls import CrlRecord, StandingIssuer, StoredCrl
+from directory.crls import CrlRecord, StandingCrl, StandingIssuer, StoredCrl
 from directory.revocation import Revocation
 from directory.store import crls as crls_module
+from directory.store.crl_partitions import SqlCrlPartitions
 from directory.store.crls import KEPT, SqlCrlStore
 from directory.store.database import Database
 from directory.store.issuers import SqlIssuers
@@ -24,10 +27,12 @@ from tests.contracts.world import (
     YEAR,
     Store,
     a_reservation,
+    an_enrolment,
     an_event,
     an_issuer,
     import_certificate,
     mint,
+    record,
 )
 from tests.directory.clocks import StoppedClock
 
@@ -48,9 +53,12 @@ def a_crl(
     der: bytes = b"a CRL",
     entries: int = 0,
     covers_from: datetime = NOW,
+    partition: int | None = None,
+    changes: int = 0,
 ) -> StoredCrl:
     return StoredCrl(
         issuer_id=issuer_id,
+        partition=partition,
         der=der,
         record=CrlRecord(
             number=number,
@@ -58,6 +66,7 @@ def a_crl(
             next_update=MIDNIGHT + 7 * DAY,
             covers_from=covers_from,
             entries=entries,
+            changes=changes,
         ),
     )
 
@@ -67,9 +76,36 @@ async def publish(crl_store: SqlCrlStore, crl: StoredCrl, *, replaces: int | Non
     return await crl_store.publish(crl, replaces=replaces, event=event)
 
 
-async def standing(crl_store: SqlCrlStore, issuer_id: str = "issuing-1") -> StandingIssuer:
+async def issuer(crl_store: SqlCrlStore, issuer_id: str = "issuing-1") -> StandingIssuer:
     (found,) = [one for one in await crl_store.issuers() if one.issuer_id == issuer_id]
     return found
+
+
+async def standing(
+    crl_store: SqlCrlStore, issuer_id: str = "issuing-1", partition: int | None = None
+) -> StandingCrl:
+    crls_of_issuer = (await issuer(crl_store, issuer_id)).crls
+    (found,) = [one for one in crls_of_issuer if one.partition == partition]
+    return found
+
+
+async def revoked(
+    crl_store: SqlCrlStore,
+    issuer_id: str = "issuing-1",
+    partition: int | None = None,
+    *,
+    covers_from: datetime = NOW,
+) -> list[RevokedCertificate]:
+    pages = crl_store.revoked(issuer_id, partition, covers_from)
+    return [one async for page in pages for one in page]
+
+
+async def open_partitions(
+    database: Database, count: int, *, base_url: str = "http://pki.example.com", node: str = "node-1"
+) -> list[int]:
+    partitions = SqlCrlPartitions(database, node=node)
+    event = an_event(AuditKind.CRL_PARTITIONED, subject="issuing-1")
+    return list(await partitions.usable("issuing-1", Publication(base_url), count, event))
 
 
 async def revoke_anna(database: Database, reason: RevocationReason = RevocationReason.KEY_COMPROMISE) -> None:
@@ -78,15 +114,18 @@ async def revoke_anna(database: Database, reason: RevocationReason = RevocationR
 
 
 async def test_the_first_crl_follows_none(crl_store: SqlCrlStore) -> None:
-    assert [one.latest for one in await crl_store.issuers()] == [None, None]
-    assert await crl_store.latest("issuing-1") is None
+    assert [one.crls for one in await crl_store.issuers()] == [[StandingCrl()], [StandingCrl()]]
+    assert await crl_store.latest("issuing-1", None) is None
+    assert await crl_store.latest_number("issuing-1", None) is None
 
     assert await publish(crl_store, a_crl())
 
-    root, issuing = await standing(crl_store, "root-1"), await standing(crl_store)
-    assert (root.is_root, root.latest) == (True, None)
-    assert (issuing.is_root, issuing.latest) == (False, a_crl().record)
-    assert await crl_store.latest("issuing-1") == a_crl()
+    assert (await issuer(crl_store, "root-1")).is_root
+    assert not (await issuer(crl_store)).is_root
+    assert (await standing(crl_store, "root-1")).latest is None
+    assert (await standing(crl_store)).latest == a_crl().record
+    assert await crl_store.latest("issuing-1", None) == a_crl()
+    assert await crl_store.latest_number("issuing-1", None) == 1
 
 
 async def test_an_issuer_stands_with_its_certificate_and_key(
@@ -95,9 +134,9 @@ async def test_an_issuer_stands_with_its_certificate_and_key(
     key = SealedSecret(master_key_id="master-1", wrapped_key=b"wrapped", ciphertext=b"sealed")
     await SqlIssuers(database, node="setup").add(an_issuer("issuing-2", sealed_key=key), an_event())
 
-    assert (await standing(crl_store, "issuing-2")).sealed_key == key
-    assert (await standing(crl_store)).sealed_key is None
-    assert (await standing(crl_store)).certificate == b"certificate of issuing-1"
+    assert (await issuer(crl_store, "issuing-2")).sealed_key == key
+    assert (await issuer(crl_store)).sealed_key is None
+    assert (await issuer(crl_store)).certificate == b"certificate of issuing-1"
 
 
 async def test_only_what_follows_the_latest_is_published(store: Store, crl_store: SqlCrlStore) -> None:
@@ -107,7 +146,7 @@ async def test_only_what_follows_the_latest_is_published(store: Store, crl_store
     assert not await publish(crl_store, a_crl(8, der=b"late"), replaces=6)
     assert await publish(crl_store, a_crl(9, der=b"next"), replaces=7)
 
-    latest = await crl_store.latest("issuing-1")
+    latest = await crl_store.latest("issuing-1", None)
     assert latest == a_crl(9, der=b"next")
     kinds = await store.rows("SELECT kind FROM audit_events WHERE node = 'node-1' ORDER BY sequence")
     assert kinds == [("crl.issued",)] * 2
@@ -130,8 +169,8 @@ async def test_each_issuer_counts_for_itself(crl_store: SqlCrlStore) -> None:
     assert await publish(crl_store, a_crl(3, issuer_id="root-1"))
     assert await publish(crl_store, a_crl(4, issuer_id="root-1"), replaces=3)
 
-    numbers = {one.issuer_id: one.latest.number for one in await crl_store.issuers() if one.latest}
-    assert numbers == {"root-1": 4, "issuing-1": 5}
+    numbers = [await crl_store.latest_number(one, None) for one in ("root-1", "issuing-1")]
+    assert numbers == [4, 5]
 
 
 async def test_a_few_earlier_ones_are_kept(store: Store, crl_store: SqlCrlStore) -> None:
@@ -141,7 +180,7 @@ async def test_a_few_earlier_ones_are_kept(store: Store, crl_store: SqlCrlStore)
 
     numbers = await store.rows("SELECT number FROM crls WHERE issuer_id = 'issuing-1' ORDER BY number")
     assert [number for (number,) in numbers] == [3, 4, 5]
-    assert await crl_store.latest("root-1") is not None
+    assert await crl_store.latest("root-1", None) is not None
 
 
 async def test_a_mint_does_not_wait_for_a_crl_that_is_being_published(store: Store) -> None:
@@ -164,12 +203,12 @@ async def test_lists_what_is_revoked_and_nothing_else(database: Database, crl_st
     await import_certificate(database)
     await revoke_anna(database)
 
-    (revoked,) = await crl_store.revoked("issuing-1", NOW)
+    (entry,) = await revoked(crl_store)
 
-    assert revoked == RevokedCertificate(
+    assert entry == RevokedCertificate(
         serial_number=enrolment.certificate.serial, revoked_at=NOW, reason=RevocationReason.KEY_COMPROMISE
     )
-    assert await crl_store.revoked("root-1", NOW) == []
+    assert await revoked(crl_store, "root-1") == []
 
 
 @pytest.mark.parametrize(("later", "entries"), [(YEAR, 1), (YEAR + timedelta(seconds=1), 0)])
@@ -178,44 +217,48 @@ async def test_lists_what_had_not_expired_at_a_moment(
 ) -> None:
     await mint(database)
     await revoke_anna(database)
-    await publish(crl_store, a_crl(covers_from=NOW + later))
 
-    assert len(await crl_store.revoked("issuing-1", NOW + later)) == entries
-    assert (await standing(crl_store)).revoked == entries
+    assert len(await revoked(crl_store, covers_from=NOW + later)) == entries
 
 
-async def test_counts_what_was_revoked_since_the_latest(database: Database, crl_store: SqlCrlStore) -> None:
-    await mint(database)
-    await publish(crl_store, a_crl())
-
-    before = (await standing(crl_store)).revoked
-    await revoke_anna(database)
-
-    assert (before, (await standing(crl_store)).revoked) == (0, 1)
-
-
-async def test_counts_again_only_when_something_was_taken_away(
-    store: Store, crl_store: SqlCrlStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("partition", [None, 7])
+async def test_each_change_of_what_must_be_listed_is_counted_whoever_makes_it(
+    store: Store, crl_store: SqlCrlStore, partition: int | None
 ) -> None:
-    counted = []
-    counts = crls_module._counts
+    await open_partitions(store.database, 7)
+    await record(store.database, an_enrolment(a_reservation(), crl_partition=partition))
+    counts = []
+    for sql in (
+        "UPDATE certificates SET withdrawn_at = published_at",
+        "UPDATE certificates SET revoked_at = published_at",
+        "UPDATE certificates SET revocation_reason = 'superseded'",
+        "UPDATE certificates SET serial = 'abc'",
+        "UPDATE certificates SET revoked_at = NULL",
+        "UPDATE certificates SET withdrawn_at = NULL",
+    ):
+        await store.sql(sql)
+        counts.append([(await standing(crl_store, partition=one)).changes for one in (partition, None, 1)])
 
-    def counting(connection: Connection) -> dict[str, int]:
-        counted.append(connection)
-        return counts(connection)
+    assert counts == [[0, 0, 0], [1, 1, 0], [2, 2, 0], [3, 3, 0], [4, 4, 0], [4, 4, 0]]
 
-    monkeypatch.setattr(crls_module, "_counts", counting)
-    await mint(store.database)
-    for _ in range(3):
-        await crl_store.issuers()
-    before = len(counted)
-    await publish(crl_store, a_crl())
-    await revoke_anna(store.database)
-    for _ in range(3):
-        await crl_store.issuers()
 
-    assert (before, len(counted)) == (1, 2)
-    assert (await standing(crl_store)).revoked == 1
+async def test_a_certificate_that_moves_is_counted_where_it_was_and_where_it_is(
+    store: Store, crl_store: SqlCrlStore
+) -> None:
+    await open_partitions(store.database, 3)
+    await store.database.write(lambda connection: _add_revoked(connection, 1, partitions=[1]))
+    await store.sql("UPDATE certificates SET crl_partition = 2")
+    await store.sql("DELETE FROM certificates")
+
+    counts = [(await standing(crl_store, partition=one)).changes for one in (None, 1, 2, 3)]
+    assert counts == [3, 2, 2, 0]
+
+
+async def test_what_another_issuer_has_issued_is_no_change(store: Store, crl_store: SqlCrlStore) -> None:
+    await import_certificate(store.database)
+    await store.sql("UPDATE certificates SET revoked_at = published_at")
+
+    assert [one.crls for one in await crl_store.issuers()] == [[StandingCrl()], [StandingCrl()]]
 
 
 async def test_a_withdrawn_certificate_is_not_revoked(store: Store, crl_store: SqlCrlStore) -> None:
@@ -224,7 +267,7 @@ async def test_a_withdrawn_certificate_is_not_revoked(store: Store, crl_store: S
         lambda connection: connection.execute(update(certificates).values(withdrawn_at=NOW)).close()
     )
 
-    assert await crl_store.revoked("issuing-1", NOW) == []
+    assert await revoked(crl_store) == []
 
 
 @pytest.mark.parametrize("reason", [None, "", "onAWhim"])
@@ -237,38 +280,52 @@ async def test_a_reason_that_nobody_knows_keeps_no_certificate_off_the_list(
         lambda connection: connection.execute(update(certificates).values(revocation_reason=reason)).close()
     )
 
-    (revoked,) = await crl_store.revoked("issuing-1", NOW)
+    (entry,) = await revoked(crl_store)
 
-    assert revoked.reason is RevocationReason.UNSPECIFIED
+    assert entry.reason is RevocationReason.UNSPECIFIED
 
 
 async def test_many_are_listed_page_by_page_each_once(
     store: Store, crl_store: SqlCrlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crls_module, "_PAGE", 7)
-    await store.database.write(lambda connection: _add_revoked(connection, 50))
+    await open_partitions(store.database, 3)
+    await store.database.write(lambda connection: _add_revoked(connection, 50, partitions=[0, 1, 2, 9]))
 
-    revoked = await crl_store.revoked("issuing-1", NOW)
+    listed = {
+        partition: sorted(one.serial_number for one in await revoked(crl_store, partition=partition))
+        for partition in (None, 1, 2, 3)
+    }
 
-    assert sorted(one.serial_number for one in revoked) == list(range(1, 51))
+    # Also what is in a partition that nobody has opened: on the complete one nothing is left out.
+    assert listed == {
+        None: list(range(1, 51)),
+        1: [n for n in range(1, 51) if n % 4 == 1],
+        2: [n for n in range(1, 51) if n % 4 == 2],
+        3: [],
+    }
 
 
-async def test_the_list_is_read_along_its_index(store: Store) -> None:
-    await store.database.write(lambda connection: _add_revoked(connection, 50))
-    wanted = {"of_issuer": "issuing-1", "after_not_after": NOW, "after_serial": ""}
+async def test_what_a_crl_lists_is_read_from_its_index_alone(store: Store) -> None:
+    await store.database.write(lambda connection: _add_revoked(connection, 50, partitions=[1, 2]))
+    wanted = {"of_issuer": "issuing-1", "of_partition": 1, "after_not_after": NOW, "after_serial": ""}
     explain = "EXPLAIN" if store.is_postgresql else "EXPLAIN QUERY PLAN"
 
     def plan(connection: Connection) -> str:
         if store.is_postgresql:  # which would rather scan so few rows
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off").close()
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off").close()
         statement = crls_module._PAGE_OF_REVOKED.limit(5000).params(wanted)
         compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
         return str(connection.exec_driver_sql(f"{explain} {compiled}").fetchall())
 
-    assert "ix_certificates_revoked" in await store.database.write(plan)
+    found = await store.database.write(plan)
+    only = "Index Only Scan using" if store.is_postgresql else "USING COVERING INDEX"
+    assert f"{only} ix_certificates_revoked" in found
+    assert "crl_partition = 1" in found or "crl_partition=?" in found
 
 
-def _add_revoked(connection: Connection, count: int) -> None:
+def _add_revoked(connection: Connection, count: int, *, partitions: Sequence[int]) -> None:
     connection.execute(
         insert(certificates),
         [
@@ -287,6 +344,7 @@ def _add_revoked(connection: Connection, count: int) -> None:
                 "published_at": NOW,
                 "revoked_at": NOW,
                 "revocation_reason": "superseded",
+                "crl_partition": partitions[n % len(partitions)],
             }
             for n in range(1, count + 1)
         ],
@@ -296,7 +354,8 @@ def _add_revoked(connection: Connection, count: int) -> None:
 async def test_what_is_stored_is_what_was_given(store: Store, crl_store: SqlCrlStore) -> None:
     await publish(crl_store, a_crl(2**40, der=bytes(range(256)), entries=3))
 
-    columns = crls.c.number, crls.c.der, crls.c.this_update, crls.c.next_update, crls.c.entries
-    assert await store.select(select(*columns)) == [
-        (2**40, bytes(range(256)), MIDNIGHT, MIDNIGHT + 7 * DAY, 3)
-    ]
+    columns = crls.c.number, crls.c.size, crls.c.this_update, crls.c.next_update, crls.c.entries
+    assert await store.select(select(*columns)) == [(2**40, 256, MIDNIGHT, MIDNIGHT + 7 * DAY, 3)]
+    stored = await crl_store.latest("issuing-1", None)
+    assert stored is not None
+    assert stored.der == bytes(range(256))

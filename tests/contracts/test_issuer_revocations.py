@@ -43,7 +43,8 @@ async def test_it_signs_nothing_more_and_is_due_on_its_parents_crl(store: Store)
 
     with pytest.raises(IssuerEnded):
         await store.database.write(lambda connection: issuer_rows.hold(connection, "issuing-1"))
-    listed = await SqlCrlReader(store.database).revoked("root-1", NOW)
+    pages = SqlCrlReader(store.database).revoked("root-1", None, NOW)
+    listed = [one async for page in pages for one in page]
     assert listed == [RevokedCertificate(serial_number=an_issuer().serial, revoked_at=NOW, reason=REASON)]
 
 

@@ -16,6 +16,7 @@ from directory.store.ocsp import SqlOcspReader
 from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
 from tests.contracts.following import events
+from tests.contracts.test_crls import revoked as revoked_of
 from tests.contracts.world import NOW, YEAR, Store, mint
 from tests.directory.clocks import StoppedClock
 
@@ -60,6 +61,7 @@ async def test_what_only_the_log_knows_was_lost(database: Database, kind: AuditK
 
     assert losses.certificates == [
         LostCertificate(
+            crl_partition=None,
             serial=f"{SERIAL:x}",
             issuer_id="issuing-1",
             issued_at=NOW,
@@ -82,7 +84,7 @@ async def test_it_is_on_crls_and_in_ocsp_afterwards(store: Store) -> None:
 
     await reconciliation.make_good(await reconciliation.losses([told()]))
 
-    listed = await SqlCrlStore(store.database, node="node-1").revoked("issuing-1", NOW)
+    listed = await revoked_of(SqlCrlStore(store.database, node="node-1"))
     assert listed == [
         RevokedCertificate(serial_number=SERIAL, revoked_at=LATER, reason=RevocationReason.SUPERSEDED)
     ]
@@ -99,7 +101,7 @@ async def test_what_was_revoked_keeps_its_reason_and_its_moment(store: Store) ->
 
     await reconciliation.make_good(await reconciliation.losses([told(), revoked]))
 
-    (listed,) = await SqlCrlStore(store.database, node="node-1").revoked("issuing-1", NOW)
+    (listed,) = await revoked_of(SqlCrlStore(store.database, node="node-1"))
     assert (listed.reason, listed.revoked_at) == (RevocationReason.KEY_COMPROMISE, revoked.at)
 
 
@@ -113,7 +115,7 @@ async def test_what_is_known_and_was_revoked_is_revoked_once_more(store: Store) 
     await reconciliation.make_good(losses)
 
     assert losses.revocations == [LostRevocation(serial=serial, reason=RevocationReason.SUPERSEDED)]
-    (listed,) = await SqlCrlStore(store.database, node="node-1").revoked("issuing-1", NOW)
+    (listed,) = await revoked_of(SqlCrlStore(store.database, node="node-1"))
     assert listed.serial_number == minted.certificate.serial
     assert not await reconciliation.losses([revoked])
 
@@ -127,3 +129,12 @@ async def test_an_issuer_that_was_lost_as_well_is_named(store: Store) -> None:
         await reconciliation.make_good(losses)
 
     assert (unknown.value.kind, unknown.value.name) == ("issuer", "issuing-2")
+
+
+async def test_what_names_a_partition_is_listed_there_afterwards(store: Store) -> None:
+    reconciliation = a_reconciliation(store.database)
+
+    await reconciliation.make_good(await reconciliation.losses([told(crl_partition="7")]))
+
+    crls = SqlCrlStore(store.database, node="node-1")
+    assert [one.serial_number for one in await revoked_of(crls, partition=7)] == [SERIAL]

@@ -104,6 +104,7 @@ def an_enrolment(
     key_fate: KeyFate = KeyFate.DESTROY,
     password_mail_to: Mailbox | None = None,
     tells_webhook: bool = False,
+    crl_partition: int | None = None,
 ) -> EnrolmentRecord:
     enrolment_id, organization_id = reservation.enrolment_id, reservation.organization_id
     # As wide as a serial number may be, and telling the enrolment.
@@ -120,6 +121,7 @@ def an_enrolment(
         ),
         key_sha256=hashlib.sha256(f"key of {enrolment_id}".encode()).digest(),
         issuer_id="issuing-1",
+        crl_partition=crl_partition,
         sealed_key=SEALER.seal(
             f"key of {enrolment_id}".encode(), recipient_key_identity(enrolment_id, organization_id)
         ),

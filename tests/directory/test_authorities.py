@@ -8,10 +8,12 @@ def an_authority(certificate: bytes = b"certificate", *, crl: bytes | None = b"C
     return PublishedAuthority(certificate=certificate, is_root=False, crl=crl)
 
 
-def a_crl(issuer_id: str = "a", *, number: int = 1) -> PublishedCrl:
+def a_crl(issuer_id: str = "a", *, number: int = 1, partition: int | None = None) -> PublishedCrl:
     return PublishedCrl(
         issuer_id=issuer_id,
         issuer_certificate=b"certificate",
+        partition=partition,
+        entries=3,
         der=b"CRL",
         number=number,
         this_update=NOW,
@@ -48,3 +50,14 @@ def test_whoever_asks_for_identity_sees_a_change_and_nothing_else() -> None:
 
     assert unchanged is before
     assert board.current() is not before
+
+
+def test_a_partition_is_found_by_its_number_and_is_not_among_the_complete_ones() -> None:
+    board = AuthorityBoard()
+    complete, partition = a_crl(), a_crl(partition=7, number=2)
+
+    board.show({"a": an_authority()}, [complete, partition])
+
+    assert (board.crl("a"), board.crl("a", 7), board.crl("a", 8)) == (complete, partition, None)
+    assert board.complete_crls() == (complete,)
+    assert board.crls() == (complete, partition)

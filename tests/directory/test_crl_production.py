@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,80 +10,19 @@ import pytest
 from cryptography import x509
 from sqlalchemy import update
 
-from ca.address import Mailbox
 from ca.errors import SealBroken
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.pkcs11 import TokenLimits, TokenThread
 from ca.sealing import MasterKey, MasterKeyring, Sealer
-from directory.authorities import AuthorityBoard
-from directory.crl_production import POLL, CrlProduction
-from directory.crls import CrlRhythm
+from directory.crl_production import POLL
 from directory.errors import StoreUnavailable
-from directory.lookup import Minted
-from directory.revocation import Revocation, RevocationReason
-from directory.store.crls import SqlCrlStore
-from directory.store.database import Database
-from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
-from directory.wiring.authorities import CrlIssuers
-from directory.wiring.signers import Signers
 from tests.builders import Authority
-from tests.contracts.world import SEALER, Store
-from tests.directory.builders import a_mint_context
+from tests.contracts.world import Store
 from tests.directory.clocks import StoppedClock
-from tests.directory.minting import ReadyKeys, an_enroller, found_authority
+from tests.directory.crlnodes import DAY, WEEK, Node, mint_anna, revoke_anna
+from tests.directory.minting import found_authority
 from tests.faketoken import FakeToken
-
-ANNA = Mailbox.parse("anna@example.org")
-DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
-
-
-class Node:
-    """One process of a service: its board, and what makes CRLs there."""
-
-    def __init__(
-        self,
-        database: Database,
-        clock: StoppedClock,
-        *,
-        name: str = "node-1",
-        sealer: Sealer = SEALER,
-        token: TokenThread | None = None,
-    ) -> None:
-        self.board = AuthorityBoard()
-        issuers = CrlIssuers(Signers(sealer, token))
-        self.production = CrlProduction(
-            store=SqlCrlStore(database, node=name),
-            board=self.board,
-            open_issuer=issuers.open,
-            has_key=issuers.has_key,
-            rhythm=CrlRhythm(interval=DAY, validity=WEEK),
-            clock=clock,
-            uniform=self._no_pause,
-            doubt=lambda: self.doubt,
-        )
-        self.doubt: str | None = None
-        self._until: Callable[[], bool] = lambda: False
-
-    async def run(self, until: Callable[[], bool]) -> None:
-        """Look again and again, without pauses, until something is so."""
-        self._until = until
-        async with asyncio.timeout(20):
-            await self.production.run()
-
-    def _no_pause(self, _shortest: float, _longest: float) -> float:
-        if self._until():
-            self.production.stop()
-        return 0.0
-
-    def numbers(self) -> list[int]:
-        return [crl.number for crl in self.board.crls()]
-
-    def listed(self, issuer_id: str) -> set[int]:
-        crl = self.board.crl(issuer_id)
-        assert crl is not None
-        return {entry.serial_number for entry in x509.load_der_x509_crl(crl.der)}
 
 
 @pytest.fixture
@@ -108,18 +47,6 @@ async def second(store: Store, node: Node, clock: StoppedClock) -> AsyncIterator
 @pytest.fixture(scope="module")
 def one_key() -> PrivateKey:
     return generate(KeyAlgorithm.RSA_2048)
-
-
-async def mint_anna(store: Store, authority: Authority, key: PrivateKey) -> int:
-    """Mint; return the serial number."""
-    answer = await an_enroller(store.database, authority, ReadyKeys([key])).mint(ANNA, a_mint_context())
-    assert isinstance(answer, Minted)
-    return answer.certificate.serial
-
-
-async def revoke_anna(store: Store, clock: StoppedClock) -> None:
-    revocation = Revocation(store=SqlRevocationStore(store.database, node="desk"), clock=clock)
-    await revocation.revoke_address(ANNA, RevocationReason.KEY_COMPROMISE, "operator:olga")
 
 
 @asynccontextmanager
@@ -204,18 +131,12 @@ async def test_a_revocation_that_is_committed_while_a_crl_is_signed_is_on_the_on
     node: Node, store: Store, authority: Authority, clock: StoppedClock, one_key: PrivateKey
 ) -> None:
     serial = await mint_anna(store, authority, one_key)
-    signing = node.production._open_issuer
-    loop = asyncio.get_running_loop()
-
-    def revoke_meanwhile(*standing: object) -> object:
-        asyncio.run_coroutine_threadsafe(revoke_anna_once(), loop).result()
-        return signing(*standing)  # type: ignore[arg-type]  # handed on as it came
 
     async def revoke_anna_once() -> None:
-        if not await store.rows("SELECT 1 FROM certificates WHERE revoked_at IS NOT NULL"):
-            await revoke_anna(store, clock)
+        node.builder.meanwhile = None
+        await revoke_anna(store, clock)
 
-    node.production._open_issuer = revoke_meanwhile  # type: ignore[assignment]  # the moment is the subject
+    node.builder.meanwhile = revoke_anna_once
     await node.production.refresh()
     await node.production.refresh()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directory.crls import CrlRecord, CrlRhythm, Occasion, next_number
+from directory.crls import CrlRecord, CrlRhythm, Occasion, StandingCrl, next_number
 from tests.builders import NOW
 
 HOUR = timedelta(hours=1)
@@ -14,7 +14,12 @@ RHYTHM = CrlRhythm(interval=DAY, validity=7 * DAY)
 
 
 def a_record(
-    *, number: int = 1, this_update: datetime = NOW, entries: int = 3, covers_from: datetime = NOW - DAY
+    *,
+    number: int = 1,
+    this_update: datetime = NOW,
+    entries: int = 3,
+    covers_from: datetime = NOW - DAY,
+    changes: int = 5,
 ) -> CrlRecord:
     return CrlRecord(
         number=number,
@@ -22,26 +27,51 @@ def a_record(
         next_update=this_update + 7 * DAY,
         covers_from=covers_from,
         entries=entries,
+        changes=changes,
     )
 
 
 @pytest.mark.parametrize(
-    ("latest", "revoked", "later", "due"),
+    ("latest", "changes", "later", "due"),
     [
         (None, 0, DAY, Occasion.FIRST),
-        (a_record(), 3, timedelta(0), None),
-        (a_record(), 3, DAY - timedelta(seconds=1), None),
-        (a_record(), 3, DAY, Occasion.SCHEDULE),
-        (a_record(), 4, timedelta(0), Occasion.REVOCATION),
-        (a_record(), 2, timedelta(0), Occasion.REVOCATION),  # an older database was restored
-        (a_record(), 3, -4 * timedelta(minutes=1), None),  # two nodes whose clocks are a little apart
-        (a_record(), 3, -DAY, Occasion.CLOCK),
+        (a_record(), 5, timedelta(0), None),
+        (a_record(), 5, DAY - timedelta(seconds=1), None),
+        (a_record(), 5, DAY, Occasion.SCHEDULE),
+        (a_record(), 6, timedelta(0), Occasion.REVOCATION),
+        (a_record(), 4, timedelta(0), Occasion.REVOCATION),  # somebody has put the count back
+        (a_record(), 5, -4 * timedelta(minutes=1), None),  # two nodes whose clocks are a little apart
+        (a_record(), 5, -DAY, Occasion.CLOCK),
     ],
 )
 def test_a_crl_is_due_when(
-    latest: CrlRecord | None, revoked: int, later: timedelta, due: Occasion | None
+    latest: CrlRecord | None, changes: int, later: timedelta, due: Occasion | None
 ) -> None:
-    assert RHYTHM.due(latest, revoked=revoked, now=NOW + later) is due
+    assert RHYTHM.due(StandingCrl(latest=latest, changes=changes), NOW + later) is due
+
+
+@pytest.mark.parametrize(
+    ("entries", "partition", "age", "due"),
+    [
+        (100_000, None, timedelta(0), Occasion.REVOCATION),
+        (100_001, None, HOUR - timedelta(seconds=1), None),
+        (100_001, None, HOUR, Occasion.REVOCATION),
+        (100_001, 7, timedelta(0), Occasion.REVOCATION),
+    ],
+)
+def test_a_long_complete_crl_waits_for_an_hour_and_a_partition_never(
+    entries: int, partition: int | None, age: timedelta, due: Occasion | None
+) -> None:
+    standing = StandingCrl(partition=partition, latest=a_record(entries=entries), changes=6)
+
+    assert RHYTHM.due(standing, NOW + age) is due
+
+
+def test_a_long_complete_crl_that_waits_is_made_on_schedule_all_the_same() -> None:
+    standing = StandingCrl(latest=a_record(entries=100_001), changes=6)
+    seldom = replace(RHYTHM, pause=2 * DAY)
+
+    assert seldom.due(standing, NOW + DAY) is Occasion.SCHEDULE
 
 
 def test_a_first_crl_lists_what_expired_within_the_interval_too() -> None:

@@ -47,7 +47,7 @@ class Workshop:
         self.opened: list[str] = []
         self.broken: set[str] = set()
 
-    def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
+    async def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
         if issuer.issuer_id in self.broken:
             raise SealBroken(kind="ca_key", record_id=issuer.issuer_id)
         self.opened.append(issuer.issuer_id)

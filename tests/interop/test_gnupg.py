@@ -61,9 +61,9 @@ def remove(home: Path) -> None:
     shutil.rmtree(home, onerror=unless_gone)
 
 
-def trust(gpgsm: Gpgsm, root: x509.Certificate) -> None:
+def trust(home: Path, root: x509.Certificate) -> None:
     fingerprint = root.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - what trustlist.txt is made of
-    (gpgsm.home / "trustlist.txt").write_text(f"{fingerprint} S relax\n", encoding="ascii")
+    (home / "trustlist.txt").write_text(f"{fingerprint} S relax\n", encoding="ascii")
 
 
 @pytest.mark.parametrize("pattern", ["<{}>", "{}"], ids=["the address", "free text, as Kleopatra asks"])
@@ -90,7 +90,7 @@ def test_l07_the_issuers_of_an_imported_certificate_are_found_and_it_can_be_encr
 ) -> None:
     address, certificate = mint(program, service)
     root = next(one for one in authorities(program, service) if one.issuer == one.subject)
-    trust(gpgsm, root)
+    trust(gpgsm.home, root)
 
     # Its exit status tells that it looked for the issuers elsewhere first, where they are not.
     imported = gpgsm("--auto-issuer-key-retrieve", "--import", data=certificate)

@@ -111,3 +111,37 @@ def test_what_was_revoked_while_nobody_served_is_on_the_first_crl_that_is_fetche
 
     with serving(installed, variables=QUICK) as running:
         assert listed(running, certificate)
+
+
+def test_a_certificate_is_found_on_the_partition_that_it_names_whatever_is_configured_later(
+    installed: Installed,
+) -> None:
+    config = ("--config", str(installed.config))
+    with serving(installed, variables={**QUICK, "PUSHPKI_CA__CRL_PARTITIONS": "4"}) as running:
+        minted = [mint(running) for _ in range(2)]
+        for _, certificate in minted:
+            crl = x509.load_der_x509_crl(fetched(running, crl_url(certificate)))
+            scope = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+            (name,) = scope.value.full_name or []
+            assert (scope.critical, name.value) == (True, crl_url(certificate))
+    address, certificate = minted[0]
+    succeed("revoke", address, "--yes", *config)
+
+    elsewhere = {"PUSHPKI_CA__PUBLIC_URL": "http://pki.example.org", "PUSHPKI_CA__CRL_PARTITIONS": "2"}
+    with serving(installed, variables={**QUICK, **elsewhere}) as running:
+        assert listed(running, certificate)
+        assert not listed(running, minted[1][1])
+        _, later = mint(running)
+        assert crl_url(later).startswith("http://pki.example.org/crl/")
+        assert not listed(running, later)
+        page = fetched(running, f"{running.http}/metrics").decode()
+        # Two complete ones, four partitions of before, two of now; a partition is no label.
+        assert "pushpki_crls 8.0" in page
+        assert "pushpki_crl_expired 0.0" in page
+        assert "pushpki_crl_entries_most 1.0" in page
+
+    with serving(installed, variables=QUICK) as running:
+        assert listed(running, certificate)
+        _, last = mint(running)
+        assert crl_url(last).count("/") == crl_url(certificate).count("/") - 1
+    assert succeed("verify", *config) == {"violations": []}

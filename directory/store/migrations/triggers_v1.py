@@ -12,6 +12,10 @@ remembered.
 The row of `directory_state` stays locked until the transaction ends, so generations are committed in their
 order. It is locked before the audit head: a statement that fires a trigger has its place before the event.
 
+Others count the changes of what a CRL must list (`directory/crls.py`): of all that an issuer has revoked, and
+of each partition. Their rows are locked after that of `directory_state` (PostgreSQL fires triggers in the
+order of their names), so no two transactions wait for each other.
+
 Like a revision, this says what was true when it was written; a change makes a second version of it.
 """
 
@@ -87,11 +91,65 @@ revoked_at ON certificates""",
     _Trigger(name="announce_organization_deleted", event="DELETE ON organizations", announced="NULL"),
 )
 
+_ROW = "SELECT {0}.issuer_id AS issuer_id, 0 AS part UNION SELECT {0}.issuer_id, {0}.crl_partition"
+_IS_LISTED = "{0}.revoked_at IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counter:
+    """Counts the changes of what CRLs must list, where a row is among that or was."""
+
+    name: str
+    event: str
+    rows: tuple[str, ...]
+    """As the event knows them: NEW, OLD."""
+
+    @property
+    def _condition(self) -> str:
+        return f"WHEN ({' OR '.join(_IS_LISTED.format(row) for row in self.rows)})"
+
+    @property
+    def _counting(self) -> str:
+        touched = " UNION ".join(_ROW.format(row) for row in self.rows)
+        return f"""
+    INSERT INTO crl_scopes (issuer_id, partition, changes)
+    SELECT issuer_id, part, 1 FROM ({touched}) AS touched WHERE issuer_id IS NOT NULL
+    ON CONFLICT (issuer_id, partition) DO UPDATE SET changes = crl_scopes.changes + 1;"""  # noqa: S608 - likewise
+
+    def on_sqlite(self) -> str:
+        return f"""
+CREATE TRIGGER {self.name} AFTER {self.event} {self._condition} BEGIN{self._counting}
+END"""
+
+    def function_on_postgresql(self) -> str:
+        return f"""
+CREATE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN{self._counting}
+    RETURN NULL;
+END $$"""
+
+    def on_postgresql(self) -> str:
+        return f"""
+CREATE TRIGGER {self.name} AFTER {self.event} FOR EACH ROW {self._condition}
+EXECUTE FUNCTION {self.name}()"""
+
+
+_COUNTERS = (
+    _Counter(
+        name="count_revoked_changed",
+        event="""UPDATE OF issuer_id, crl_partition, serial, not_after, revoked_at, revocation_reason
+ON certificates""",
+        rows=("NEW", "OLD"),
+    ),
+    _Counter(name="count_revoked_added", event="INSERT ON certificates", rows=("NEW",)),
+    _Counter(name="count_revoked_deleted", event="DELETE ON certificates", rows=("OLD",)),
+)
+
 STATEMENTS: Final = {
-    "sqlite": tuple(trigger.on_sqlite() for trigger in _TRIGGERS),
+    "sqlite": tuple(trigger.on_sqlite() for trigger in (*_TRIGGERS, *_COUNTERS)),
     "postgresql": tuple(
         statement
-        for trigger in _TRIGGERS
+        for trigger in (*_TRIGGERS, *_COUNTERS)
         for statement in (trigger.function_on_postgresql(), trigger.on_postgresql())
     ),
 }

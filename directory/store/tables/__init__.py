@@ -2,6 +2,8 @@
 
 from directory.store.tables.authorities import (
     blocked_keys,
+    crl_pieces,
+    crl_scopes,
     crls,
     issuers,
     ocsp_responders,
@@ -68,6 +70,8 @@ __all__ = [
     "bounces",
     "certificates",
     "changes",
+    "crl_pieces",
+    "crl_scopes",
     "crls",
     "deliveries",
     "directory_state",

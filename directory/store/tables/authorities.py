@@ -63,17 +63,44 @@ blocked_keys = Table(
     Column("blocked_at", UtcDateTime, nullable=False),
 )
 
+# What an issuer's CRLs are about: partition 0 is everything, which the complete CRL lists; the others are
+# what names their URL. Triggers count the changes, and add a row where there is none.
+crl_scopes = Table(
+    "crl_scopes",
+    metadata,
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("distribution_point", Text),
+    Column("changes", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+)
+
 crls = Table(
     "crls",
     metadata,
     Column("issuer_id", String(64), ForeignKey("issuers.id"), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("der", LargeBinary, nullable=False),
     Column("this_update", UtcDateTime, nullable=False),
     Column("next_update", UtcDateTime, nullable=False),
     # It lists the certificates that had not expired then, so many.
     Column("covers_from", UtcDateTime, nullable=False),
     Column("entries", Integer, nullable=False),
+    # It was made when the changes of its scope had come to this.
+    Column("changes", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    # Its DER is kept in pieces, so many octets together.
+    Column("der_id", String(32), nullable=False, unique=True),
+    Column("size", Integer, nullable=False),
+)
+
+# A CRL may have fifty megabytes; no statement reads or writes more than one of them. No foreign key: the
+# pieces are there before the CRL that they are of, and go after it.
+crl_pieces = Table(
+    "crl_pieces",
+    metadata,
+    Column("der_id", String(32), primary_key=True),
+    Column("piece", Integer, primary_key=True, autoincrement=False),
+    Column("written_at", UtcDateTime, nullable=False),
+    Column("octets", LargeBinary, nullable=False),
 )
 
 # Who signs OCSP responses for an issuer: one succeeds the other, and only the last can still sign.

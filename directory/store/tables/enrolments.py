@@ -90,6 +90,8 @@ certificates = Table(
     Column("withdrawn_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("revocation_reason", String(32)),
+    # The partition of its issuer's CRL that it names, for as long as it lives; 0: none, but the complete one.
+    Column("crl_partition", Integer, nullable=False, server_default=text("0")),
     # The serial number first: an operator who revokes by it need not know the issuer.
     UniqueConstraint("serial", "issuer_id"),
     Index("ix_certificates_address_key_scope", "address_key", "scope"),
@@ -113,8 +115,11 @@ certificates = Table(
     Index(
         "ix_certificates_revoked",
         "issuer_id",
+        "crl_partition",
         "not_after",
         "serial",
+        "revoked_at",
+        "revocation_reason",
         sqlite_where=text("revoked_at IS NOT NULL"),
         postgresql_where=text("revoked_at IS NOT NULL"),
     ),

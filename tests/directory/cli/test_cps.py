@@ -17,6 +17,7 @@ STATED = {
     "ca.signature": "pss",
     "ca.isolated_issuers": "required",
     "ca.crl_hours": "12",
+    "ca.crl_partitions": "16",
     "ca.crl_validity_days": "5",
     "ca.ocsp_validity_hours": "9",
     "ca.ocsp_nonce": "answer",

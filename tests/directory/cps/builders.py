@@ -82,6 +82,7 @@ def a_practice() -> Practice:
             policy=MintPolicy(),
             key_pool_size=64,
             crls=CrlRhythm(),
+            crl_partitions=0,
             ocsp=OcspRules(),
             responder=a_profile(Purpose.OCSP_RESPONDER),
         ),

@@ -166,6 +166,7 @@ def a_fresh_enrolment(mail: DueMail, claim: MailClaim | None) -> FreshEnrolment:
             ),
             key_sha256=hashlib.sha256(mail.certificate).digest(),
             issuer_id="issuing-1",
+            crl_partition=None,
             sealed_key=mail.sealed_key,
             key_fate=mail.key_fate,
             sealed_password=mail.sealed_password,

@@ -60,6 +60,7 @@ SEALER = Sealer(MasterKeyring(active=MasterKey(key_id="m1", material=bytes(range
 ALICE = Mailbox.parse("alice@example.com")
 NOBODY_YET = Mailbox.parse("bob@example.net")
 ENROLMENT = "0123456789abcdef0123456789abcdef"
+PARTITION = 12
 PASSWORD = "Q4W8Z-7H2KD-93MXV-N5TRB-6C0GP"
 
 GATEWAY = issue_token(TokenKind.GATEWAY)
@@ -328,7 +329,12 @@ def a_house(authority: Authority, certificates: Certificates) -> House:
         certificates={f"{4 - i:040x}": c.public_bytes(Encoding.DER) for i, c in enumerate(authority.chain)}
     )
     board = AuthorityBoard()
-    board.show({}, [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()])
+    of_issuers = [a_published_crl(*issuer, clock.now()) for issuer in catalogue.certificates.items()]
+    issuing = of_issuers[0]
+    of_partition = a_published_crl(
+        issuing.issuer_id, issuing.issuer_certificate, clock.now(), number=3, partition=PARTITION
+    )
+    board.show({}, [*of_issuers, of_partition])
     probe = Probe()
     outbox = Outbox([("org-1", a_mail(clock.now()))])
     custody = Custody(enrolment_id=ENROLMENT, mailbox=ALICE)
@@ -393,12 +399,19 @@ def a_mail(created_at: datetime, *, mail_id: str = "a" * 32, kind: MailKind = Ma
 
 
 def a_published_crl(
-    issuer_id: str, issuer_certificate: bytes, this_update: datetime, number: int = 1
+    issuer_id: str,
+    issuer_certificate: bytes,
+    this_update: datetime,
+    *,
+    number: int = 1,
+    partition: int | None = None,
 ) -> PublishedCrl:
     return PublishedCrl(
         issuer_id=issuer_id,
         issuer_certificate=issuer_certificate,
-        der=f"CRL {number} of {issuer_id}".encode(),  # nothing but octets to this front end
+        partition=partition,
+        entries=0,
+        der=f"CRL {number} of {issuer_id}, {partition}".encode(),  # nothing but octets to this front end
         number=number,
         this_update=this_update,
         next_update=this_update + timedelta(days=7),

@@ -21,6 +21,7 @@ from tests.directory.http.house import (
     GATEWAY,
     OTHER_AGENT,
     OTHER_GATEWAY,
+    PARTITION,
     RECOVERY_AGENT,
     SEALER,
     Certificates,
@@ -121,6 +122,7 @@ MATRIX = {
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,
     "GET /crl/{issuer_id}.crl": EVERYBODY,
+    "GET /crl/{issuer_id}/{partition}.crl": EVERYBODY,
     "GET /crls": EVERYBODY,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
@@ -176,6 +178,7 @@ def url_of(path: str, house: House) -> str:
         enrolment_id=ENROLMENT,
         recovery_id=RECOVERY,
         issuer_id=issuer_id,
+        partition=PARTITION,
         code="http.internal",
         token=token_for(path, house),
     )

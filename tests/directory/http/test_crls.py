@@ -12,7 +12,7 @@ from tests.directory.http.house import House, a_published_crl
 @pytest.fixture
 def crl(house: House) -> PublishedCrl:
     """The CRL of the issuing CA."""
-    return next(iter(house.board.crls()))
+    return next(iter(house.board.complete_crls()))
 
 
 def url(crl: PublishedCrl) -> str:
@@ -22,7 +22,7 @@ def url(crl: PublishedCrl) -> str:
 async def test_each_issuers_crl_is_fetched_by_the_name_of_the_issuer(
     house: House, client: httpx.AsyncClient
 ) -> None:
-    issuing, root = house.board.crls()
+    issuing, root = house.board.complete_crls()
 
     responses = [await client.get(url(crl)) for crl in (issuing, root)]
 
@@ -128,7 +128,7 @@ async def test_nobody_needs_a_token_from_anywhere(house: House, crl: PublishedCr
 async def test_is_found_by_the_hash_of_its_issuers_name_or_key_identifier(
     house: House, client: httpx.AsyncClient
 ) -> None:
-    for crl in house.board.crls():
+    for crl in house.board.complete_crls():
         for query in (
             f"iHash={quote(name_hash(crl.issuer_certificate))}",
             f"sKIDHash={quote(key_identifier_hash(crl.issuer_certificate), safe='')}",
@@ -166,3 +166,62 @@ async def test_what_asks_for_no_crl_is_refused(
     response = await client.get(f"/crls?{query}")
 
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+@pytest.fixture
+def partition(house: House, crl: PublishedCrl) -> PublishedCrl:
+    """The CRL of the twelfth partition of the issuing CA."""
+    (found,) = (one for one in house.board.crls() if one.partition is not None)
+    assert found.issuer_id == crl.issuer_id
+    return found
+
+
+async def test_the_crl_of_a_partition_is_fetched_by_its_number(
+    client: httpx.AsyncClient, crl: PublishedCrl, partition: PublishedCrl
+) -> None:
+    response = await client.get(f"/crl/{crl.issuer_id}/12.crl")
+    complete = await client.get(url(crl))
+
+    assert (response.content, complete.content) == (partition.der, crl.der)
+    assert response.headers["Content-Type"] == "application/pkix-crl"
+    assert response.headers["ETag"] == f'"{crl.issuer_id}-12-3"'
+    assert response.headers["Cache-Control"] == "public, max-age=60, must-revalidate"
+
+
+async def test_whoever_has_the_crl_of_a_partition_is_not_sent_it_again(
+    client: httpx.AsyncClient, crl: PublishedCrl, partition: PublishedCrl
+) -> None:
+    path = f"/crl/{crl.issuer_id}/{partition.partition}.crl"
+    first = await client.get(path)
+
+    again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    other = await client.get(path, headers={"If-None-Match": f'"{crl.issuer_id}-{crl.number}"'})
+
+    assert (again.status_code, other.status_code) == (304, 200)
+
+
+@pytest.mark.usefixtures("partition")
+@pytest.mark.parametrize("number", ["11", "0", "012", "-12", "+12", "12.0", "1e1", "१२", "9" * 30, "x", ""])
+async def test_an_unknown_partition_has_none(
+    client: httpx.AsyncClient, crl: PublishedCrl, number: str
+) -> None:
+    response = await client.get(f"/crl/{crl.issuer_id}/{number}.crl")
+
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_partition_of_another_issuer_is_not_found(
+    client: httpx.AsyncClient, partition: PublishedCrl
+) -> None:
+    response = await client.get(f"/crl/{'f' * 40}/{partition.partition}.crl")
+
+    assert (response.status_code, response.json()["code"]) == (404, "record.unknown")
+
+
+async def test_only_complete_crls_are_found_by_hash(
+    client: httpx.AsyncClient, crl: PublishedCrl, partition: PublishedCrl
+) -> None:
+    response = await client.get(f"/crls?iHash={quote(name_hash(partition.issuer_certificate))}")
+
+    assert response.content == crl.der

@@ -10,6 +10,7 @@ PUBLIC = {
     "/ca/{issuer_id}.cer",
     "/ca/{issuer_id}.pem",
     "/crl/{issuer_id}.crl",
+    "/crl/{issuer_id}/{partition}.crl",
     "/crls",
     "/healthz",
     "/readyz",

@@ -25,8 +25,7 @@ def a_standing_issuer(authority: Authority, sealed_key: SealedSecret | None) -> 
         certificate=authority.root.certificate.public_bytes(Encoding.DER),
         is_root=True,
         sealed_key=sealed_key,
-        latest=None,
-        revoked=0,
+        crls=[],
     )
 
 

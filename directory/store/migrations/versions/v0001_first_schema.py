@@ -190,6 +190,7 @@ def _create_certificates() -> None:
         _moment("withdrawn_at", nullable=True),
         _moment("revoked_at", nullable=True),
         _text("revocation_reason", 32, nullable=True),
+        Column("crl_partition", sa.Integer, nullable=False, server_default=sa.text("0")),
         UniqueConstraint("serial", "issuer_id"),
         Index("ix_certificates_address_key_scope", "address_key", "scope"),
         Index(
@@ -209,8 +210,11 @@ def _create_certificates() -> None:
         Index(
             "ix_certificates_revoked",
             "issuer_id",
+            "crl_partition",
             "not_after",
             "serial",
+            "revoked_at",
+            "revocation_reason",
             sqlite_where=sa.text("revoked_at IS NOT NULL"),
             postgresql_where=sa.text("revoked_at IS NOT NULL"),
         ),
@@ -219,14 +223,31 @@ def _create_certificates() -> None:
         "blocked_keys", Column("key_sha256", sa.LargeBinary, primary_key=True), _moment("blocked_at")
     )
     op.create_table(
+        "crl_scopes",
+        Column("issuer_id", sa.String(64), ForeignKey("issuers.id"), primary_key=True),
+        Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        Column("distribution_point", sa.Text),
+        Column("changes", _BIG, nullable=False),
+    )
+    op.create_table(
         "crls",
         Column("issuer_id", sa.String(64), ForeignKey("issuers.id"), primary_key=True),
+        Column("partition", sa.Integer, primary_key=True, autoincrement=False),
         Column("number", _BIG, primary_key=True, autoincrement=False),
-        Column("der", sa.LargeBinary, nullable=False),
         _moment("this_update"),
         _moment("next_update"),
         _moment("covers_from"),
         Column("entries", sa.Integer, nullable=False),
+        Column("changes", _BIG, nullable=False),
+        Column("der_id", sa.String(32), nullable=False, unique=True),
+        Column("size", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "crl_pieces",
+        _key("der_id"),
+        Column("piece", sa.Integer, primary_key=True, autoincrement=False),
+        _moment("written_at"),
+        Column("octets", sa.LargeBinary, nullable=False),
     )
 
 
