@@ -6,7 +6,6 @@ the one that makes them, and none is missed when it dies. Each begins at another
 somebody else has made meanwhile: so several share the work.
 """
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from directory.crls import (
     StoredCrl,
     next_number,
 )
-from directory.errors import StoreUnavailable
+from directory.rounds import Rounds, Uniform
 from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
@@ -44,8 +43,6 @@ _SCHEDULED_AT_ONCE = 16
 
 HasKey: TypeAlias = Callable[[StandingIssuer], bool]
 """Tells whether the key of an issuer is here: sealed, or in a token that is configured."""
-Uniform: TypeAlias = Callable[[float, float], float]
-"""Draws a number between two others."""
 _Due: TypeAlias = tuple[StandingIssuer, StandingCrl, Occasion]
 
 
@@ -74,7 +71,7 @@ class CrlProduction:
         self._uniform = uniform
         self._doubt = doubt
         self._actor = actor
-        self._stopped = asyncio.Event()
+        self._rounds = Rounds(apart=POLL, failing="CRLs have to wait", uniform=uniform)
         self._valid: frozenset[str] = frozenset()
         self._without_crl: frozenset[str] = frozenset()
         self._reminded: dict[str, datetime] = {}
@@ -96,19 +93,17 @@ class CrlProduction:
 
     async def run(self) -> None:
         """Look again and again until stopped; what fails is tried again next time."""
-        while not await self._stopped_within(self._uniform(0.5, 1.0) * POLL):
-            try:
-                await self.refresh()
-            except StoreUnavailable as error:
-                logger.warning("CRLs have to wait: %s", error.reason)
-            except Exception as error:  # noqa: BLE001 - the top of a task that must not end
-                # Its text, and its traceback, may hold anything.
-                logger.error("CRLs have to wait: %s", type(error).__name__)  # noqa: TRY400 - see above
-            self._remind()
+        await self._rounds.run(self._round)
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stopped.set()
+        self._rounds.stop()
+
+    async def _round(self) -> None:
+        try:
+            await self.refresh()
+        finally:
+            self._remind()
 
     async def refresh(self) -> Mapping[str, CaError]:
         """Make what is due, then show what is published; return what failed, by issuer.
@@ -149,13 +144,6 @@ class CrlProduction:
         now = self._clock.now()
         expired = dict.fromkeys(crl.issuer_id for crl in self._awaited() if crl.next_update <= now)
         return f"the CRL of issuer {', '.join(expired)} has expired" if expired else None
-
-    async def _stopped_within(self, time: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(time.total_seconds()):
-                return await self._stopped.wait()
-        except TimeoutError:
-            return False
 
     def _due(self, standings: Iterable[StandingIssuer]) -> Sequence[_Due]:
         """Return what is to be made now, of what can wait only some."""

@@ -5,7 +5,6 @@ of them does is decided anew for every mint, by the clock: so a succession takes
 operator's command a few seconds after it, in every process and without a restart.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -14,9 +13,10 @@ from typing import Final, Protocol, TypeAlias
 from ca.errors import CaError
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker
-from directory.errors import DirectoryError, StoreUnavailable
+from directory.errors import DirectoryError
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.organization import SHARED_SCOPE, Organization
+from directory.rounds import Rounds, Uniform
 from directory.succession import certifies_until, without_successor
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ _REMINDERS_APART: Final = timedelta(minutes=5)
 
 OpenMaker: TypeAlias = Callable[[StoredIssuer, tuple[bytes, ...]], Awaitable[CertificateMaker]]
 """Opens the key of an issuer; its chain is given with it. Raises CaError or DirectoryError if it cannot."""
-Uniform: TypeAlias = Callable[[float, float], float]
-"""Draws a number between two others."""
 
 
 class IssuerRegister(Protocol):
@@ -61,8 +59,7 @@ class MakerRoster:
         self._only_own = only_own
         self._validity = validity
         self._clock = clock
-        self._uniform = uniform
-        self._stopped = asyncio.Event()
+        self._rounds = Rounds(apart=POLL, failing="who certifies cannot be found out", uniform=uniform)
         self._hierarchy = Hierarchy(issuers=())
         self._makers: Mapping[str, CertificateMaker] = {}
         self._reminded: dict[str, datetime] = {}
@@ -102,18 +99,11 @@ class MakerRoster:
 
     async def run(self) -> None:
         """Look again and again until stopped; what fails is tried again next time."""
-        while not await self._stopped_within(self._uniform(0.5, 1.0) * POLL):
-            try:
-                await self.refresh()
-            except StoreUnavailable as error:
-                logger.warning("who certifies cannot be found out: %s", error.reason)
-            except Exception as error:  # noqa: BLE001 - the top of a task that must not end
-                # Its text, and its traceback, may hold anything.
-                logger.error("who certifies cannot be found out: %s", type(error).__name__)  # noqa: TRY400 - see above
+        await self._rounds.run(self.refresh)
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stopped.set()
+        self._rounds.stop()
 
     async def refresh(self) -> Mapping[str, CaError | DirectoryError]:
         """Open who is at work, let go of the keys of those who are no more; return what failed, by issuer.
@@ -148,13 +138,6 @@ class MakerRoster:
     def _of_scope(self, scope: str, now: datetime) -> CertificateMaker | None:
         signer = self._hierarchy.signer(scope, now, only_own=self._only_own)
         return None if signer is None else self._makers.get(signer.issuer_id)
-
-    async def _stopped_within(self, time: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(time.total_seconds()):
-                return await self._stopped.wait()
-        except TimeoutError:
-            return False
 
     def _say(self, what: str) -> None:
         """Say in the log, now and then, what somebody has to do something about."""

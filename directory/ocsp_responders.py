@@ -7,10 +7,10 @@ sealed in the database; that of its predecessor is erased in the same transactio
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from cryptography import x509
 
@@ -22,7 +22,7 @@ from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.errors import StoreUnavailable
+from directory.rounds import Rounds, Uniform
 from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
@@ -109,10 +109,6 @@ def ocsp_key_identity(responder_id: str) -> SecretIdentity:
     return SecretIdentity(kind=SecretKind.OCSP_KEY, record_id=responder_id, organization_id=None)
 
 
-Uniform: TypeAlias = Callable[[float, float], float]
-"""Draws a number between two others."""
-
-
 class OcspResponders:
     """Has the responder of every issuing CA at hand, and certifies those that are due."""
 
@@ -130,9 +126,8 @@ class OcspResponders:
         self._workshop = workshop
         self._renew_before = renew_before
         self._clock = clock
-        self._uniform = uniform
         self._doubt = doubt
-        self._stopped = asyncio.Event()
+        self._rounds = Rounds(apart=POLL, failing="OCSP responders have to wait", uniform=uniform)
         self._opened: Mapping[str, OcspResponder] = {}
         self._seats: Mapping[IssuerMark, Seat] = {}
         self._reminded: dict[str, datetime] = {}
@@ -160,25 +155,11 @@ class OcspResponders:
 
     async def run(self) -> None:
         """Look again and again until stopped; what fails is tried again next time."""
-        while not await self._stopped_within(self._uniform(0.5, 1.0) * POLL):
-            try:
-                await self.refresh()
-            except StoreUnavailable as error:
-                logger.warning("OCSP responders have to wait: %s", error.reason)
-            except Exception as error:  # noqa: BLE001 - the top of a task that must not end
-                # Its text, and its traceback, may hold anything.
-                logger.error("OCSP responders have to wait: %s", type(error).__name__)  # noqa: TRY400 - see above
+        await self._rounds.run(self.refresh)
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stopped.set()
-
-    async def _stopped_within(self, time: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(time.total_seconds()):
-                return await self._stopped.wait()
-        except TimeoutError:
-            return False
+        self._rounds.stop()
 
     def _is_due(self, standing: ResponderStanding) -> bool:
         if self._doubt() is not None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from ca.errors import SignerUnavailable
+from directory.rounds import Rounds
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class SignerWatch:
 
     def __init__(self, token: WatchedToken) -> None:
         self._token = token
-        self._stopped = asyncio.Event()
+        self._rounds = Rounds(apart=POLL, failing="the token is not looked for")
         self._said: str | None = None
 
     async def look(self) -> None:
@@ -49,12 +50,11 @@ class SignerWatch:
 
     async def run(self) -> None:
         """Look again and again until stopped."""
-        while not await self._stopped_within(POLL):
-            await self.look()
+        await self._rounds.run(self.look)
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stopped.set()
+        self._rounds.stop()
 
     def _say(self, found: SignerUnavailable | None) -> None:
         said = None if found is None else found.reason
@@ -69,10 +69,3 @@ class SignerWatch:
                 self._token.label,
                 said,
             )
-
-    async def _stopped_within(self, time: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(time.total_seconds()):
-                return await self._stopped.wait()
-        except TimeoutError:
-            return False

@@ -5,16 +5,16 @@ end. Where somebody wants it, and the root's key is here, the next one is made b
 before: of the same kind of key, for the same organization, with the same constraints.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from ca.errors import CaError
 from directory.clock import Clock
 from directory.errors import DirectoryError, StoreUnavailable
 from directory.hierarchy import Hierarchy, StoredIssuer
+from directory.rounds import Rounds, Uniform
 from directory.timekeeping import Doubt
 
 logger = logging.getLogger(__name__)
@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 POLL: Final = timedelta(minutes=10)
 NOTICE: Final = timedelta(days=30)
 """How long before an issuing CA cannot certify any more it is said that nobody comes after it."""
-
-Uniform: TypeAlias = Callable[[float, float], float]
-"""Draws a number between two others."""
 
 
 def certifies_until(issuer: StoredIssuer, validity: timedelta) -> datetime:
@@ -83,8 +80,7 @@ class Succession:
         self._before = before
         self._doubt = doubt
         self._clock = clock
-        self._uniform = uniform
-        self._stopped = asyncio.Event()
+        self._rounds = Rounds(apart=POLL, failing="successors have to wait", uniform=uniform)
 
     async def look(self) -> None:
         """Make whoever is due.
@@ -112,24 +108,9 @@ class Succession:
 
     async def run(self) -> None:
         """Look again and again until stopped; what fails is tried again next time."""
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                logger.warning("successors have to wait: %s", error.reason)
-            except Exception as error:  # noqa: BLE001 - the top of a task that must not end
-                # Its text, and its traceback, may hold anything.
-                logger.error("successors have to wait: %s", type(error).__name__)  # noqa: TRY400 - see above
-            if await self._stopped_within(self._uniform(0.5, 1.0) * POLL):
-                return
+        await self._rounds.attempt(self.look)
+        await self._rounds.run(self.look)
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stopped.set()
-
-    async def _stopped_within(self, time: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(time.total_seconds()):
-                return await self._stopped.wait()
-        except TimeoutError:
-            return False
+        self._rounds.stop()

@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import StoreUnavailable
+from directory.rounds import set_within
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Timekeeper:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look again and again until told to stop; what fails is tried again next time."""
-        while not await _stopped_within(INTERVAL, stopped):
+        while not await set_within(INTERVAL, stopped):
             try:
                 await self.look()
             except StoreUnavailable as error:
@@ -187,14 +188,6 @@ class Timekeeper:
             subject=f"node:{self._node}",
             detail={"because": doubt},
         )
-
-
-async def _stopped_within(time: timedelta, stopped: asyncio.Event) -> bool:
-    try:
-        async with asyncio.timeout(time.total_seconds()):
-            return await stopped.wait()
-    except TimeoutError:
-        return False
 
 
 class ClockAcceptance:
