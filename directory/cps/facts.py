@@ -81,6 +81,7 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
             "seen_within_seconds": _plain(TRUST + INTERVAL),
         },
         "mint": _mint(issuing),
+        "successor_days": _days(issuing.successor_before),
         "renewal": {
             "days_before": _days(issuing.renewal.before),
             "lead_days_before": _days(issuing.renewal.lead_before),
@@ -246,6 +247,8 @@ def _mint(issuing: Issuing) -> Facts:
         "retry_after_seconds": _seconds(rules.retry_after),
         "delivery_days": _days(rules.delivery_lifetime),
         "key_pool_size": issuing.key_pool_size,
+        "stored_keys": issuing.stored_keys,
+        "stored_key_days": _days(issuing.stored_key_lifetime),
         "reserved_local_parts": sorted(policy.reserved_local_parts | DOMSEC_LOCAL_PARTS),
         "reserved_domains": sorted(policy.reserved_domains),
     }

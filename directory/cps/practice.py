@@ -54,6 +54,11 @@ class Issuing:
     renewal: RenewalRules
     policy: MintPolicy
     key_pool_size: int
+    stored_keys: int
+    """How many keys are kept sealed in the database, besides."""
+    stored_key_lifetime: timedelta
+    successor_before: timedelta
+    """How long before an issuing CA cannot certify any more the next one is made; zero: an operator does."""
     crls: CrlRhythm
     crl_partitions: int
     """Among so many CRLs each issuing CA spreads what it issues; 0: there are complete ones only."""

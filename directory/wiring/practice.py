@@ -1,5 +1,7 @@
 """What does this installation go by? Collected by the same functions that put the service together."""
 
+from datetime import timedelta
+
 from cryptography import x509
 
 from ca.publication import Publication
@@ -57,6 +59,9 @@ def _issuing(settings: Settings) -> Issuing:
         renewal=renewal_rules(settings),
         policy=mint_policy(settings),
         key_pool_size=settings.ca.key_pool_size,
+        stored_keys=settings.ca.key_pool_persisted,
+        stored_key_lifetime=timedelta(days=settings.ca.key_pool_days),
+        successor_before=timedelta(days=settings.ca.prepare_next_days),
         crls=crl_rhythm(settings),
         crl_partitions=settings.ca.crl_partitions,
         ocsp=ocsp_rules(settings),

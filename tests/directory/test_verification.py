@@ -701,9 +701,9 @@ async def test_events_rewritten_with_a_chain_that_fits_contradict_the_signed_hea
 
 @pytest.mark.usefixtures("enrolment_ids")
 async def test_a_pooled_key_that_does_not_open_or_is_somebodys_already_is_found(
-    store: Store, two_keys: Sequence[PrivateKey], recipient_key: PrivateKey
+    store: Store, three_keys: Sequence[PrivateKey], recipient_key: PrivateKey
 ) -> None:
-    rows = [a_pooled_row(name, key) for name, key in (("a", two_keys[0]), ("b", recipient_key))]
+    rows = [a_pooled_row(name, key) for name, key in (("a", three_keys[0]), ("b", recipient_key))]
     await SqlPooledKeys(store.database, node="setup").add(rows, an_event())
     assert await found(store) == [("pool.key_fresh", "a")]
 

@@ -237,7 +237,7 @@ def test_every_event_is_written_on_the_connection_of_its_action() -> None:
 
 
 def test_only_the_service_itself_writes_events_of_no_action() -> None:
-    """`SqlAuditLog` has a transaction of its own: for starts, stops, tallies, and for test mails."""
+    """`SqlAuditLog` has a transaction of its own: for starts, stops, tallies, refusals, and test mails."""
     directory = STORE.parent
     users = {
         path.relative_to(directory).as_posix()
@@ -246,4 +246,10 @@ def test_only_the_service_itself_writes_events_of_no_action() -> None:
     }
 
     within = {user for user in users if user.startswith(("wiring/", "cli/", "http/", "ldap/", "delivery/"))}
-    assert within <= {"wiring/evidence.py", "wiring/installation.py", "wiring/trying.py"}
+    assert within <= {
+        "cli/refusals.py",
+        "wiring/evidence.py",
+        "wiring/installation.py",
+        "wiring/timekeeping.py",
+        "wiring/trying.py",
+    }

@@ -18,6 +18,8 @@ WITHOUT_CONFIGURATION = {
     ("mail", "templates", "export"),
     ("recovery", "certificate", "create"),
     ("recovery", "open"),
+    ("ca", "root", "sign-crl"),
+    ("ca", "issuing", "sign"),
 }
 """Commands that make their installation, or need none."""
 

@@ -14,6 +14,9 @@ STATED = {
     "ca.validity_days": "365",
     "ca.policy_oid": "1.3.6.1.4.1.32473.1.2",
     "ca.key_pool_size": "7",
+    "ca.key_pool_persisted": "500",
+    "ca.key_pool_days": "9",
+    "ca.prepare_next_days": "60",
     "ca.signature": "pss",
     "ca.isolated_issuers": "required",
     "ca.crl_hours": "12",
@@ -48,6 +51,8 @@ STATED = {
     "direct.dnssec": "true",
     "direct.require": "authenticated",
     "pages.url": "https://keys.clinic.org",
+    "recovery.approvals": "3",
+    "recovery.hours": "12",
     "audit.heads_file": "heads.jsonl",
     "cps.statements": None,
 }
@@ -55,12 +60,23 @@ STATED = {
 
 NOT_STATED = {
     *("service.node", "service.log_level"),  # names and talk
-    *("database.password_file", "master_key.file", "tls.certificate", "tls.key"),  # where files are
+    *(
+        "database.password_file",
+        "master_key.file",
+        "ca.key_pool_ledger",
+        "tls.certificate",
+        "tls.key",
+    ),  # where files are
     *("pages.signing_certificate", "pages.signing_key", "delivery.templates"),
     *("ldap.client_ca_file", "delivery.ca_file", "webhook.ca_file"),
     *("http.listen", "ldap.listen", "ldaps.listen", "bounces.listen", "bounces.protocol"),  # addresses
     *("http.allowed_hosts", "http.trusted_proxies", "http.metrics", "direct.port", "delivery.helo_name"),
-    *("ca.key_pool_threads", "ca.ocsp_remembered", "ldap.cache_mebibytes"),  # how fast it is
+    *(
+        "ca.key_pool_threads",
+        "ca.key_pool_low",
+        "ca.ocsp_remembered",
+        "ldap.cache_mebibytes",
+    ),  # how fast it is
     *("ldap.connections", "ldap.connections_per_address", "ldap.idle_seconds", "ldap.idle_gateway_seconds"),
     *("ldap.message_seconds", "delivery.in_flight", "delivery.connections_per_host"),
     *("delivery.first_retry_seconds", "delivery.poll_seconds", "webhook.timeout_seconds"),
@@ -72,6 +88,8 @@ NOT_STATED = {
 """Settings that no section of RFC 3647 asks for."""
 
 BESIDES = {
+    "ca.key_pool_persisted": {"ca.key_pool_ledger": "ledger"},
+    "ca.key_pool_days": {"ca.key_pool_ledger": "ledger", "ca.key_pool_persisted": "500"},
     # Who cannot confirm is not reminded, so that there is something to confirm it on.
     "delivery.reminder_days": {"pages.url": "https://keys.clinic.org"},
     "delivery.unproven_days": {"pages.url": "https://keys.clinic.org"},

@@ -56,6 +56,7 @@ def test_an_added_organization_is_listed(workplace: Workplace) -> None:
         "sender_name": "",
         "key_delivery": "attachment",
         "end_of_hold": "destroy",
+        "renewal": "proven",
         "escrow_signing_keys": False,
         "bounce_address": None,
         "dkim_selector": None,
