@@ -9,11 +9,11 @@ The scope is that of certificates: an isolated organization may have issuing CAs
 that became active, nobody else signs for it any more.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -106,7 +106,7 @@ class StoredIssuer:
 
     @property
     def key_is_here(self) -> bool:
-        """Whether it can sign in this service: its key is sealed, or in the service's token."""
+        """Whether it can sign in some service: its key is sealed, or in a token."""
         return self.sealed_key is not None or self.token_key is not None
 
     def ended(self, now: datetime) -> IssuerState | None:
@@ -114,6 +114,10 @@ class StoredIssuer:
         if self.revoked_at is not None:
             return IssuerState.REVOKED
         return IssuerState.EXPIRED if self.not_after <= now else None
+
+
+HasKey: TypeAlias = Callable[[StoredIssuer], bool]
+"""Tells whether the key of an issuer is here: sealed, or in the token that is configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

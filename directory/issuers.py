@@ -8,7 +8,7 @@ from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import ConfigurationRefused, Unknown
-from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
+from directory.hierarchy import HasKey, Hierarchy, IssuerState, StoredIssuer
 
 _SHORTEST_PREFIX = 6
 Found = TypeVar("Found")
@@ -33,8 +33,9 @@ class IssuerRegister(Protocol):
 class IssuerDesk:
     """An operator at the issuers."""
 
-    def __init__(self, *, register: IssuerRegister, clock: Clock, actor: str) -> None:
+    def __init__(self, *, register: IssuerRegister, has_key: HasKey, clock: Clock, actor: str) -> None:
         self._register = register
+        self._has_key = has_key
         self._clock = clock
         self._actor = actor
 
@@ -50,7 +51,7 @@ class IssuerDesk:
         now = self._clock.now()
         issuer = find_issuer(await self._register.hierarchy(), issuer_id)
         moment = now if at is None else at
-        if (problem := _problem(issuer, now)) is not None:
+        if (problem := self._problem(issuer, now)) is not None:
             raise ConfigurationRefused(key="ID", reason=f"issuer {issuer.issuer_id} {problem}")
         if moment < now:
             raise ConfigurationRefused(
@@ -72,6 +73,13 @@ class IssuerDesk:
         )
         await self._register.activate(issuer.issuer_id, moment, event)
         return issuer
+
+    def _problem(self, issuer: StoredIssuer, now: datetime) -> str | None:
+        if issuer.purpose is not Purpose.ISSUING_CA:
+            return "is no issuing CA"
+        if (ended := issuer.ended(now)) is not None:
+            return "was revoked" if ended is IssuerState.REVOKED else "has expired"
+        return None if self._has_key(issuer) else "has its key elsewhere"
 
 
 def find(among: Iterable[Found], issuer_id: str, *, key: Callable[[Found], str]) -> Found:
@@ -96,11 +104,3 @@ def find_issuer(hierarchy: Hierarchy, issuer_id: str) -> StoredIssuer:
         Unknown: there is none, or several.
     """
     return find(hierarchy.issuers, issuer_id, key=lambda one: one.issuer_id)
-
-
-def _problem(issuer: StoredIssuer, now: datetime) -> str | None:
-    if issuer.purpose is not Purpose.ISSUING_CA:
-        return "is no issuing CA"
-    if (ended := issuer.ended(now)) is not None:
-        return "was revoked" if ended is IssuerState.REVOKED else "has expired"
-    return None if issuer.key_is_here else "has its key elsewhere"

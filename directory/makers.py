@@ -14,7 +14,7 @@ from ca.errors import CaError
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker
 from directory.errors import DirectoryError
-from directory.hierarchy import Hierarchy, StoredIssuer
+from directory.hierarchy import HasKey, Hierarchy, StoredIssuer
 from directory.organization import SHARED_SCOPE, Organization
 from directory.rounds import Rounds, Uniform
 from directory.succession import certifies_until, without_successor
@@ -49,6 +49,7 @@ class MakerRoster:
         *,
         register: IssuerRegister,
         open_maker: OpenMaker,
+        has_key: HasKey,
         only_own: bool,
         validity: timedelta,
         clock: Clock,
@@ -56,6 +57,7 @@ class MakerRoster:
     ) -> None:
         self._register = register
         self._open_maker = open_maker
+        self._has_key = has_key
         self._only_own = only_own
         self._validity = validity
         self._clock = clock
@@ -88,14 +90,14 @@ class MakerRoster:
         """Open everybody who is at work.
 
         Raises:
-            CaError, DirectoryError: somebody cannot be opened who certifies now.
+            CaError, DirectoryError: whoever certifies for everybody now cannot be opened. One who does so for
+                an organization alone keeps nobody else from what is there.
             StoreUnavailable: the database does not answer.
         """
         failed = await self.refresh()
-        now = self._clock.now()
-        for issuer in self._hierarchy.issuers:
-            if issuer.issuer_id in failed and self._hierarchy.signer(issuer.scope, now) is issuer:
-                raise failed[issuer.issuer_id]
+        signer = self._hierarchy.signer(SHARED_SCOPE, self._clock.now())
+        if signer is not None and signer.issuer_id in failed:
+            raise failed[signer.issuer_id]
 
     async def run(self) -> None:
         """Look again and again until stopped; what fails is tried again next time."""
@@ -117,6 +119,9 @@ class MakerRoster:
         makers: dict[str, CertificateMaker] = {}
         failed: dict[str, CaError | DirectoryError] = {}
         for issuer in hierarchy.signers(self._clock.now()):
+            if not self._has_key(issuer):
+                self._say(f"issuer {issuer.issuer_id} cannot certify recipients: its key is not here")
+                continue
             chain = hierarchy.chain(issuer.issuer_id)
             had = self._makers.get(issuer.issuer_id)
             if had is not None and had.chain == chain:

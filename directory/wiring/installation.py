@@ -181,7 +181,7 @@ class Installation:
 
     def issuer_desk(self, actor: str) -> IssuerDesk:
         """Return the use cases of an operator at the issuers."""
-        return IssuerDesk(register=self.issuers, clock=self.clock, actor=actor)
+        return IssuerDesk(register=self.issuers, has_key=self.signers.has_key, clock=self.clock, actor=actor)
 
     @property
     def outbox_view(self) -> SqlOutboxAdministration:

@@ -1,6 +1,7 @@
 """What mints? The authority, its keys and rules, put together for `serve` and for a single lookup."""
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -40,6 +41,8 @@ from directory.wiring.authorities import crl_partitions
 from directory.wiring.installation import Installation
 from directory.wiring.issuers import sound_issuers
 from directory.wiring.timekeeping import timekeeper
+
+logger = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -131,6 +134,7 @@ def maker_roster(installation: Installation) -> MakerRoster:
     return MakerRoster(
         register=installation.issuers,
         open_maker=MakerWorkshop(installation).open,
+        has_key=installation.signers.has_key,
         only_own=settings.ca.isolated_issuers == "required",
         validity=timedelta(days=settings.ca.validity_days),
         clock=installation.clock,
@@ -177,11 +181,18 @@ async def certificate_maker(installation: Installation, organization: Organizati
 def rehearse(maker: CertificateMaker, public_key: PublicKey, now: datetime) -> None:
     """Find out at start, not at the first lookup, that recipients can be certified as configured.
 
+    An issuing CA that ends too soon is as good as none: that is only said, for what is there can be served.
+
     Raises:
         ConfigurationRefused: they cannot.
     """
     with _naming_the_key():
-        maker.issuer.rehearse(maker.profile, public_key, now)
+        try:
+            maker.issuer.rehearse(maker.profile, public_key, now)
+        except ProfileRefused as error:
+            if error.field != "validity":
+                raise
+            logger.error("issuer %s certifies nobody: %s", maker.issuer_id, error.reason)  # noqa: TRY400 - it says all
 
 
 @contextmanager

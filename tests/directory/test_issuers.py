@@ -5,17 +5,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import IssuerDesk, find_issuer
-from tests.contracts.world import NOW, YEAR, an_issuer
+from directory.wiring.signers import Signers
+from tests.contracts.world import NOW, SEALER, YEAR, an_issuer
 from tests.directory.clocks import StoppedClock
 from tests.directory.test_hierarchy import issuing
 
 DAY = timedelta(days=1)
 VALIDITY = 2 * YEAR
+IN_THE_SAFE = TokenKey(token="safe", key_id="0a")
 
 
 class Register:
@@ -35,8 +38,12 @@ class Register:
 
 
 def a_desk(issuer: StoredIssuer) -> tuple[IssuerDesk, Register]:
+    """Return a desk where no token is configured."""
     register = Register(issuer)
-    return IssuerDesk(register=register, clock=StoppedClock(NOW), actor="operator:olga"), register
+    desk = IssuerDesk(
+        register=register, has_key=Signers(SEALER).has_key, clock=StoppedClock(NOW), actor="operator:olga"
+    )
+    return desk, register
 
 
 @pytest.mark.parametrize(("at", "moment"), [(None, NOW), (NOW + 30 * DAY, NOW + 30 * DAY)])
@@ -64,6 +71,7 @@ async def test_an_issuing_ca_becomes_active_when_the_operator_says(
         (replace(issuing("next", None), revoked_at=NOW), "was revoked"),
         (replace(issuing("next", None), not_after=NOW), "has expired"),
         (replace(issuing("next", None), sealed_key=None), "has its key elsewhere"),
+        (replace(issuing("next", None), sealed_key=None, token_key=IN_THE_SAFE), "has its key elsewhere"),
         (replace(issuing("next", None), not_before=NOW + DAY), "leaves no room"),
         (replace(issuing("next", None), not_after=NOW + VALIDITY - DAY), "leaves no room"),
     ],

@@ -22,6 +22,7 @@ from tests.directory.test_hierarchy import FIRST, SECOND, issuing
 DAY = timedelta(days=1)
 VALIDITY = timedelta(days=730)
 HOUSE = an_organization()
+ISOLATED = replace(an_organization(), organization_id="isolated", isolated=True)
 
 
 class Register:
@@ -46,6 +47,10 @@ class Workshop:
         self._authority = authority
         self.opened: list[str] = []
         self.broken: set[str] = set()
+        self.away: set[str] = set()
+
+    def has_key(self, issuer: StoredIssuer) -> bool:
+        return issuer.issuer_id not in self.away
 
     async def open(self, issuer: StoredIssuer, chain: tuple[bytes, ...]) -> CertificateMaker:
         if issuer.issuer_id in self.broken:
@@ -61,6 +66,7 @@ class House:
         self.roster = MakerRoster(
             register=self.register,
             open_maker=self.workshop.open,
+            has_key=self.workshop.has_key,
             only_own=False,
             validity=VALIDITY,
             clock=StoppedClock(NOW),
@@ -108,6 +114,34 @@ async def test_whoever_cannot_be_opened_keeps_the_process_from_starting(authorit
 
     with pytest.raises(SealBroken):
         await house.roster.start()
+
+
+async def test_one_whose_key_is_not_here_does_not_and_is_as_good_as_none(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(authority, FIRST)
+    house.workshop.broken = house.workshop.away = {"first"}
+
+    with caplog.at_level(logging.ERROR):
+        await house.roster.start()
+
+    assert house.signs() is None
+    assert "issuer first cannot certify recipients: its key is not here" in caplog.text
+
+
+async def test_one_of_an_isolated_organization_that_cannot_be_opened_keeps_nobody_else_from_anything(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = issuing("own", NOW - DAY, organization=ISOLATED.organization_id)
+    house = House(authority, FIRST, own)
+    house.workshop.broken = {"own"}
+
+    with caplog.at_level(logging.ERROR):
+        await house.roster.start()
+
+    assert house.signs() == "first"
+    assert house.roster.maker(ISOLATED, NOW) is None
+    assert "issuer own cannot certify" in caplog.text
 
 
 async def test_a_successor_that_cannot_be_opened_does_not_and_is_tried_again(
