@@ -107,9 +107,8 @@ async def crl_partitions(
     return await partitions.usable(issuer_id, publication, count, event) if count else ()
 
 
-@asynccontextmanager
-async def publishing(installation: Installation, doubt: Doubt) -> AsyncIterator[Published]:
-    """Publish what is current, then keep it so until the context ends.
+async def publish(installation: Installation, doubt: Doubt) -> Published:
+    """Make what is due, and publish what is current.
 
     Raises:
         CaError: an issuer has no CRL that holds, and cannot make one.
@@ -118,9 +117,15 @@ async def publishing(installation: Installation, doubt: Doubt) -> AsyncIterator[
     board = AuthorityBoard()
     production = crl_production(installation, board, doubt=doubt)
     await production.start()
-    task = asyncio.create_task(production.run(), name="CRLs")
+    return Published(board=board, production=production)
+
+
+@asynccontextmanager
+async def publishing(published: Published) -> AsyncIterator[None]:
+    """Keep what is published current until the context ends."""
+    task = asyncio.create_task(published.production.run(), name="CRLs")
     try:
-        yield Published(board=board, production=production)
+        yield
     finally:
-        production.stop()
+        published.production.stop()
         await task

@@ -19,20 +19,24 @@ from directory.wiring.installation import Installation
 
 
 @asynccontextmanager
-async def following_up(installation: Installation) -> AsyncIterator[None]:
-    """Perform the chores until the context ends.
-
-    Raises:
-        ConfigurationRefused: the periods contradict each other.
-    """
+async def following_up(follow_up: FollowUp) -> AsyncIterator[None]:
+    """Perform the chores until the context ends."""
     stopped = asyncio.Event()
-    follow_up = FollowUp(chores=chores(installation), clock=installation.clock)
     task = asyncio.create_task(follow_up.run(stopped), name="follow-up")
     try:
         yield
     finally:
         stopped.set()
         await task
+
+
+def follow_up(installation: Installation) -> FollowUp:
+    """Return what performs the chores, not yet begun.
+
+    Raises:
+        ConfigurationRefused: the periods contradict each other.
+    """
+    return FollowUp(chores=chores(installation), clock=installation.clock)
 
 
 def chores(installation: Installation) -> Sequence[Chore]:

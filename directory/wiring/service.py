@@ -22,12 +22,12 @@ from directory.store.mint import SqlMintStore
 from directory.store.outbox import SqlOutbox
 from directory.wiring import addresses, extracts, minting
 from directory.wiring.addresses import FrontEnd
-from directory.wiring.authorities import publishing
+from directory.wiring.authorities import publish, publishing
 from directory.wiring.carrying import carriers
 from directory.wiring.channels import TellingPostman, Webhooks
 from directory.wiring.composing import composers, standing_back
 from directory.wiring.evidence import life_on_record, notarized, watching
-from directory.wiring.following import following_up
+from directory.wiring.following import follow_up, following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
 from directory.wiring.issuing import preparing
@@ -98,21 +98,27 @@ async def serving(
             on_step=on_step,
             precedence=precedence,
         )
-        stack.push_async_callback(minter.settle)
         patience = minting.mint_rules(settings).patience
         lookup = minting.lookup(installation, measuring.minter(minter), patience=patience)
 
-        await stack.enter_async_context(_tidied(installation))
-        await stack.enter_async_context(following_up(installation))
-        await stack.enter_async_context(preparing(installation, keeper.doubt))
-        await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
-        published = await stack.enter_async_context(publishing(installation, keeper.doubt))
+        following = follow_up(installation)
+        published = await publish(installation, keeper.doubt)
         measuring.crls(published.board)
 
-        # 4. What is asked. Nobody is heard before it is on record that the service has started, and that is
-        #    recorded only when nothing can keep it from it: the addresses are taken.
+        # 4. The start is put on record when nothing can keep the service from it: the addresses are taken; its
+        #    stop, when all that follows here has ended.
         taken = stack.enter_context(addresses.taken(settings, partial(take, sharing=sharing)))
         await stack.enter_async_context(life_on_record(installation))
+
+        # 5. What makes and destroys by itself, and mints that are under way when it ends.
+        stack.push_async_callback(minter.settle)
+        await stack.enter_async_context(_tidied(installation))
+        await stack.enter_async_context(following_up(following))
+        await stack.enter_async_context(preparing(installation, keeper.doubt))
+        await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
+        await stack.enter_async_context(publishing(published))
+
+        # 6. What is asked: nobody is heard before.
         watch = await stack.enter_async_context(watching(installation))
         remembered = await stack.enter_async_context(remembering(installation, published.board))
         ocsp = await stack.enter_async_context(

@@ -7,9 +7,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.directory.cli.workplace import Workplace
 
 ENDS_WITHIN_SECONDS = 60
+PREPARING = {"PUSHPKI_CA__PREPARE_NEXT_DAYS": "365"}
 NAMES = ("http port", "ldap port", "ldaps port", "encrypted TLS key", "workers on SQLite")
 QUICK = {
     "PUSHPKI_CA__KEY_ALGORITHM": "rsa-2048",
@@ -137,6 +140,44 @@ def test_a_service_that_did_not_start_is_not_on_record_as_started(attempts: Path
         kinds = connection.execute("SELECT kind FROM audit_events WHERE kind LIKE 'service.%'").fetchall()
 
     assert kinds == [("service.initialized",)]
+
+
+def ending_soon(workplace: Workplace) -> Workplace:
+    """Let the issuing CA have little time left, by what is on record: a successor is due."""
+    end = f"{datetime.now(UTC) + timedelta(days=740):%Y-%m-%d %H:%M:%S.%f}"
+    with closing(sqlite3.connect(workplace.folder / "pushpki.sqlite3")) as connection, connection:
+        connection.execute("UPDATE issuers SET not_after = ? WHERE parent_id IS NOT NULL", (end,))
+    return workplace
+
+
+def kinds_on_record(workplace: Workplace) -> list[str]:
+    with closing(sqlite3.connect(workplace.folder / "pushpki.sqlite3")) as connection:
+        return [kind for (kind,) in connection.execute("SELECT kind FROM audit_events ORDER BY sequence")]
+
+
+def test_a_service_that_does_not_start_makes_nothing_by_itself(workplace: Workplace, taken: str) -> None:
+    before = kinds_on_record(ending_soon(workplace)).count("issuer.created")
+
+    with start(workplace, {**PREPARING, "PUSHPKI_HTTP__LISTEN": taken}) as process:
+        _, err = process.communicate(timeout=ENDS_WITHIN_SECONDS)
+
+    assert process.returncode == 78, err
+    assert kinds_on_record(workplace).count("issuer.created") == before
+
+
+def test_what_it_makes_by_itself_is_on_record_between_start_and_stop(workplace: Workplace) -> None:
+    before = kinds_on_record(ending_soon(workplace))
+
+    with start(workplace, PREPARING) as process:
+        until = time.monotonic() + ENDS_WITHIN_SECONDS
+        while "issuer.created" not in kinds_on_record(workplace)[len(before) :]:
+            assert time.monotonic() < until
+        process.terminate()
+        process.communicate(timeout=ENDS_WITHIN_SECONDS)
+
+    since = kinds_on_record(workplace)[len(before) :]
+    order = [since.index(kind) for kind in ("service.started", "issuer.created", "service.stopped")]
+    assert order == sorted(order)
 
 
 def test_a_second_service_of_the_same_name_does_not_start(workplace: Workplace) -> None:
