@@ -105,8 +105,8 @@ async def serving(
         published = await publish(installation, keeper.doubt)
         measuring.crls(published.board)
 
-        # 4. The start is put on record when nothing can keep the service from it: the addresses are taken; its
-        #    stop, when all that follows here has ended.
+        # 4. The start is put on record when nothing can keep the service from it: the addresses are taken.
+        #    Its stop is, when all that follows here has ended.
         taken = stack.enter_context(addresses.taken(settings, partial(take, sharing=sharing)))
         await stack.enter_async_context(life_on_record(installation))
 
