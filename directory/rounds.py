@@ -6,6 +6,7 @@ What goes wrong in one round is said, and does not end the task: the next round 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -47,6 +48,14 @@ class Rounds:
     def stop(self) -> None:
         """Let `run` end."""
         self._stopped.set()
+
+
+async def end_within(time: timedelta, task: asyncio.Task[None]) -> None:
+    """Wait for a task that was told to stop; what has not ended within that time is broken off."""
+    await asyncio.wait({task}, timeout=time.total_seconds())
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def set_within(time: timedelta, event: asyncio.Event) -> bool:

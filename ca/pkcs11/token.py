@@ -8,7 +8,7 @@ refused at once, until `check` finds the token in order again.
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -44,6 +44,7 @@ class TokenThread:
         self._driver = driver
         self._limits = limits
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._closed: Future[None] = Future()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connected = False
@@ -130,12 +131,14 @@ class TokenThread:
         return self._call(lambda: self._with_session(self._driver.public_keys), self._limits.connect)
 
     def close(self) -> None:
-        """Log out after what is under way, if the token still answers."""
+        """Log out after what is under way, if the token still answers; nobody waits for it any more then."""
         with self._lock:
             thread, self._thread = self._thread, None
+            closed, self._closed = self._closed, Future()
         if thread is not None:
             self._orders.put(None)
             thread.join(self._limits.sign)
+        closed.set_result(None)
 
     def _connect(self) -> None:
         self._connected = False
@@ -160,10 +163,14 @@ class TokenThread:
     def _call(self, work: Callable[[], Result], seconds: float) -> Result:
         outcome: list[Result] = []
         done: Future[None] = Future()
-        self._begin()
+        closed = self._begin()
         self._orders.put((done, lambda: outcome.append(work())))
+        ended, _ = wait((done, closed), seconds, FIRST_COMPLETED)
+        if closed in ended and done not in ended:
+            done.cancel()
+            raise SignerUnavailable(self.label, "is not waited for any more")
         try:
-            done.result(seconds)
+            done.result(0)
         except TimeoutError:
             done.cancel()
             self._lost = SignerUnavailable(self.label, f"has not answered within {seconds:g} s")
@@ -175,11 +182,13 @@ class TokenThread:
             raise
         return outcome[0]
 
-    def _begin(self) -> None:
+    def _begin(self) -> Future[None]:
+        """Have the thread at work; return what ends when it is closed."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="PKCS#11", daemon=True)
                 self._thread.start()
+            return self._closed
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:

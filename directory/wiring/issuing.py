@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
 from cryptography import x509
 
@@ -19,6 +20,7 @@ from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import IssuerRevocation
 from directory.issuing import IssuingDesk
 from directory.roots import RootDesk
+from directory.rounds import end_within
 from directory.store.crls import SqlCrlStore
 from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
@@ -26,6 +28,10 @@ from directory.succession import Succession
 from directory.timekeeping import Doubt
 from directory.wiring.installation import Installation
 from directory.wiring.signers import ca_key_identity
+
+_PATIENCE_AT_STOP: Final = timedelta(seconds=5)
+"""So long a stop waits for an issuing CA that is being made. A token may take minutes for its key: the next
+start has another one made, and `pushpki ca token list` shows this one as nobody's."""
 
 
 class SealedKeys:
@@ -90,7 +96,7 @@ async def preparing(installation: Installation, doubt: Doubt) -> AsyncIterator[N
         yield
     finally:
         succession.stop()
-        await task
+        await end_within(_PATIENCE_AT_STOP, task)
 
 
 def crl_desk(installation: Installation, actor: str) -> CrlDesk:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from directory.errors import StoreUnavailable
-from directory.rounds import Rounds, set_within
+from directory.rounds import Rounds, end_within, set_within
 
 AT_ONCE = timedelta(0)
 
@@ -61,6 +61,19 @@ async def test_a_pause_is_drawn_for_each_round() -> None:
     await rounds.run(Work(rounds, None, None).look)
 
     assert drawn == [(0.5, 1.0)] * 3
+
+
+async def test_a_task_that_does_not_end_in_time_is_broken_off() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        await ended.wait()
+
+    endless, brief = asyncio.create_task(work()), asyncio.create_task(asyncio.sleep(0))
+    await end_within(AT_ONCE, endless)
+    await end_within(timedelta(minutes=1), brief)
+
+    assert (endless.cancelled(), brief.cancelled()) == (True, False)
 
 
 async def test_an_event_is_waited_for_no_longer_than_its_time() -> None:

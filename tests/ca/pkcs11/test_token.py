@@ -1,5 +1,6 @@
 """A token that is slow, hangs, is taken away and comes back, at the narrow port."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -198,6 +199,19 @@ def test_it_logs_out_at_the_end(fake: FakeToken) -> None:
     token.close()
 
     assert fake.closed
+
+
+def test_nobody_waits_for_a_key_that_is_still_being_made_when_it_is_closed(fake: FakeToken) -> None:
+    token = TokenThread(fake, TokenLimits(sign=0.01, connect=60, generate=threading.TIMEOUT_MAX))
+    fake.goes_on.clear()
+
+    with ThreadPoolExecutor(1) as callers:
+        made = callers.submit(token.generate, KeyAlgorithm.P_256, OTHER_KEY, "Root CA")
+        assert fake.reached.wait(60)
+        token.close()
+
+        assert isinstance(made.exception(60), SignerUnavailable)
+    assert token.problem is None
 
 
 def test_a_token_that_was_never_asked_has_nothing_to_close(fake: FakeToken) -> None:
