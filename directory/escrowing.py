@@ -40,6 +40,8 @@ class DueEscrow:
     chain: tuple[bytes, ...]
     """DER of the issuing certificate, then of its issuers up to the root."""
     sealed_key: SealedSecret
+    over_since: datetime | None
+    """When its hold was over; None where it is due because its enrolment has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +75,12 @@ class EscrowStore(Protocol):
         ...
 
     async def due_for_escrow(
-        self, *, now: datetime, ended_before: datetime, most: int
+        self, *, now: datetime, ended_before: datetime, after: DueEscrow | None, most: int
     ) -> Sequence[DueEscrow]:
-        """Return keys that `HoldStore.destroy_keys` would destroy, were they not to be escrowed."""
+        """Return keys that `HoldStore.destroy_keys` would destroy, were they not to be escrowed.
+
+        Those whose hold is over, then those whose enrolment ended; from behind one on, and none at the end.
+        """
         ...
 
     async def record_escrows(
@@ -102,23 +107,33 @@ class Escrowing:
         self._sealer = sealer
         self._grace = grace
         self._most = most
+        self._seen: DueEscrow | None = None
 
     async def perform(self, now: datetime) -> int:
-        """Escrow a batch; return how many, 0 if none is due or there is no certificate to escrow to."""
-        ended_before = now - self._grace
-        due = await self._store.due_for_escrow(now=now, ended_before=ended_before, most=self._most)
-        if not due:
-            return 0
-        to = await self._recovery_certificate(now)
-        if to is None:
-            return 0
-        sealed = await asyncio.to_thread(self._seal_away, due, to)
-        return await self._store.record_escrows(
-            sealed,
-            now=now,
-            ended_before=ended_before,
-            event_of=lambda ended, away: _key_escrowed(ended, away, now),
+        """Escrow some; return how many, 0 if no more can be, or there is no certificate to escrow to."""
+        # What cannot be escrowed stays due. It must not keep others from it: it is looked at once in a round.
+        while due := await self._due(now):
+            to = await self._recovery_certificate(now)
+            if to is None:
+                self._seen = None
+                return 0
+            sealed = await asyncio.to_thread(self._seal_away, due, to)
+            escrowed = await self._store.record_escrows(
+                sealed,
+                now=now,
+                ended_before=now - self._grace,
+                event_of=lambda ended, away: _key_escrowed(ended, away, now),
+            )
+            if escrowed:
+                return escrowed
+        return 0
+
+    async def _due(self, now: datetime) -> Sequence[DueEscrow]:
+        due = await self._store.due_for_escrow(
+            now=now, ended_before=now - self._grace, after=self._seen, most=self._most
         )
+        self._seen = due[-1] if due else None
+        return due
 
     async def _recovery_certificate(self, now: datetime) -> RecoveryCertificate | None:
         der = await self._store.active_recovery_certificate()

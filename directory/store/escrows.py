@@ -5,9 +5,10 @@ envelopes are kept.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, or_, select
+from sqlalchemy import Connection, bindparam, insert, null, or_, select
 
 from directory.escrowing import DueEscrow, EscrowEvent, SealedAway
 from directory.hierarchy import chain_of
@@ -26,6 +27,8 @@ from directory.store.tables import (
     recovery_certificates,
 )
 
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+
 _ACTIVE = select(recovery_certificates.c.id, recovery_certificates.c.der).where(
     recovery_certificates.c.active
 )
@@ -42,8 +45,19 @@ _DUE = (
     .where(TO_BE_ESCROWED)
     .limit(bindparam("most"))
 )
-_OVER = _DUE.where(IS_OVER).order_by(held_keys.c.hold_until)
-_ENDED = _DUE.where(HAS_ENDED)
+_BEHIND = held_keys.c.enrolment_id > bindparam("after_id")
+_OVER = (
+    _DUE.add_columns(held_keys.c.hold_until.label("over_since"))
+    .where(
+        IS_OVER,
+        held_keys.c.hold_until >= bindparam("after_moment"),
+        or_(held_keys.c.hold_until > bindparam("after_moment"), _BEHIND),
+    )
+    .order_by(held_keys.c.hold_until, held_keys.c.enrolment_id)
+)
+_ENDED = (
+    _DUE.add_columns(null().label("over_since")).where(HAS_ENDED, _BEHIND).order_by(held_keys.c.enrolment_id)
+)
 _STILL_DUE = (
     ENDED_HOLD.where(
         TO_BE_ESCROWED,
@@ -69,14 +83,22 @@ class SqlEscrows:
         return row.der if row is not None else None
 
     async def due_for_escrow(
-        self, *, now: datetime, ended_before: datetime, most: int
+        self, *, now: datetime, ended_before: datetime, after: DueEscrow | None, most: int
     ) -> Sequence[DueEscrow]:
-        """Return keys whose hold is over and that are to be escrowed."""
+        """Return keys that are to be escrowed: whose hold is over, then whose enrolment ended."""
+        among_ended = after is not None and after.over_since is None
+        after_id = after.enrolment_id if after else ""
+        over = {
+            "now": now,
+            "after_moment": (after.over_since if after else None) or _BEFORE_ALL,
+            "after_id": after_id,
+            "most": most,
+        }
+        ended = {"ended_before": ended_before, "after_id": after_id if among_ended else "", "most": most}
 
         def work(connection: Connection) -> list[DueEscrow]:
-            due = connection.execute(_OVER, {"now": now, "most": most}).all()
-            if not due:
-                due = connection.execute(_ENDED, {"ended_before": ended_before, "most": most}).all()
+            due = [] if among_ended else connection.execute(_OVER, over).all()
+            due = due or connection.execute(_ENDED, ended).all()
             issuers = certificates_by_id(connection) if due else {}
             return [_due(row, chain_of(row.issuer_id, issuers)) for row in due]
 
@@ -122,6 +144,7 @@ def _due(row: AnyRow, chain: tuple[bytes, ...]) -> DueEscrow:
         certificate=row.der,
         chain=chain,
         sealed_key=secret,
+        over_since=row.over_since,
     )
 
 

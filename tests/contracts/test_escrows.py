@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from sqlalchemy import select, update
 
+from ca.address import Mailbox
 from ca.escrow import may_sign, open_escrow
 from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, same_key
@@ -22,7 +23,14 @@ from directory.store.holds import SqlHolds
 from directory.store.recovery_setup import SqlRecoverySetup
 from directory.store.resends import SqlResendStore
 from directory.store.suppressions import SqlSuppressions
-from directory.store.tables import audit_events, certificates, escrowed_keys, held_keys, recovery_certificates
+from directory.store.tables import (
+    audit_events,
+    certificates,
+    enrolments,
+    escrowed_keys,
+    held_keys,
+    recovery_certificates,
+)
 from directory.suppression import SuppressionDesk
 from tests.builders import Authority, a_profile
 from tests.contracts.escrowing import (
@@ -59,7 +67,7 @@ def escrows(store: Store) -> SqlEscrows:
 
 
 async def due(escrows: SqlEscrows, now: datetime = OVER, *, most: int = 10) -> list[str]:
-    found = await escrows.due_for_escrow(now=now, ended_before=now - GRACE, most=most)
+    found = await escrows.due_for_escrow(now=now, ended_before=now - GRACE, after=None, most=most)
     return [one.enrolment_id for one in found]
 
 
@@ -89,13 +97,35 @@ async def test_a_key_is_due_when_its_hold_is_over_and_not_before(store: Store, e
     await deliver_to_be_escrowed(store.database)
 
     assert await due(escrows, OVER - MOMENT) == []
-    (one,) = await escrows.due_for_escrow(now=OVER, ended_before=OVER - GRACE, most=10)
+    (one,) = await escrows.due_for_escrow(now=OVER, ended_before=OVER - GRACE, after=None, most=10)
 
     assert (one.enrolment_id, one.organization_id) == ("enrolment-1", "org-1")
     assert (one.certificate, one.chain) == (
         b"certificate of enrolment-1",
         (b"certificate of issuing-1", b"certificate of root-1"),
     )
+
+
+async def test_all_that_is_due_is_paged_through_whatever_stays_due(store: Store, escrows: SqlEscrows) -> None:
+    ended, over = ["a", "b", "c"], ["u", "v", "w"]
+    for enrolment_id in (*over, *ended):
+        reservation = a_reservation(enrolment_id, mailbox=Mailbox.parse(f"{enrolment_id}@example.com"))
+        await record(store.database, an_enrolment(reservation, key_fate=KeyFate.ESCROW))
+    await deliver(store.database)
+    for statement in (
+        update(enrolments).where(enrolments.c.id.in_(ended)).values(live=False, ended_because="revoked"),
+        update(certificates).where(certificates.c.enrolment_id.in_(ended)).values(revoked_at=NOW),
+        update(held_keys).where(held_keys.c.enrolment_id.in_(ended)).values(hold_until=None),
+        update(held_keys).where(held_keys.c.enrolment_id == "w").values(hold_until=OVER - MOMENT),
+    ):
+        await store.database.write(lambda connection, of=statement: connection.execute(of).close())
+
+    after, pages = None, []
+    while page := await escrows.due_for_escrow(now=OVER, ended_before=OVER - GRACE, after=after, most=2):
+        after = page[-1]
+        pages.append([one.enrolment_id for one in page])
+
+    assert pages == [["w", "u"], ["v"], ["a", "b"], ["c"]]
 
 
 @pytest.mark.parametrize("fate", [KeyFate.DESTROY, KeyFate.DESTROY_SIGNING])
