@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from ca.errors import KeyRefused, SealBroken
+from ca.errors import CaError, KeyRefused, SealBroken
 from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, key_hash, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import AuditEvent, AuditKind
@@ -31,6 +31,8 @@ _LOOK_SECONDS: Final = 15.0
 _CALM_SECONDS: Final = 5.0
 """How long after keys were brought none are made for the stock: what is going on may be a burst."""
 _RETRY_SECONDS: Final = 5.0
+_PASSING: Final = (CaError, StoreUnavailable, ConfigurationRefused)
+"""What the next attempt may not meet any more, such as a master key file that is just being copied."""
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -158,6 +160,8 @@ class KeyStock:
         self._brought_at = float("-inf")
         # Where nothing was found: nobody looks again with each mint.
         self._empty_until: dict[KeyAlgorithm, float] = {}
+        # Nobody else has them any more: they wait here for a master key that can be used.
+        self._unopened: dict[KeyAlgorithm, Sequence[PooledKey]] = {}
 
     async def supply(self) -> None:
         """Bring the pool what it wants, as far as there is any.
@@ -165,6 +169,7 @@ class KeyStock:
         Raises:
             StoreUnavailable: the database does not answer.
             ConfigurationRefused: the ledger cannot be used.
+            CaError: the master key cannot be used; what was taken already is opened by the next call.
         """
         loop = asyncio.get_running_loop()
         for algorithm in self._algorithms():
@@ -172,14 +177,18 @@ class KeyStock:
                 continue
             try:
                 while wanted := self._pool.wanted(algorithm):
-                    rows = await self._taken(algorithm, min(wanted, _AT_ONCE))
+                    rows = self._unopened.get(algorithm) or await self._taken(
+                        algorithm, min(wanted, _AT_ONCE)
+                    )
                     self._pool.set_supplied(algorithm, supplied=bool(rows))
                     if not rows:
                         self._empty_until[algorithm] = loop.time() + _LOOK_SECONDS
                         break
+                    self._unopened[algorithm] = rows
                     self._pool.bring(algorithm, await asyncio.to_thread(self._opened, rows))
+                    del self._unopened[algorithm]
                     self._brought_at = loop.time()
-            except (StoreUnavailable, ConfigurationRefused):
+            except _PASSING:
                 self._pool.set_supplied(algorithm, supplied=False)
                 raise
 
@@ -187,7 +196,7 @@ class KeyStock:
         """Store a few keys, if there is room for them and as soon as they are made; return how many.
 
         Raises:
-            StoreUnavailable, ConfigurationRefused: as `supply`.
+            StoreUnavailable, ConfigurationRefused, CaError: as `supply`.
         """
         room = self._target - await self.level(algorithm)
         if room <= 0:
@@ -231,7 +240,7 @@ class KeyStock:
             low.clear()
             try:
                 await self.supply()
-            except (StoreUnavailable, ConfigurationRefused) as error:
+            except _PASSING as error:
                 _report(error)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -247,7 +256,7 @@ class KeyStock:
             for algorithm in self._algorithms():
                 try:
                     stored += await self.store_some(algorithm)
-                except (StoreUnavailable, ConfigurationRefused) as error:
+                except _PASSING as error:
                     _report(error)
             if not stored:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -346,7 +355,7 @@ class KeyPoolAdministration:
         return await self._store.discard(made_before=made_before, event_of=event_of)
 
 
-def _report(error: StoreUnavailable | ConfigurationRefused) -> None:
+def _report(error: CaError | StoreUnavailable | ConfigurationRefused) -> None:
     """Log what the next attempt may not meet any more."""
     logger.warning("the stock of keys has to wait: %s", error)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ca.errors import KeyRefused, SealBroken
+from ca.errors import KeyRefused, MasterKeyUnusable, SealBroken
 from ca.keypool import KeyPool
 from ca.keys import KeyAlgorithm, PrivateKey, generate, key_hash
 from ca.keyshelf import Watermarks
+from ca.sealing import SealedSecret, Sealer, SecretIdentity
 from directory.audit import AuditEvent, AuditKind
 from directory.errors import ConfigurationRefused, StoreUnavailable
 from directory.keyledger import KeyLedger, Span
@@ -82,13 +83,19 @@ class House:
     ledger: Path
 
     def stock(
-        self, pool: Pool, *, target: int = 100, ledger: Path | None = None, keys: SqlPooledKeys | None = None
+        self,
+        pool: Pool,
+        *,
+        target: int = 100,
+        ledger: Path | None = None,
+        keys: SqlPooledKeys | None = None,
+        sealer: Sealer = SEALER,
     ) -> KeyStock:
         return KeyStock(
             pool=pool,
             store=keys or SqlPooledKeys(self.store.database, node="node-1"),
             ledger=KeyLedger(ledger or self.ledger),
-            sealer=SEALER,
+            sealer=sealer,
             clock=StoppedClock(),
             target=target,
             side_by_side=2,
@@ -401,3 +408,70 @@ async def test_a_stock_that_runs_goes_on_when_the_database_is_back(
         pool.close()
     assert hashes([key]) == hashes(distinct_keys(1))
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+class HalfCopied(Sealer):
+    """Cannot read the master key file a few times, as while it is being copied."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    def unseal(self, sealed: SealedSecret, identity: SecretIdentity) -> bytes:
+        self._look()
+        return SEALER.unseal(sealed, identity)
+
+    def seal(self, secret: bytes, identity: SecretIdentity) -> SealedSecret:
+        self._look()
+        return SEALER.seal(secret, identity)
+
+    def _look(self) -> None:
+        if self._times:
+            self._times -= 1
+            raise MasterKeyUnusable(Path("master.key"), "is malformed")
+
+
+async def test_what_was_taken_waits_for_a_master_key_that_can_be_used(house: House) -> None:
+    await house.stored(distinct_keys(3))
+    pool = ToldPool(wants=3, is_supplied=True)
+    stock = house.stock(pool, sealer=HalfCopied(2))
+
+    for _ in range(2):
+        with pytest.raises(MasterKeyUnusable):
+            await stock.supply()
+        assert not pool.is_supplied
+    await stock.supply()
+
+    assert hashes(pool.brought) == hashes(distinct_keys(3))
+
+
+async def test_a_stock_that_runs_brings_keys_when_the_master_key_is_whole(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("directory.keystock._RETRY_SECONDS", 0)
+    await house.stored(distinct_keys(1))
+    pool = KeyPool(RSA_2048, marks=Watermarks(low=0, high=1), threads=1)
+    running = asyncio.create_task(house.stock(pool, sealer=HalfCopied(2)).run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            key = await asyncio.wrap_future(pool.take(RSA_2048))
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        pool.close()
+    assert hashes([key]) == hashes(distinct_keys(1))
+
+
+async def test_a_stock_that_runs_stores_keys_when_the_master_key_is_whole(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("directory.keystock._LOOK_SECONDS", 0)
+    pool = ToldPool(makes=list(distinct_keys(2)))
+    running = asyncio.create_task(house.stock(pool, sealer=HalfCopied(1), target=1).run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await house.rows():
+                assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    assert "the stock of keys has to wait: master key master.key: is malformed" in caplog.text
