@@ -187,8 +187,9 @@ _PAGE_OF_ISSUED = (
         ),
         isouter=True,
     )
+    # Where somebody else's CA publishes what it has revoked is its own affair.
+    .join(issuers, and_(issuers.c.id == certificates.c.issuer_id, issuers.c.is_foreign.is_(False)))
     .where(
-        certificates.c.issuer_id.is_not(None),
         certificates.c.not_after > bindparam("now"),
         certificates.c.id > bindparam("after"),
     )

@@ -88,6 +88,11 @@ def test_what_a_stranger_certified_is_imported(workplace: Workplace, tmp_path: P
     workplace.document("ca", "crl", "issue")
     assert workplace.document("verify") == {"violations": []}
 
+    # Its certificate names the stranger's CRL, which is the stranger's affair.
+    workplace.document("ca", "issuing", "revoke", imported["id"], "--yes")
+    workplace.document("ca", "crl", "issue")
+    assert workplace.document("verify") == {"violations": []}
+
 
 def test_a_request_is_withdrawn_after_a_question(workplace: Workplace, tmp_path: Path) -> None:
     pending = workplace.document("ca", "issuing", "csr", "--key", "p-256", "--out", str(tmp_path / "a.csr"))
