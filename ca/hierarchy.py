@@ -60,19 +60,6 @@ class AuthorityName:
         )
 
 
-def create_root(
-    profile: Profile, name: AuthorityName, now: datetime, linter: Linter
-) -> tuple[x509.Certificate, PrivateKey]:
-    """Make a root: a fresh key and its self-signed certificate.
-
-    Raises:
-        ProfileRefused: the profile is not a root's.
-        LintFailed: it breaks a rule; nothing was signed.
-    """
-    key = generate(profile.key_algorithm)
-    return certify_root(SoftwareSigner(key), profile, name, now, linter), key
-
-
 def certify_root(
     signer: Signer, profile: Profile, name: AuthorityName, now: datetime, linter: Linter
 ) -> x509.Certificate:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from typing_extensions import override
 
 from ca.address import Mailbox
-from ca.hierarchy import AuthorityName, create_issuing, create_root
+from ca.hierarchy import AuthorityName, certify_root, create_issuing
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate
 from ca.linting import Linter
@@ -70,6 +70,14 @@ def a_profile(
             policy_oid=policy_oid,
         )
     )
+
+
+def create_root(
+    profile: Profile, name: AuthorityName, now: datetime, linter: Linter
+) -> tuple[x509.Certificate, PrivateKey]:
+    """Make a root: a fresh key and its self-signed certificate."""
+    key = generate(profile.key_algorithm)
+    return certify_root(SoftwareSigner(key), profile, name, now, linter), key
 
 
 def an_authority(

@@ -11,12 +11,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.errors import KeyRefused, LintFailed, ProfileRefused
-from ca.hierarchy import AuthorityName, create_issuing, create_root, create_tls_server
+from ca.hierarchy import AuthorityName, create_issuing, create_tls_server
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
-from tests.builders import NOW, PUBLICATION, Authority, TokenKey, TokenSigner, a_profile
+from tests.builders import (
+    NOW,
+    PUBLICATION,
+    Authority,
+    TokenKey,
+    TokenSigner,
+    a_profile,
+    create_root,
+)
 from tests.ca.defects import Spoil, lasting, with_eku, with_usage, with_value, without
 
 NAME = AuthorityName(organization="Example", common_name="Example CA 2026")

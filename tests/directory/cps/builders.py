@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import cache
 
 from ca.address import Mailbox
-from ca.hierarchy import AuthorityName, create_root
+from ca.hierarchy import AuthorityName
 from ca.keypackage import KeyPackageFormat
 from ca.keys import KeyAlgorithm
 from ca.linting import Linter
@@ -26,7 +26,7 @@ from directory.organization import Dkim, EndOfHold, HoldPolicy, Organization, Pa
 from directory.policy import MintPolicy
 from directory.recovery import RecoveryRules
 from directory.renewal import RenewalRules
-from tests.builders import NOW, PUBLICATION, a_profile
+from tests.builders import NOW, PUBLICATION, a_profile, create_root
 from tests.directory.builders import an_organization
 
 _SEALED = SealedSecret(master_key_id="key-1", wrapped_key=b"w", ciphertext=b"c")
