@@ -10,7 +10,7 @@ from ca.crlrequests import CrlRequest
 from directory.authorities import AuthorityBoard, PublishedCrl
 from directory.cli import issuers, issuing, roots
 from directory.cli.keyfiles import read_file
-from directory.cli.opening import Config, installation, operator, run
+from directory.cli.opening import Config, installation_with_issuers, operator, run
 from directory.cli.output import Json, show
 from directory.crls import StoredCrl
 from directory.errors import ConfigurationRefused
@@ -30,11 +30,11 @@ app.add_typer(crl, name="crl", help="Revocation lists.")
 def issue_crls(*, config: Config = None, as_json: Json = False) -> None:
     """Make every CRL of issuers whose key is here, due or not; running services publish them in seconds."""
     from directory.wiring.authorities import crl_production  # noqa: PLC0415 - for this command alone
-    from directory.wiring.issuers import sound_issuers  # noqa: PLC0415 - likewise
+    from directory.wiring.timekeeping import refuse_doubted_clock  # noqa: PLC0415 - likewise
 
     async def work() -> Sequence[PublishedCrl]:
-        async with installation(config) as opened:
-            await sound_issuers(opened)
+        async with installation_with_issuers(config) as opened:
+            await refuse_doubted_clock(opened)
             return await crl_production(opened, AuthorityBoard(), actor=operator()).issue_now()
 
     issued = run(work())
@@ -69,7 +69,7 @@ def request_crl(
     from directory.wiring.issuing import crl_desk  # noqa: PLC0415 - for this command alone
 
     async def work() -> CrlRequest:
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             found = find_issuer(await opened.issuers.hierarchy(), issuer)
             return await crl_desk(opened, operator()).request(found.issuer_id)
 
@@ -100,7 +100,7 @@ def import_crl(
     content = read_file("FILE", file)
 
     async def work() -> StoredCrl:
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             return await crl_desk(opened, operator()).take_in(content)
 
     taken = run(work())

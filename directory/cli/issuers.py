@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.profiles import Purpose
-from directory.cli.opening import Config, installation, run
+from directory.cli.opening import Config, installation_with_issuers, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
@@ -50,7 +50,7 @@ def show_issuer(issuer_id: IssuerId, *, config: Config = None, as_json: Json = F
 
 
 async def _documents(config: Config) -> list[dict[str, str | None]]:
-    async with installation(config) as opened:
+    async with installation_with_issuers(config) as opened:
         store = SqlIssuing(opened.database, node=opened.node)
         slugs = {one.organization_id: one.slug for one in await opened.organizations.all()}
         hierarchy, now = await store.hierarchy(), opened.clock.now()

@@ -14,7 +14,7 @@ from ca.keys import KeyAlgorithm
 from ca.revocation import RevocationReason
 from directory.cli.issuers import IssuerId, moment_of
 from directory.cli.keyfiles import read_file
-from directory.cli.opening import Config, confirm, installation, operator, run
+from directory.cli.opening import Config, confirm, installation_with_issuers, operator, run
 from directory.cli.output import Json, progress, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import StoredIssuer
@@ -54,8 +54,10 @@ def create(
 
     async def work() -> StoredIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+        from directory.wiring.timekeeping import refuse_doubted_clock  # noqa: PLC0415 - likewise
 
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
+            await refuse_doubted_clock(opened)
             wish = await _wish(opened, name, org, key, root=root, permit=permit or ())
             wish = replace(wish, in_token=token)
             made = await issuing_desk(opened, operator()).create(wish)
@@ -87,7 +89,7 @@ def request(
     async def work() -> PendingIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
 
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             wish = await _wish(opened, name, org, key)
             return await issuing_desk(opened, operator()).request(wish)
 
@@ -122,7 +124,7 @@ def complete(
     async def work() -> StoredIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
 
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             return await issuing_desk(opened, operator()).complete(file, above, trusted)
 
     imported = run(work())
@@ -150,7 +152,7 @@ def withdraw(
     async def work() -> PendingIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
 
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             withdrawn = await issuing_desk(opened, operator()).withdraw(issuer_id)
             await opened.database.erase_traces()
             return withdrawn
@@ -166,7 +168,7 @@ def activate(issuer_id: IssuerId, *, at: At = None, config: Config = None, as_js
     moment = moment_of(at)
 
     async def work() -> StoredIssuer:
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             return await _activate(opened, issuer_id, moment)
 
     activated = run(work())
@@ -198,7 +200,7 @@ def revoke(
     async def work() -> RevokedIssuer:
         from directory.wiring.issuing import issuer_revocation  # noqa: PLC0415 - for this command alone
 
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
             with progress.status("Revoking …") as status:
                 return await issuer_revocation(opened, operator()).revoke(
                     issuer_id,

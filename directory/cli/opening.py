@@ -14,6 +14,7 @@ import typer
 from directory.errors import ConfigurationRefused
 from directory.settings import Settings, configuration_file, load_settings, read_secret_file
 from directory.wiring.installation import Installation, open_installation
+from directory.wiring.issuers import sound_issuers
 
 Outcome = TypeVar("Outcome")
 
@@ -60,6 +61,18 @@ async def installation(config: Path | None) -> AsyncIterator[Installation]:
     """
     settings = read_settings(config)
     async with open_installation(settings, passphrase_of(settings)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def installation_with_issuers(config: Path | None) -> AsyncIterator[Installation]:
+    """Open the installation of a command that reads its issuers, of which each must be what it should be.
+
+    Raises:
+        ConfigurationRefused: one is not; else as `installation`.
+    """
+    async with installation(config) as opened:
+        await sound_issuers(opened)
         yield opened
 
 

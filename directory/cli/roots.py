@@ -16,7 +16,7 @@ from ca.offline import LONGEST_CRL, OfflineCa, read_key_file
 from ca.publication import Publication
 from ca.signing import SignatureScheme
 from directory.cli.keyfiles import read_file
-from directory.cli.opening import Config, confirm, installation, operator, run
+from directory.cli.opening import Config, confirm, installation_with_issuers, operator, run
 from directory.cli.output import Json, progress, show
 from directory.clock import SystemClock
 from directory.crls import StoredCrl
@@ -55,13 +55,16 @@ def export(
 ) -> None:
     """Write a root's private key to a file under a passphrase, then destroy the one that is here."""
     from directory.wiring.issuing import root_desk  # noqa: PLC0415 - for this command alone
+    from directory.wiring.timekeeping import refuse_doubted_clock  # noqa: PLC0415 - likewise
 
     passphrase = _passphrase(passphrase_file, confirmed=True)
     if not keep:
         confirm("Destroy the root's key here, once it is in the file?", yes=yes)
 
     async def work() -> tuple[str, StoredCrl | None]:
-        async with installation(config) as opened:
+        async with installation_with_issuers(config) as opened:
+            if not keep:  # the root leaves a CRL behind
+                await refuse_doubted_clock(opened)
             desk = root_desk(opened, operator())
             found = await desk.root(root)
             exported = await desk.export(found)

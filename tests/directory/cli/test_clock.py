@@ -62,7 +62,18 @@ def test_after_a_day_ahead_nothing_is_minted_until_an_operator_says_what_time_it
         .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     binding = ("certificate", "proxy", "desk@hospital.org", "--org", "hospital", "--public-key", str(key))
-    assert "is on record" in workplace.refusal(*binding, code=78)
+    root_key, passphrase = workplace.folder / "root.pem", workplace.folder / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("seven words that nobody would think of")
+    leaving = ("--out", str(root_key), "--passphrase-file", str(passphrase), "--yes")
+    for command in (
+        binding,
+        ("ca", "crl", "issue"),
+        ("ca", "issuing", "create", "--key", "p-256"),
+        ("ca", "root", "export", *leaving),
+    ):
+        assert "is on record" in workplace.refusal(*command, code=78)
+    assert not root_key.exists()
 
     workplace.document("clock", "accept", "--yes")
     assert len(workplace.document(*binding)["published"]) == 1

@@ -1,5 +1,8 @@
 """`pushpki ca list`, `show` and `issuing activate`."""
 
+import sqlite3
+
+import pytest
 from cryptography import x509
 
 from tests.directory.cli.workplace import Workplace
@@ -55,3 +58,30 @@ def test_a_request_that_waits_is_listed_and_shown(workplace: Workplace) -> None:
     assert (listed["id"], listed["state"], listed["not_after"]) == (made["id"], "pending", None)
     assert shown["request"] == out.read_text()
     assert "BEGIN CERTIFICATE REQUEST" in "\n".join(workplace.lines("ca", "show", made["id"]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE issuers SET der = X'3000' WHERE id = ?",
+        "UPDATE issuers SET purpose = 'nothing' WHERE id = ?",
+    ],
+)
+def test_an_issuer_that_is_not_what_it_should_be_takes_one_line(workplace: Workplace, spoil: str) -> None:
+    issuing = workplace.document("ca", "list")["issuers"][1]["id"]
+    with sqlite3.connect(workplace.folder / "pushpki.sqlite3") as connection:
+        connection.execute(spoil, (issuing,))
+    connection.close()
+    out = str(workplace.folder / "out")
+
+    for command in (
+        ("list",),
+        ("show", issuing),
+        ("crl", "issue"),
+        ("crl", "request", "--issuer", issuing, "--out", out),
+        ("issuing", "create", "--key", "p-256"),
+        ("issuing", "csr", "--key", "p-256", "--out", out),
+        ("issuing", "activate", issuing),
+        ("issuing", "revoke", issuing, "--yes"),
+    ):
+        assert "restore it from a backup" in workplace.refusal("ca", *command, code=78)
