@@ -55,6 +55,8 @@ class IssuedCertificate:
 
 def names_another_crl(issued: IssuedCertificate) -> bool:
     """Whether somebody who looks where the certificate says would not find it when it is revoked."""
+    if issued.is_in_partition and issued.distribution_point is None:
+        return True
     certificate = readable_certificate(issued.der)
     if certificate is None:
         return False  # a finding of its own

@@ -6,7 +6,7 @@ is brought back: by our root, off line, or by somebody else's CA, whose certific
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -271,6 +271,7 @@ class IssuingDesk:
                 issuer.issuer_id,
                 name=issuer.subject,
                 certified_by=issuer_id_of(chain[0]),
+                **_certificate_of(issuer),
             )
         ]
         await self._store.complete(pending.issuer_id, [*issuers, issuer], events)
@@ -330,7 +331,11 @@ class IssuingDesk:
                 AuditKind.ISSUER_KEY_MADE, issuer.issuer_id, algorithm=wish.key_algorithm.value, **key.place
             ),
             self._event(
-                AuditKind.ISSUER_CREATED, issuer.issuer_id, name=issuer.subject, certified_by=root.issuer_id
+                AuditKind.ISSUER_CREATED,
+                issuer.issuer_id,
+                name=issuer.subject,
+                certified_by=root.issuer_id,
+                **_certificate_of(issuer),
             ),
         )
 
@@ -338,6 +343,11 @@ class IssuingDesk:
         return AuditEvent(
             kind=kind, at=self._clock.now(), actor=self._actor, subject=issuer_id, detail=detail
         )
+
+
+def _certificate_of(issuer: StoredIssuer) -> Mapping[str, str]:
+    """Return for the log what its certificate could be revoked by if the database were lost."""
+    return {"serial": f"{issuer.serial:x}", "not_after": issuer.not_after.isoformat()}
 
 
 def _next_name(hierarchy: Hierarchy, former: x509.Certificate, now: datetime) -> str:

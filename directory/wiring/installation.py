@@ -25,7 +25,6 @@ from directory.issuers import IssuerDesk
 from directory.keyblocking import KeyBlocking
 from directory.keyring import LiveSealer
 from directory.outbox_admin import OutboxAdministration
-from directory.reconciling import Reconciliation
 from directory.recovery import RecoveryDesk, RecoveryRules
 from directory.recovery_setup import RecoverySetup
 from directory.resending import KeyMailResender
@@ -46,7 +45,6 @@ from directory.store.master_keys import SqlMasterKeys
 from directory.store.opening import open_database
 from directory.store.organizations import SqlOrganizations
 from directory.store.outbox_admin import SqlOutboxAdministration
-from directory.store.reconciling import SqlReconciling
 from directory.store.recoveries import SqlRecoveries
 from directory.store.recovery_setup import SqlRecoverySetup
 from directory.store.resends import SqlResendStore
@@ -125,15 +123,6 @@ class Installation:
     def revocation(self) -> Revocation:
         """Return the use case that revokes."""
         return Revocation(store=SqlRevocationStore(self.database, node=self.node), clock=self.clock)
-
-    def reconciliation(self, actor: str) -> Reconciliation:
-        """Return the use case that makes good what the restore of an older database has lost."""
-        return Reconciliation(
-            store=SqlReconciling(self.database, node=self.node),
-            revoker=self.revocation(),
-            clock=self.clock,
-            actor=actor,
-        )
 
     def key_blocking(self, actor: str) -> KeyBlocking:
         """Return the use case that keeps keys out."""

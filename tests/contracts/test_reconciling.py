@@ -7,35 +7,47 @@ import pytest
 from ca.ocsp import Revoked
 from ca.revocation import RevocationReason, RevokedCertificate
 from directory.audit import AuditEvent, AuditKind
-from directory.errors import Unknown
-from directory.reconciling import LostCertificate, LostRevocation, Reconciliation
+from directory.issuer_revocation import IssuerRevocation
+from directory.reconciling import (
+    LostCertificate,
+    LostIssuerRevocation,
+    LostRevocation,
+    Reconciliation,
+)
 from directory.revocation import Revocation
 from directory.store.crls import SqlCrlStore
 from directory.store.database import Database
+from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.ocsp import SqlOcspReader
 from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
+from tests.builders import PUBLICATION
 from tests.contracts.following import events
+from tests.contracts.test_crls import open_partitions, standing
 from tests.contracts.test_crls import revoked as revoked_of
-from tests.contracts.world import NOW, YEAR, Store, mint
+from tests.contracts.world import NOW, YEAR, Store, an_issuer, mint
 from tests.directory.clocks import StoppedClock
 
 LATER = NOW + timedelta(hours=1)
 SERIAL = 0x4711
+ISSUED = (AuditKind.CERTIFICATE_MINTED, AuditKind.PROXY_CERTIFIED)
 
 
 def a_reconciliation(database: Database, now: datetime = LATER) -> Reconciliation:
     clock = StoppedClock(now)
     return Reconciliation(
-        store=SqlReconciling(database, node="node-1"),
+        store=SqlReconciling(database, node="node-1", publication=PUBLICATION),
         revoker=Revocation(store=SqlRevocationStore(database, node="node-1"), clock=clock),
+        issuer_revoker=IssuerRevocation(
+            store=SqlIssuerRevocations(database, node="node-1"), clock=clock, actor="operator:test"
+        ),
         clock=clock,
         actor="operator:test",
     )
 
 
 def told(kind: AuditKind = AuditKind.CERTIFICATE_MINTED, *, at: datetime = NOW, **detail: str) -> AuditEvent:
-    if kind is not AuditKind.CERTIFICATE_REVOKED:
+    if kind in ISSUED:
         detail = {"issuer": "issuing-1", "not_after": (NOW + YEAR).isoformat()} | detail
     return AuditEvent(
         kind=kind,
@@ -55,7 +67,7 @@ async def test_what_is_known_was_not_lost(database: Database) -> None:
     assert not losses
 
 
-@pytest.mark.parametrize("kind", [AuditKind.CERTIFICATE_MINTED, AuditKind.PROXY_CERTIFIED])
+@pytest.mark.parametrize("kind", ISSUED)
 async def test_what_only_the_log_knows_was_lost(database: Database, kind: AuditKind) -> None:
     losses = await a_reconciliation(database).losses([told(kind)])
 
@@ -120,15 +132,105 @@ async def test_what_is_known_and_was_revoked_is_revoked_once_more(store: Store) 
     assert not await reconciliation.losses([revoked])
 
 
-async def test_an_issuer_that_was_lost_as_well_is_named(store: Store) -> None:
+async def test_what_has_ended_by_itself_is_not_revoked_once_more(database: Database) -> None:
+    minted = await mint(database)
+    revoked = told(
+        AuditKind.CERTIFICATE_REVOKED, serial=f"{minted.certificate.serial:x}", reason="superseded"
+    )
+
+    assert not await a_reconciliation(database, NOW + 2 * YEAR).losses([revoked])
+
+
+async def test_what_was_revoked_because_its_mail_came_back_is_revoked_once_more(store: Store) -> None:
+    minted = await mint(store.database)
+    reconciliation = a_reconciliation(store.database)
+    cleared = told(AuditKind.BOUNCE_CLEARED, serial=f"{minted.certificate.serial:x}", revoked="superseded")
+
+    await reconciliation.make_good(await reconciliation.losses([cleared]))
+
+    (listed,) = await revoked_of(SqlCrlStore(store.database, node="node-1"))
+    assert (listed.serial_number, listed.reason) == (
+        minted.certificate.serial,
+        RevocationReason.SUPERSEDED,
+    )
+
+
+def told_of_issuer(kind: AuditKind, issuer_id: str, **detail: str) -> AuditEvent:
+    return AuditEvent(kind=kind, at=NOW, actor="operator:test", subject=issuer_id, detail=detail)
+
+
+async def test_a_revoked_issuer_is_revoked_once_more_with_what_it_issued(store: Store) -> None:
+    minted = await mint(store.database)
+    serial = an_issuer().serial
+    reconciliation = a_reconciliation(store.database)
+    revoked = told_of_issuer(
+        AuditKind.ISSUER_REVOKED, "issuing-1", serial=f"{serial:x}", reason="cACompromise"
+    )
+    losses = await reconciliation.losses([revoked])
+    assert losses.issuer_revocations == [
+        LostIssuerRevocation(issuer_id="issuing-1", reason=RevocationReason.CA_COMPROMISE)
+    ]
+
+    await reconciliation.make_good(losses)
+
+    crls = SqlCrlStore(store.database, node="node-1")
+    (of_root,) = await revoked_of(crls, "root-1")
+    assert (of_root.serial_number, of_root.reason) == (serial, RevocationReason.CA_COMPROMISE)
+    assert [one.serial_number for one in await revoked_of(crls)] == [minted.certificate.serial]
+    assert not await reconciliation.losses([revoked])
+
+
+async def test_each_certificate_of_a_revoked_issuer_keeps_its_own_reason(store: Store) -> None:
+    minted = await mint(store.database)
+    reconciliation = a_reconciliation(store.database)
+    log = [
+        told_of_issuer(AuditKind.ISSUER_REVOKED, "issuing-1", serial="17", reason="cACompromise"),
+        told(AuditKind.CERTIFICATE_REVOKED, serial=f"{minted.certificate.serial:x}", reason="keyCompromise"),
+    ]
+
+    await reconciliation.make_good(await reconciliation.losses(log))
+
+    (listed,) = await revoked_of(SqlCrlStore(store.database, node="node-1"))
+    assert listed.reason is RevocationReason.KEY_COMPROMISE
+
+
+async def test_a_lost_issuer_stops_nothing_and_is_on_the_crl_of_its_root(store: Store) -> None:
     await mint(store.database)
     reconciliation = a_reconciliation(store.database)
-    losses = await reconciliation.losses([told(issuer="issuing-2")])
+    end = (NOW + YEAR).isoformat()
+    losses = await reconciliation.losses(
+        [
+            told_of_issuer(
+                AuditKind.ISSUER_CREATED, "issuing-2", certified_by="root-1", serial="42", not_after=end
+            ),
+            told(serial="43", issuer="issuing-2"),
+            told(),
+        ]
+    )
+    assert losses.beyond_help == {"issuing-2": 1}
 
-    with pytest.raises(Unknown) as unknown:
-        await reconciliation.make_good(losses)
+    await reconciliation.make_good(losses)
 
-    assert (unknown.value.kind, unknown.value.name) == ("issuer", "issuing-2")
+    crls = SqlCrlStore(store.database, node="node-1")
+    (of_root,) = await revoked_of(crls, "root-1")
+    assert (of_root.serial_number, of_root.reason) == (0x42, RevocationReason.CESSATION_OF_OPERATION)
+    assert [one.serial_number for one in await revoked_of(crls)] == [SERIAL]
+    assert ("operator:test", "issuing-2") in await events(store, AuditKind.ISSUER_REVOKED)
+
+
+async def test_what_somebody_else_must_revoke_is_named(store: Store) -> None:
+    await store.sql("UPDATE issuers SET is_foreign = TRUE WHERE id = 'root-1'")
+    created = told_of_issuer(
+        AuditKind.ISSUER_CREATED,
+        "issuing-2",
+        certified_by="root-1",
+        serial="42",
+        not_after=(NOW + YEAR).isoformat(),
+    )
+
+    losses = await a_reconciliation(store.database).losses([created])
+
+    assert (losses.certificates, losses.beyond_help) == ([], {"root-1": 1})
 
 
 async def test_what_names_a_partition_is_listed_there_afterwards(store: Store) -> None:
@@ -138,3 +240,17 @@ async def test_what_names_a_partition_is_listed_there_afterwards(store: Store) -
 
     crls = SqlCrlStore(store.database, node="node-1")
     assert [one.serial_number for one in await revoked_of(crls, partition=7)] == [SERIAL]
+    url = PUBLICATION.crl_url("issuing-1", 7)
+    assert (await standing(crls, partition=7)).distribution_point == url
+    assert await open_partitions(store.database, 2, base_url=PUBLICATION.base_url) == [7, 8]
+
+
+async def test_a_partition_that_is_still_known_stays_where_it_is(store: Store) -> None:
+    assert await open_partitions(store.database, 1, base_url="http://before.example.com") == [1]
+    reconciliation = a_reconciliation(store.database)
+
+    await reconciliation.make_good(await reconciliation.losses([told(crl_partition="1")]))
+
+    crls = SqlCrlStore(store.database, node="node-1")
+    url = "http://before.example.com/crl/issuing-1/1.crl"
+    assert (await standing(crls, partition=1)).distribution_point == url

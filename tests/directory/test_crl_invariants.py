@@ -98,6 +98,18 @@ async def test_a_certificate_that_is_kept_for_another_crl_than_it_names_is_found
         assert await found(store, partitioned) == [("certificate.crl", certificate_id)]
 
 
+async def test_a_lost_certificate_in_a_partition_without_url_is_found(
+    store: Store, partitioned: StoppedClock
+) -> None:
+    ((certificate_id,),) = await store.select(
+        select(certificates.c.id).where(certificates.c.crl_partition == 2)
+    )
+    values = {"crl_partition": 7, "origin": "lost", "der": b""}
+    await change(store, update(certificates).where(certificates.c.id == certificate_id).values(values))
+
+    assert ("certificate.crl", certificate_id) in await found(store, partitioned)
+
+
 async def test_a_partition_without_crl_is_late(
     store: Store, authority: Authority, partitioned: StoppedClock
 ) -> None:

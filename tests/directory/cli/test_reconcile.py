@@ -1,5 +1,6 @@
 """`pushpki audit reconcile`: a backup is restored, and what happened since is made good where it can be."""
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -85,6 +86,43 @@ def test_a_lost_address_is_minted_anew_under_another_serial_number(
     assert mint(workplace, ANNA) not in {one["serial"] for one in lost}
     workplace.document("ca", "crl", "issue")
     assert workplace.document("verify") == {"violations": []}
+
+
+def test_issuing_cas_that_were_revoked_or_made_since_are_revoked(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    workplace.document("audit", "key")
+    root, old = workplace.document("ca", "list")["issuers"]
+    minted = mint(workplace, BERT)
+    backup, export = tmp_path / "backup.sqlite3", tmp_path / "audit.jsonl"
+    back_up(workplace, backup)
+    new = workplace.document("ca", "issuing", "create", "--key", "p-256", "--activate")["id"]
+    serial = workplace.document("ca", "show", new)["serial"]
+    mint(workplace, ANNA)
+    workplace.document("ca", "issuing", "revoke", old["id"], "--yes")
+    export.write_text(workplace.pushpki("audit", "export").out, encoding="ascii")
+    restore(workplace, backup)
+
+    question = workplace.refusal("audit", "reconcile", str(export), code=78)
+    done = workplace.pushpki("audit", "reconcile", str(export), "--yes", "--json")
+
+    assert f"and issuing CA {old['id']} with all that it issued?" in question
+    assert done.code == 1
+    document = json.loads(done.out)
+    assert document["issuer_revocations"] == [{"issuer": old["id"], "reason": "cACompromise"}]
+    assert document["beyond_help"] == [{"issuer": new, "certificates": 1}]
+    assert listed(workplace) == {
+        minted: "superseded",
+        old["serial"]: "cACompromise",
+        serial: "cessationOfOperation",
+    }
+    crls = {one["issuer"]: one for one in workplace.document("ca", "crl", "issue")["crls"]}
+    assert crls[root["id"]]["entries"] == 2
+    assert workplace.document("verify") == {"violations": []}
+
+    again = workplace.pushpki("audit", "reconcile", str(export))
+    assert again.code == 1
+    assert again.out == f"Beyond help: 1 certificates of issuer {new}, whose CRL is not made here.\n"
 
 
 def test_the_second_time_nothing_is_left_to_do(workplace: Workplace, export: Path) -> None:
