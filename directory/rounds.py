@@ -45,6 +45,11 @@ class Rounds:
             # Its text, and its traceback, may hold anything.
             logger.error("%s: %s", self._failing, type(error).__name__)  # noqa: TRY400 - see above
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `run` ends, for a look that takes long to ask in between."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Let `run` end."""
         self._stopped.set()

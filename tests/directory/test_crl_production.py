@@ -79,6 +79,17 @@ async def test_every_issuer_has_a_crl_before_anybody_asks(node: Node, authority:
     assert [one.crl for one in shown] == [crl.der for crl in node.board.crls()]
 
 
+async def test_a_stop_waits_for_no_more_than_the_crl_that_is_being_made(node: Node, store: Store) -> None:
+    async def stop() -> None:
+        node.production.stop()
+
+    node.builder.meanwhile = stop
+
+    await node.production.refresh()
+
+    assert await store.count("crls") == 1
+
+
 async def test_each_crl_is_on_record_with_its_hash(node: Node, store: Store, authority: Authority) -> None:
     await node.production.start()
 
