@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from cryptography import x509
-from sqlalchemy import select, update
+from sqlalchemy import Connection, Update, select, update
 
 from ca.address import Mailbox
 from ca.escrow import may_sign, open_escrow
@@ -66,6 +67,10 @@ def escrows(store: Store) -> SqlEscrows:
     return SqlEscrows(store.database, node="node-1")
 
 
+def execute(statement: Update, connection: Connection) -> None:
+    connection.execute(statement)
+
+
 async def due(escrows: SqlEscrows, now: datetime = OVER, *, most: int = 10) -> list[str]:
     found = await escrows.due_for_escrow(now=now, ended_before=now - GRACE, after=None, most=most)
     return [one.enrolment_id for one in found]
@@ -118,7 +123,7 @@ async def test_all_that_is_due_is_paged_through_whatever_stays_due(store: Store,
         update(held_keys).where(held_keys.c.enrolment_id.in_(ended)).values(hold_until=None),
         update(held_keys).where(held_keys.c.enrolment_id == "w").values(hold_until=OVER - MOMENT),
     ):
-        await store.database.write(lambda connection, of=statement: connection.execute(of).close())
+        await store.database.write(partial(execute, statement))
 
     after, pages = None, []
     while page := await escrows.due_for_escrow(now=OVER, ended_before=OVER - GRACE, after=after, most=2):
