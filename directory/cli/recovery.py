@@ -1,9 +1,10 @@
 """`pushpki recovery`: an escrowed key is asked for, approved and fetched; it opens elsewhere."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -13,7 +14,7 @@ from directory.cli.keyfiles import take_place
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
-from directory.recovery import Recovery, Released, Requester
+from directory.recovery import Recovery, RecoveryDesk, Released, Requester
 from directory.settings import parse_mailbox, read_secret_text
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,6 +22,7 @@ app.add_typer(recovery_certificates.app, name="certificate", help="What keys are
 app.add_typer(recovery_agents.app, name="agent", help="People who hold shares, and approve recoveries.")
 app.command("open")(recovery_opening.open_envelope)
 
+Outcome = TypeVar("Outcome")
 RecoveryId = Annotated[str, typer.Argument(metavar="RECOVERY", help="The request's identifier.")]
 
 
@@ -103,16 +105,22 @@ def fetch(
     # Before it is released: that happens once.
     take_place("--out", out)
 
+    async def release(desk: RecoveryDesk) -> Released:
+        released = await desk.fetch(recovery, actor=operator(), organization_id=None)
+        out.write_bytes(released.envelope)
+        return released
+
     async def work() -> Released:
         async with installation(config) as opened:
-            return await opened.recovery_desk().fetch(recovery, actor=operator(), organization_id=None)
+            return await _to_its_end(release(opened.recovery_desk()))
 
     try:
         released = run(work())
     except BaseException:
-        out.unlink()
+        # What was released is nowhere else.
+        if not out.stat().st_size:
+            out.unlink()
         raise
-    out.write_bytes(released.envelope)
     lines = [
         f"The escrowed key of {released.recovery.mailbox} is in {out}.",
         "It opens off line: pushpki recovery open, with the recovery key and its shares.",
@@ -127,6 +135,16 @@ def fetch(
         "recipient_is_told": released.recipient_is_told,
     }
     show(document, as_json=as_json, lines=lines)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Do what happens once to its end, though somebody interrupts the command meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _until(recovery: Recovery) -> str:

@@ -1,13 +1,22 @@
 """`pushpki recovery`: certificates, shares and agents; what it refuses, in one line."""
 
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from directory.cli.recovery import fetch
+from directory.errors import StoreUnavailable
 from directory.initialization import TLS_CERTIFICATE_NAME
+from directory.recovery import Released
 from tests.command import pushpki
+from tests.contracts.world import ANNA, NOW
 from tests.directory.cli.test_organizations import add
 from tests.directory.cli.workplace import Workplace, the_line_of
+from tests.directory.custody import a_recovery
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +140,72 @@ def test_what_is_not_there_is_not_asked_for_nor_fetched(workplace: Workplace, tm
     nowhere = str(tmp_path / "nowhere" / "key.p7m")
     assert "No such file" in workplace.refusal("recovery", "fetch", "0" * 32, "--out", nowhere, code=78)
     assert workplace.document("recovery", "list") == {"recoveries": []}
+
+
+def nothing() -> None:
+    pass
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def break_down() -> None:
+    raise StoreUnavailable(reason="gone")
+
+
+class Desk:
+    """Releases an envelope, while and after which something happens."""
+
+    def __init__(
+        self, *, meanwhile: Callable[[], None] = nothing, afterwards: Callable[[], None] = nothing
+    ) -> None:
+        self._meanwhile = meanwhile
+        self._afterwards = afterwards
+
+    @asynccontextmanager
+    async def installation(self, _config: Path | None) -> AsyncIterator["Desk"]:
+        yield self
+        self._afterwards()
+
+    def recovery_desk(self) -> "Desk":
+        return self
+
+    async def fetch(self, *_: object, **__: object) -> Released:
+        self._meanwhile()
+        await asyncio.sleep(0)
+        recovery = a_recovery("enrolment-1", ANNA, NOW)
+        return Released(recovery=recovery, envelope=b"the envelope", recipient_is_told=True)
+
+
+@pytest.mark.parametrize(
+    ("desk", "error"),
+    [
+        (Desk(meanwhile=interrupt), KeyboardInterrupt),
+        (Desk(afterwards=interrupt), KeyboardInterrupt),
+        (Desk(afterwards=break_down), StoreUnavailable),
+    ],
+)
+def test_what_was_released_is_not_lost_whatever_happens_then(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, desk: Desk, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr("directory.cli.recovery.installation", desk.installation)
+    out = tmp_path / "key.p7m"
+
+    with pytest.raises(error):
+        fetch("recovery-1", out=out)
+
+    assert out.read_bytes() == b"the envelope"
+
+
+def test_where_nothing_was_released_no_file_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("directory.cli.recovery.installation", Desk(meanwhile=break_down).installation)
+    out = tmp_path / "key.p7m"
+
+    with pytest.raises(StoreUnavailable):
+        fetch("recovery-1", out=out)
+
+    assert not out.exists()
 
 
 def test_an_organization_says_what_becomes_of_its_keys(workplace: Workplace) -> None:
