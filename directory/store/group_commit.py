@@ -35,6 +35,7 @@ class _Waiting(Generic[Result]):
 
     work: Work[Result]
     end: "asyncio.Future[Result]"
+    patience: asyncio.TimerHandle
 
     def tell(self, ended: Ended) -> None:
         """Wake the caller, unless he was cancelled."""
@@ -50,6 +51,7 @@ class GroupCommit:
     """Collects writes until it is their turn.
 
     `turn` is held while `commit` runs some of them in one transaction; it raises if that failed as a whole.
+    Nobody waits for it longer than `patience` seconds, however many are before him.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class GroupCommit:
         *,
         turn: Callable[[], AbstractAsyncContextManager[None]],
         commit: Callable[[Sequence[Work[Any]]], Awaitable[Sequence[Ended]]],
+        patience: float,
     ) -> None:
         self._turn = turn
         self._commit = commit
+        self._patience = patience
         self._waiting: list[_Waiting[Any]] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -71,8 +75,12 @@ class GroupCommit:
 
         Raises:
             Whatever the work raises, or the transaction: nothing was written.
+            TimeoutError: its turn did not come in time, likewise.
         """
-        waiting: _Waiting[Result] = _Waiting(work=work, end=asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        end: asyncio.Future[Result] = loop.create_future()
+        patience = loop.call_later(self._patience, _give_up, end)
+        waiting = _Waiting(work=work, end=end, patience=patience)
         self._waiting.append(waiting)
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="group-commit")
@@ -105,8 +113,15 @@ class GroupCommit:
     def _take(self) -> list[_Waiting[Any]]:
         """Take the first of those that still wait."""
         waiting = [one for one in self._waiting if not one.end.done()]
-        self._waiting = waiting[MOST_TOGETHER:]
-        return waiting[:MOST_TOGETHER]
+        together, self._waiting = waiting[:MOST_TOGETHER], waiting[MOST_TOGETHER:]
+        for one in together:
+            one.patience.cancel()
+        return together
+
+
+def _give_up(end: "asyncio.Future[Any]") -> None:
+    if not end.done():
+        end.set_exception(TimeoutError())
 
 
 def run_together(connection: Connection, works: Sequence[Work[Any]]) -> Sequence[Ended]:

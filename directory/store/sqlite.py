@@ -59,7 +59,7 @@ class SqliteDatabase:
         self._readers = _engine(partial(_connect_reader, path, limits.lock), connections=readers)
         self._reading, self._committing = _manners(CommitGate(patience=limits.lock))
         self._turn = asyncio.Lock()
-        self._group = GroupCommit(turn=self._my_turn, commit=self._write_together)
+        self._group = GroupCommit(turn=self._my_turn, commit=self._write_together, patience=limits.work)
         self._mode_is_set = False
         self._idle_readers: list[Connection] = []
 

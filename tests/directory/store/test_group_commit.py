@@ -31,10 +31,10 @@ class CommitFailedError(Exception):
 class Turns:
     """Turns that come when the test says so, and a record of what was committed together."""
 
-    def __init__(self, failure: Exception | None = None) -> None:
+    def __init__(self, failure: Exception | None = None, *, patience: float = 60.0) -> None:
         self.come = asyncio.Event()
         self.groups: list[int] = []
-        self.group = GroupCommit(turn=self._turn, commit=self._commit)
+        self.group = GroupCommit(turn=self._turn, commit=self._commit, patience=patience)
         self._failure = failure
 
     @asynccontextmanager
@@ -103,6 +103,33 @@ async def test_whoever_was_cancelled_before_the_turn_came_has_no_part() -> None:
     assert await second == 0
     assert turns.groups == [1]
     assert first.cancelled()
+
+
+async def test_nobody_waits_longer_than_he_may_however_many_are_before_him() -> None:
+    turns = Turns(patience=0.01)
+    writes = [turns.write() for _ in range(2 * MOST_TOGETHER)]
+
+    ends = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 60)
+
+    assert [type(end) for end in ends] == [TimeoutError] * len(writes)
+    turns.come.set()
+    assert turns.group._committing is not None
+    await turns.group._committing
+    assert turns.groups == [0], "what was given up is not written later"
+
+
+async def test_whose_turn_has_come_waits_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(patience=0)
+    commit = turns.group._commit
+
+    async def commit_late(works: Sequence[Work[Any]]) -> Sequence[Ended]:
+        await asyncio.sleep(0)
+        return await commit(works)
+
+    monkeypatch.setattr(turns.group, "_commit", commit_late)
+    turns.come.set()
+
+    assert await turns.write() == 0
 
 
 async def test_a_failed_commit_is_everybodys() -> None:
