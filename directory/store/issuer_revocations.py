@@ -17,6 +17,8 @@ from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import Batch
 from directory.store import audit_log
 from directory.store.issuers import SqlIssuers
+from directory.store.locks import lock_several_before_end
+from directory.store.overtaking import lead_after_end
 from directory.store.tables import EnrolmentEnd, certificates, enrolments, issuers
 
 AUTHORITY = "authority"
@@ -47,18 +49,17 @@ _PAGE = (
     .limit(bindparam("most"))
 )
 _ENROLMENTS: BindParameter[str] = bindparam("of_enrolments", expanding=True)
-_LOCK_ENROLMENTS = (
-    select(enrolments.c.id)
-    .where(enrolments.c.id.in_(_ENROLMENTS))
-    .order_by(enrolments.c.id)
+_CERTIFICATES: BindParameter[str] = bindparam("of_certificates", expanding=True)
+# The first one that is revoked is announced, and whoever waits to announce another has its row already.
+_LOCK_CERTIFICATES = (
+    select(certificates.c.id)
+    .where(certificates.c.id.in_(_CERTIFICATES))
+    .order_by(certificates.c.id)
     .with_for_update(key_share=True)
 )
 _REVOKE = (
     update(certificates)
-    .where(
-        certificates.c.id.in_(bindparam("of_certificates", expanding=True)),
-        certificates.c.revoked_at.is_(None),
-    )
+    .where(certificates.c.id.in_(_CERTIFICATES), certificates.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("moment"), revocation_reason=RevocationReason.SUPERSEDED.value)
     .returning(certificates.c.id)
 )
@@ -67,6 +68,7 @@ _END_ENROLMENTS = (
     update(enrolments)
     .where(enrolments.c.id.in_(_ENROLMENTS), enrolments.c.live)
     .values(live=False, ended_because=EnrolmentEnd.REVOKED.value)
+    .returning(enrolments.c.id)
 )
 
 
@@ -146,29 +148,29 @@ def _end_certificates(
 ) -> Batch:
     """Revoke a batch.
 
-    1. Its enrolments are locked in the order of everybody (`locks`).
+    1. Its enrolments are locked in the order of everybody, with the renewals that lead now (`locks`).
     2. What somebody else has revoked meanwhile keeps his reason, and gets no second event.
+    3. A renewal that is of the issuer too leads until its own batch comes, unless that is this one.
     """
     page = connection.execute(_PAGE, {"of_issuer": issuer_id, "after": after, "now": at, "most": most}).all()
-    of_enrolments = {"of_enrolments": [row.enrolment_id for row in page if row.enrolment_id is not None]}
-    connection.execute(_LOCK_ENROLMENTS, of_enrolments).all()
+    enrolment_ids = [row.enrolment_id for row in page if row.enrolment_id is not None]
+    lock_several_before_end(connection, enrolment_ids)
     ids = [row.id for row in page]
+    connection.execute(_LOCK_CERTIFICATES, {"of_certificates": ids}).all()
     revoked = set(connection.execute(_REVOKE, {"of_certificates": ids, "moment": at}).scalars())
-    connection.execute(_END_ENROLMENTS, of_enrolments)
-    audit_log.append_all(
-        connection,
-        node,
-        [
-            AuditEvent(
-                kind=AuditKind.CERTIFICATE_REVOKED,
-                at=at,
-                actor=actor,
-                subject=row.id,
-                organization_id=row.organization_id,
-                detail={"serial": row.serial, "reason": RevocationReason.SUPERSEDED.value},
-            )
-            for row in page
-            if row.id in revoked
-        ],
-    )
+    ended = connection.execute(_END_ENROLMENTS, {"of_enrolments": enrolment_ids}).scalars().all()
+    switched = [event for each in sorted(ended) for event in lead_after_end(connection, each, at)]
+    revocations = [
+        AuditEvent(
+            kind=AuditKind.CERTIFICATE_REVOKED,
+            at=at,
+            actor=actor,
+            subject=row.id,
+            organization_id=row.organization_id,
+            detail={"serial": row.serial, "reason": RevocationReason.SUPERSEDED.value},
+        )
+        for row in page
+        if row.id in revoked
+    ]
+    audit_log.append_all(connection, node, [*revocations, *switched])
     return Batch(count=len(revoked), last=ids[-1] if len(ids) == most else None)

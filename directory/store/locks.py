@@ -12,7 +12,7 @@ that: he waits for nothing that belongs to an enrolment any more. SQLite has one
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 from directory.store.tables import enrolments
 
@@ -29,6 +29,17 @@ _ENROLMENTS_OF_ADDRESS = (
 _RENEWALS = (
     select(enrolments.c.id)
     .where(enrolments.c.renews_enrolment_id.in_(bindparam("to_lock", expanding=True)))
+    .order_by(enrolments.c.minted_at, enrolments.c.id)
+    .with_for_update(key_share=True)
+)
+_SEVERAL_WITH_RENEWALS = (
+    select(enrolments.c.id)
+    .where(
+        or_(
+            enrolments.c.id.in_(bindparam("to_lock", expanding=True)),
+            enrolments.c.renews_enrolment_id.in_(bindparam("to_lock", expanding=True)),
+        )
+    )
     .order_by(enrolments.c.minted_at, enrolments.c.id)
     .with_for_update(key_share=True)
 )
@@ -53,6 +64,14 @@ def lock_before_end(connection: Connection, enrolment_id: str) -> None:
     """Do so with an enrolment that may end, and with the renewal that leads then."""
     lock_enrolment(connection, enrolment_id)
     lock_renewals(connection, [enrolment_id])
+
+
+def lock_several_before_end(connection: Connection, enrolment_ids: Iterable[str]) -> None:
+    """Do so with several, in one order with their renewals: what renews one may be older than another."""
+    to_lock = sorted(enrolment_ids)
+    connection.execute(_SEVERAL_WITH_RENEWALS, {"to_lock": to_lock}).all()
+    # Once more, for a renewal that was minted while the first locks were waited for; now none can come.
+    lock_renewals(connection, to_lock)
 
 
 def lock_renewals(connection: Connection, enrolment_ids: Iterable[str]) -> None:

@@ -4,14 +4,17 @@ The enrolments are locked by the caller, the older one first (`locks`). The cert
 event: its trigger takes the lock under which changes are announced.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, Select, bindparam, literal, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from directory.audit import AuditEvent
 from directory.delivery.outbox import MailKind
+from directory.errors import SlotTaken
 from directory.overtaking import Successor, SwitchReason, lead_switched
 from directory.status import Place
 from directory.store import audit_log
@@ -19,6 +22,8 @@ from directory.store.database import Database
 from directory.store.locks import lock_with_renewed
 from directory.store.mail_outcomes import cancel_mails
 from directory.store.tables import certificates, enrolments
+
+logger = logging.getLogger(__name__)
 
 # Written out as the index of those that wait has it: SQLite uses it only where it sees its condition.
 _WAITING: Select[*tuple[str, ...]] = select(
@@ -29,6 +34,7 @@ _BEHIND = _WAITING.where(enrolments.c.renews_enrolment_id == bindparam("of_enrol
 _DUE = (
     _WAITING.join(certificates, certificates.c.enrolment_id == enrolments.c.id)
     .where(certificates.c.served_from <= bindparam("now"))
+    .order_by(certificates.c.served_from, enrolments.c.id)
     .limit(bindparam("most"))
 )
 _OVERTAKE = (
@@ -64,14 +70,25 @@ class SqlSuccessions:
     async def record_due(self, now: datetime, *, most: int) -> int:
         """Let up to so many lead that are served by now, each in a transaction of its own."""
         due = await self._database.read(lambda connection: _successors(connection, _DUE, now=now, most=most))
-        return sum([await self._database.write(partial(self._record, each, now)) for each in due])
+        return sum([await self._recorded(each, now) for each in due])
+
+    async def _recorded(self, due: Successor, now: datetime) -> int:
+        try:
+            return await self._database.write(partial(self._record, due, now))
+        except SlotTaken:
+            # Damage, which `pushpki verify` shows as well; the others are recorded all the same.
+            logger.error("renewal %s cannot lead: another does", due.enrolment_id)  # noqa: TRY400 - it says all
+            return 0
 
     def _record(self, due: Successor, now: datetime, connection: Connection) -> int:
         lock_with_renewed(connection, due.enrolment_id)
         # What others have made of it meanwhile is seen now.
         still_due = _successors(connection, _ITSELF, of_enrolment=due.enrolment_id)
         for successor in still_due:
-            event = _let_lead(connection, successor, SwitchReason.DUE, now)
+            try:
+                event = _let_lead(connection, successor, SwitchReason.DUE, now)
+            except IntegrityError:
+                raise SlotTaken from None
             audit_log.append(connection, self._node, event)
         return len(still_due)
 

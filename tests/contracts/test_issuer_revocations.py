@@ -7,6 +7,7 @@ from ca.revocation import RevocationReason, RevokedCertificate
 from directory.audit import AuditKind
 from directory.errors import ConfigurationRefused, IssuerEnded, Unknown
 from directory.issuer_revocation import IssuerRevocation
+from directory.status import Place
 from directory.store import issuers as issuer_rows
 from directory.store.crls import SqlCrlReader
 from directory.store.inspection import SqlStoreInspector
@@ -14,6 +15,8 @@ from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuers import SqlIssuers
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.mint import SqlMintStore
+from tests.contracts.following import events
+from tests.contracts.renewing import NEW, OLD, places, renewed, served
 from tests.contracts.world import NOW, Store, a_reservation, an_event, an_issuer, mint
 from tests.directory.builders import a_gateway
 from tests.directory.clocks import StoppedClock
@@ -69,6 +72,31 @@ async def test_every_certificate_that_it_issued_is_out_and_may_be_minted_anew(
     assert rows == [(AuditKind.ISSUER_REVOKED,), *[(AuditKind.CERTIFICATE_REVOKED,)] * 5]
     await SqlIssuers(store.database, node="desk").add(an_issuer("issuing-2"), an_event())
     await mint(store.database, a_reservation("again", mailbox=mailbox(0)))
+
+
+async def test_renewals_that_others_issued_lead_at_once(store: Store) -> None:
+    await renewed(store.database)
+    await SqlIssuers(store.database, node="desk").add(an_issuer("issuing-2"), an_event())
+    await store.sql(f"UPDATE certificates SET issuer_id = 'issuing-2' WHERE enrolment_id = '{NEW}'")  # noqa: S608
+
+    await a_revocation(store).revoke("issuing-1", REASON)
+
+    assert await places(store) == {OLD: None, NEW: Place.LEADING}
+    assert await served(store.database, NOW) == [NEW]
+    assert await events(store, AuditKind.CERTIFICATE_LEADS) == [("service", NEW)]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+async def test_renewals_of_its_own_end_as_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("directory.issuer_revocation.BATCH", batch)
+    await renewed(store.database)
+
+    assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 2
+
+    assert await places(store) == {OLD: None, NEW: None}
+    assert await served(store.database, NOW) == []
 
 
 async def test_what_is_interrupted_goes_on(store: Store) -> None:

@@ -47,7 +47,7 @@ from tests.contracts.renewing import (
     renewed,
     served,
 )
-from tests.contracts.world import ANNA, NOW, YEAR, Store, an_event, import_certificate, mint
+from tests.contracts.world import ANNA, NOW, YEAR, Store, a_reservation, an_event, import_certificate, mint
 from tests.directory.clocks import StoppedClock
 
 MOMENT = timedelta(microseconds=1)
@@ -174,6 +174,29 @@ async def test_a_switch_by_time_is_recorded_once_and_not_before(store: Store) ->
     assert await places(store) == {OLD: Place.OVERTAKEN, NEW: Place.LEADING}
     assert await details(store) == [{"renews": OLD, "because": "due"}]
     assert await served(store.database, LEADS) == [NEW, OLD]
+
+
+async def test_one_that_cannot_lead_keeps_no_other_from_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    berta = Mailbox.parse("berta@example.org")
+    await renewed(store.database)
+    await deliver_key(store.database, "enrolment-2", mailbox=berta)
+    await renew(store.database, a_renewal("b", of="enrolment-2", mailbox=berta, leads_until=LEADS + MOMENT))
+    # Somebody has repaired by hand: a third leads in the place of what is renewed.
+    await store.sql("UPDATE enrolments SET live = FALSE WHERE id = 'enrolment-1'")
+    await mint(store.database, a_reservation("third"))
+
+    assert await record_switches(store.database, LEADS + MOMENT) == 1
+
+    assert await places(store) == {
+        OLD: None,
+        NEW: Place.WAITING,
+        "third": Place.LEADING,
+        "enrolment-2": Place.OVERTAKEN,
+        "b": Place.LEADING,
+    }
+    assert caplog.messages == ["renewal a-renewal cannot lead: another does"]
 
 
 async def test_what_leads_can_be_renewed_in_its_turn(store: Store) -> None:
