@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache, partial
 from typing import Protocol
 
 from cryptography import x509
@@ -109,12 +108,26 @@ class _Sealed:
     password: SealedSecret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
-    """A certificate that lacks nothing but its signature."""
+    """A certificate that lacks nothing but its signature.
 
-    maker: CertificateMaker
-    linted: LintedCertificate
+    It is signed once, even where the transaction has to be begun again on another connection. That one may
+    end otherwise: so it is remembered that the key may be in a certificate that the database does not know.
+    """
+
+    def __init__(self, maker: CertificateMaker, linted: LintedCertificate, mailbox: Mailbox) -> None:
+        self.maker = maker
+        self.linted = linted
+        self.signing_began = False
+        self._mailbox = mailbox
+        self._signed: PublishedCertificate | None = None
+
+    def signed(self) -> PublishedCertificate:
+        """Return it with its signature."""
+        if self._signed is None:
+            self.signing_began = True
+            self._signed = _sign(self.maker, self.linted, self._mailbox)
+        return self._signed
 
 
 class Enroller:
@@ -246,7 +259,7 @@ class Enroller:
                 with self._while_minting():
                     return await self._mint_with(key, maker, reservation, context)
             except (KeyBlocked, KeyRepeated) as error:
-                # Nothing was signed, and the key is forgotten: the gateway has no part in it.
+                # Nothing is stored, and the key is forgotten: the gateway has no part in it.
                 logger.error("a key from the pool is not used: %s", error)  # noqa: TRY400 - no fault of a line
         return Deferred(refusal=Refusal.NO_KEY_READY, retry_after=self._rules.retry_after)
 
@@ -263,10 +276,10 @@ class Enroller:
             unused_keys.append(key)
             return linted
         sealed = self._seal(reservation.enrolment_id, context, key)
+        ready = _Ready(maker, linted, mailbox)
 
         try:
             with self._postman.room(now) as claim:
-                ready = _Ready(maker=maker, linted=linted)
                 issuance = self._issuance(reservation, ready, sealed, claim, context)
                 enrolment = await self._store.mint(issuance)
 
@@ -275,18 +288,24 @@ class Enroller:
                 self._postman.enrolled(
                     FreshEnrolment(record=enrolment, organization=organization, chain=maker.chain)
                 )
-        except SlotTaken:
-            unused_keys.append(key)
-            return await self._winner(mailbox, context.gateway)
-        except IssuerEnded:
-            # Revoked a moment ago; the makers will have heard of it when the gateway asks again.
-            unused_keys.append(key)
-            return self._no_issuer()
-        except LimitReached as error:
-            unused_keys.append(key)
-            self._used_up.remember(reservation.limits, error, now)
-            return _limit_reached(error)
+        except (SlotTaken, IssuerEnded, LimitReached) as error:
+            if not ready.signing_began:
+                unused_keys.append(key)
+            return await self._instead(error, reservation, context.gateway)
         return Minted(certificate=enrolment.certificate, enrolment_id=reservation.enrolment_id)
+
+    async def _instead(
+        self, error: SlotTaken | IssuerEnded | LimitReached, reservation: Reservation, gateway: Gateway
+    ) -> Answer:
+        match error:
+            case SlotTaken():
+                return await self._winner(reservation.mailbox, gateway)
+            case IssuerEnded():
+                # Revoked a moment ago; the makers will have heard of it when the gateway asks again.
+                return self._no_issuer()
+            case LimitReached():
+                self._used_up.remember(reservation.limits, error, reservation.minted_at)
+                return _limit_reached(error)
 
     async def _linted(
         self, maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime
@@ -309,22 +328,20 @@ class Enroller:
         context: MintContext,
     ) -> Callable[[MintTransaction], EnrolmentRecord]:
         """Return what happens in the one transaction."""
-        # Signed once, even where the transaction has to be begun again on another connection.
-        certificate = cache(partial(_sign, ready.maker, ready.linted, reservation.mailbox))
 
         def issue(transaction: MintTransaction) -> EnrolmentRecord:
             # 3. The slot comes before the signature, and so does the look whether the key is fresh: who does
             #    not get the one or has not the other has signed nothing, so no certificate exists that the
-            #    database does not know.
-            transaction.reserve(reservation)
+            #    database does not know. The issuer comes first: who waits for it keeps nobody waiting.
             transaction.hold_issuer(ready.maker.issuer_id)
+            transaction.reserve(reservation)
             transaction.admit(sealed.key_sha256)
             self._on_step(Step.MINT_RESERVED)
 
             # 4. Sign, and record all that follows from it.
             enrolment = self._record(
                 reservation,
-                transaction.aside(certificate),
+                transaction.aside(ready.signed),
                 sealed,
                 claim,
                 context,

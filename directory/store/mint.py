@@ -1,8 +1,8 @@
 """How is a mint made durable, once per address? The unique index decides, whatever races.
 
 PostgreSQL: a second reserver of an address waits in its insert until the first one's transaction has ended.
-SQLite: there is one writer. Locks are taken in one order by everybody: the slot, the limits, the
-issuer, the audit head.
+SQLite: there is one writer. Locks are taken in one order by everybody: the issuer, of a renewal the
+enrolment that it renews, the slot, the limits, the audit head (`locks`).
 """
 
 import secrets

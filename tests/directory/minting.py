@@ -14,7 +14,7 @@ from ca.sealing import Sealer
 from directory.clock import Clock
 from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
 from directory.limits import MintRates, Rate
-from directory.mint_ports import FreshEnrolment, MailClaim, Postman
+from directory.mint_ports import FreshEnrolment, MailClaim, MintStore, Postman
 from directory.organization import Organization
 from directory.steps import StepListener, ignore_step
 from directory.store.database import Database
@@ -144,9 +144,10 @@ def an_enroller(
     doubt: Doubt = never_doubted,
     on_step: StepListener = ignore_step,
     makers: CertificateMakers | None = None,
+    mint_store: MintStore | None = None,
 ) -> Enroller:
     return Enroller(
-        store=SqlMintStore(database, node="node-1"),
+        store=mint_store or SqlMintStore(database, node="node-1"),
         keys=keys,
         makers=makers or OneMaker(a_maker(authority)),
         sealer=sealer,

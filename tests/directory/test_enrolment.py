@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -26,7 +26,7 @@ from directory.enrolment import Enroller, recipient_key_identity, relay_password
 from directory.errors import StoreUnavailable
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Absent, Answer, Deferred, Found, Lookup, Minted, Question
-from directory.mint_ports import MailClaim, Reservation
+from directory.mint_ports import MailClaim, MintTransaction, Reservation
 from directory.organization import SHARED_SCOPE
 from directory.policy import MintContext, MintPolicy, Refusal
 from directory.steps import Step
@@ -35,7 +35,7 @@ from directory.store.blocked_keys import SqlBlockedKeys
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.lookup import SqlDirectoryReader
-from directory.store.mint import SqlMintTransaction
+from directory.store.mint import Result, SqlMintStore, SqlMintTransaction
 from directory.store.outbox import SqlOutbox
 from tests.builders import Authority, an_authority
 from tests.contracts.test_mint import failing_inserts_into
@@ -517,6 +517,48 @@ async def test_a_lost_race_gives_its_key_to_the_next_mint(
 
     assert keys.taken == 2
     assert await mints(store) == 2
+
+
+class DyingConnection(SqlMintStore):
+    """Loses its first connection after the signature; by the next one somebody else has the address."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, node="node-1")
+        self._rival: Reservation | None = a_reservation(mailbox=ANNA)
+
+    async def mint(self, work: Callable[[MintTransaction], Result]) -> Result:
+        def and_die(transaction: MintTransaction) -> None:
+            work(transaction)
+            raise GaveUpError
+
+        if rival := self._rival:
+            self._rival = None
+            with contextlib.suppress(GaveUpError):
+                await super().mint(and_die)
+            await super().mint(lambda transaction: transaction.reserve(rival))
+        return await super().mint(work)
+
+
+async def test_a_key_that_was_signed_for_is_not_used_again_though_the_race_was_lost(
+    store: Store, authority: Authority, keys: ReadyKeys
+) -> None:
+    enroller = an_enroller(store.database, authority, keys, mint_store=DyingConnection(store.database))
+
+    assert isinstance(await enroller.mint(ANNA, a_mint_context()), Deferred)
+    as_minted(await enroller.mint(BERT, a_mint_context()))
+
+    assert keys.taken == 2
+
+
+async def test_an_issuer_that_has_ended_is_noticed_before_an_address_is_taken(
+    store: Store, enroller: Enroller
+) -> None:
+    await enroller.mint(ANNA, a_mint_context())
+    await store.sql("UPDATE issuers SET revoked_at = created_at WHERE purpose = 'issuing-ca'")
+
+    answer = await enroller.mint(ANNA, a_mint_context())
+
+    assert answer == Deferred(refusal=Refusal.NO_ISSUER, retry_after=timedelta(seconds=5))
 
 
 async def test_a_revoked_certificate_is_not_given_to_a_loser(store: Store, enroller: Enroller) -> None:
