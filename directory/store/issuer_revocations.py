@@ -24,7 +24,10 @@ from directory.store.tables import EnrolmentEnd, certificates, enrolments, issue
 AUTHORITY = "authority"
 """The origin of a CA's own certificate; it has no address, so nobody finds it."""
 
-# Waits until every mint that holds the issuer has ended, and lets none begin (`issuers.hold`).
+# Waits until every mint that holds the issuer has ended, and lets none begin (`issuers.hold`). It keeps out
+# as well whoever makes a row that refers to the issuer, such as the first count of what it has revoked. He
+# may have what precedes the audit head in everybody's order (`locks`), so nothing of that is locked after
+# this one, but the counts of the issuer above.
 _LOCK = select(issuers.c.revoked_at).where(issuers.c.id == bindparam("of_issuer")).with_for_update()
 _END = (
     update(issuers)

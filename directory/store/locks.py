@@ -1,10 +1,12 @@
 """In which order are rows locked? One for everybody, so that no two transactions wait for each other.
 
-1. The enrolment that the transaction is about. Of several: the oldest first, so a renewed one before its
+1. The issuer, by whoever certifies in its name or ends it.
+2. The enrolment that the transaction is about. Of several: the oldest first, so a renewed one before its
    renewal; or only those that nobody else has in hand.
-2. Whatever belongs to these enrolments: mails, deliveries, keys, relays, certificates.
-3. Budgets and limits; recovery agents and recovery certificates, to be read only.
-4. The head of the audit log (`audit_log`). What comes after it are rows of one's own.
+3. Whatever belongs to these enrolments: mails, deliveries, keys, relays, certificates. With these come, by
+   triggers, the row under which changes are announced, and the counts of what CRLs list.
+4. Budgets and limits; recovery agents and recovery certificates, to be read only; pauses of domains.
+5. The head of the audit log (`audit_log`). What comes after it are rows of one's own.
 
 Whoever changes one row of an enrolment and nothing else of it, as the claim of a mail does, may begin with
 that: he waits for nothing that belongs to an enrolment any more. SQLite has one writer and needs no order.

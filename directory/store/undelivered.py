@@ -86,12 +86,12 @@ def record_bounce(connection: Connection, lost: LostMail) -> bool:
 def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool:
     """Do what follows from a mail that is lost; return whether a certificate was withdrawn for it."""
     withdrawn = False
+    events: list[AuditEvent] = []
     match lost.kind:
         case MailKind.KEY:
             withdrawn = mail_outcomes.key_mail_lost(connection, lost.enrolment_id, lost.at)
             if withdrawn:
-                for event in lead_after_end(connection, lost.enrolment_id, lost.at):
-                    audit_log.append(connection, node, event)
+                events += lead_after_end(connection, lost.enrolment_id, lost.at)
                 _queue_notice(connection, lost, MailKind.NOTICE_BOUNCED)
                 webhooks.queue(
                     connection,
@@ -106,7 +106,9 @@ def draw_consequences(connection: Connection, lost: LostMail, node: str) -> bool
         case _:
             pass
     if lost.kind in mail_outcomes.TO_RECIPIENT:
-        _pause_domain_if_too_many(connection, lost, node)
+        events += _pause_domain_if_too_many(connection, lost)
+    # Last of all, for other mails of the domain want its pause before the audit head.
+    audit_log.append_all(connection, node, events)
     return withdrawn
 
 
@@ -127,21 +129,22 @@ def _queue_notice(connection: Connection, lost: LostMail, kind: MailKind) -> Non
     queue(connection, notice)
 
 
-def _pause_domain_if_too_many(connection: Connection, lost: LostMail, node: str) -> None:
+def _pause_domain_if_too_many(connection: Connection, lost: LostMail) -> list[AuditEvent]:
     whose = {"organization_id": lost.organization_id, "domain": lost.recipient.domain}
     recent: int = connection.execute(_RECENT, whose | {"since": lost.at - WITHIN}).scalar_one()
     if recent < MOST_HARD_BOUNCES:
-        return
+        return []
     pause = whose | {"paused_at": lost.at, "until": lost.at + PAUSE}
     if connection.execute(_PAUSE.on(connection), pause).one_or_none() is None:
-        return  # it is paused already
-    event = AuditEvent(
-        kind=AuditKind.DOMAIN_PAUSED,
-        at=lost.at,
-        actor="service",
-        subject=lost.recipient.domain,
-        organization_id=lost.organization_id,
-        detail={"until": (lost.at + PAUSE).isoformat(timespec="seconds"), "bounces": str(recent)},
-    )
-    audit_log.append(connection, node, event)
+        return []  # it is paused already
     _queue_notice(connection, lost, MailKind.NOTICE_PAUSED)
+    return [
+        AuditEvent(
+            kind=AuditKind.DOMAIN_PAUSED,
+            at=lost.at,
+            actor="service",
+            subject=lost.recipient.domain,
+            organization_id=lost.organization_id,
+            detail={"until": (lost.at + PAUSE).isoformat(timespec="seconds"), "bounces": str(recent)},
+        )
+    ]

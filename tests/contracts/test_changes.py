@@ -17,6 +17,7 @@ from directory.store import lookup
 from directory.store.callers import SqlCallerStore
 from directory.store.changes import SqlChangeLog
 from directory.store.database import Database
+from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.migrations.triggers_v1 import STATEMENTS
 from directory.store.organizations import SqlOrganizations
 from directory.store.outbox import SqlOutbox
@@ -31,6 +32,7 @@ from tests.contracts.world import (
     a_reservation,
     add_gateway,
     an_event,
+    an_issuer,
     import_certificate,
     mint,
 )
@@ -133,6 +135,9 @@ async def test_what_only_adds_announces_nothing(store: Store) -> None:
     await SqlOrganizations(store.database, node="node-1").add(
         an_organization(organization_id="org-2", slug="firm", domains=frozenset()), an_event()
     )
+    # Its own certificate is put among those that its parent has revoked; nobody could look it up.
+    revocations = SqlIssuerRevocations(store.database, node="node-1")
+    await revocations.end(an_issuer(), RevocationReason.SUPERSEDED, NOW, an_event())
 
     assert await SqlChangeLog(store.database).since(before) == Changes(
         generation=before, address_keys=frozenset()

@@ -6,6 +6,7 @@ is begun then, and runs into those. PostgreSQL only: SQLite has one writer.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -21,17 +22,20 @@ from directory.audit import AuditEvent, AuditKind
 from directory.bounces.bounces import Consequence, FailedMail
 from directory.bounces.judging import SentMail
 from directory.delivery.outbox import DueMail, GivenUp, MailKind, NewMail
-from directory.errors import RelayRefused, ResendRefused, SlotTaken
+from directory.errors import IssuerEnded, RelayRefused, ResendRefused, SlotTaken
 from directory.expiry import ExpiredRelay
 from directory.followup import FollowUpRules, GivingUp, ProofRequests, Reminders
 from directory.links import LinkPurpose
+from directory.mint_ports import MintTransaction, Reservation
 from directory.proof import ProofDesk
 from directory.relay import RelayOutcome, RelayState
 from directory.resending import KeyMailResender
 from directory.store.bounces import SqlBounceStore
 from directory.store.expiries import SqlExpiries
 from directory.store.followups import SqlFollowUps
+from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.mail_queue import queue
+from directory.store.mint import SqlMintStore
 from directory.store.opening import open_database
 from directory.store.outbox import SqlOutbox
 from directory.store.proofs import SqlProofStore
@@ -42,7 +46,17 @@ from directory.store.suppressions import SqlSuppressions
 from directory.suppression import OptOut
 from tests.contracts.following import ENROLMENT, a_link, deliver
 from tests.contracts.renewing import a_renewal
-from tests.contracts.world import ANNA, NOW, Store, a_reservation, an_enrolment, an_event, populate, record
+from tests.contracts.world import (
+    ANNA,
+    NOW,
+    Store,
+    a_reservation,
+    an_enrolment,
+    an_event,
+    an_issuer,
+    populate,
+    record,
+)
 from tests.databases import Databases
 from tests.directory.clocks import StoppedClock
 from tests.directory.delivery.builders import an_acceptance
@@ -52,6 +66,7 @@ OTHER = "enrolment-2"
 RENEWAL = "a-renewal"
 """It sorts before what it renews, but is younger."""
 DESK = Mailbox.parse("desk@hospital.org")
+CARLA = Mailbox.parse("carla@example.org")
 DAY = timedelta(days=1)
 LATER = NOW + 8 * DAY
 MUCH_LATER = NOW + 40 * DAY
@@ -67,6 +82,8 @@ class Row(Enum):
     HELD_KEY = "SELECT 1 FROM held_keys WHERE enrolment_id = :whose"
     BUDGET = "SELECT 1 FROM limit_buckets WHERE bucket LIKE 'mail_budget:%'"
     ANNOUNCEMENTS = "SELECT 1 FROM directory_state"
+    ENROLMENT = "SELECT 1 FROM enrolments WHERE id = :whose"
+    AUDIT_HEAD = "SELECT 1 FROM audit_heads"
 
 
 class World:
@@ -117,10 +134,10 @@ def accepts(kind: MailKind, enrolment_id: str = ENROLMENT) -> Participant:
     return prepare
 
 
-def gives_up(kind: MailKind) -> Participant:
+def gives_up(kind: MailKind, enrolment_id: str = ENROLMENT) -> Participant:
     async def prepare(world: World) -> Act:
-        mail = await world.mail(kind, ENROLMENT)
-        event = an_event(AuditKind.KEY_MAIL_GIVEN_UP, subject=ENROLMENT)
+        mail = await world.mail(kind, enrolment_id)
+        event = an_event(AuditKind.KEY_MAIL_GIVEN_UP, subject=enrolment_id)
         outbox = SqlOutbox(world.database, node=NODE)
         return lambda: outbox.record_given_up(
             mail, at=LATER, failure="550", event=event, because=GivenUp.REFUSED
@@ -226,14 +243,32 @@ async def renewal_bounces(world: World) -> Act:
     return lambda: SqlBounceStore(world.database, node=NODE).record_failed(failed, event)
 
 
-async def renews_again(world: World) -> Act:
-    async def renew() -> None:
-        try:
-            await record(world.database, an_enrolment(a_renewal("third", at=LATER)))
-        except SlotTaken:
-            return
+def enrols(reservation: Reservation) -> Participant:
+    async def prepare(world: World) -> Act:
+        enrolment = an_enrolment(reservation)
 
-    return renew
+        def work(transaction: MintTransaction) -> None:
+            transaction.hold_issuer(enrolment.issuer_id)
+            transaction.reserve(enrolment.reservation)
+            transaction.record(enrolment)
+
+        async def enrol() -> None:
+            with suppress(SlotTaken, IssuerEnded):
+                await SqlMintStore(world.database, node=NODE).mint(work)
+
+        return enrol
+
+    return prepare
+
+
+async def ends_the_issuer(world: World) -> Act:
+    revocations = SqlIssuerRevocations(world.database, node=NODE)
+    return lambda: revocations.end(an_issuer(), RevocationReason.CA_COMPROMISE, LATER, an_event())
+
+
+async def ends_what_it_issued(world: World) -> Act:
+    revocations = SqlIssuerRevocations(world.database, node=NODE)
+    return lambda: revocations.end_certificates("issuing-1", "", LATER, "operator:test", most=100)
 
 
 async def follows_up(world: World) -> Act:
@@ -265,6 +300,8 @@ class Meeting:
     """Whether a renewal of the first waits."""
 
 
+mints = enrols(a_reservation("third", mailbox=CARLA, minted_at=LATER))
+renews_again = enrols(a_renewal("third", at=LATER))
 PASSWORD_ACCEPTED, PASSWORD_GIVEN_UP = accepts(MailKind.PASSWORD), gives_up(MailKind.PASSWORD)
 WITHOUT_REMINDER = (MailKind.PASSWORD,)
 MEETINGS = {
@@ -325,11 +362,53 @@ MEETINGS = {
         first=follows_up, at=Row.BUDGET, second=renews_again, queued=WITHOUT_REMINDER
     ),
     "resend, reminder": Meeting(first=resends, at=Row.BUDGET, second=follows_up, queued=WITHOUT_REMINDER),
+    # The first revocation of an issuer, which begins to count.
+    "revocation, end of the issuer": Meeting(first=revokes, at=Row.ANNOUNCEMENTS, second=ends_the_issuer),
+    "renewal, end of the issuer": Meeting(first=renews_again, at=Row.ANNOUNCEMENTS, second=ends_the_issuer),
+    "mint, end of the issuer": Meeting(first=mints, at=Row.AUDIT_HEAD, second=ends_the_issuer),
+    "end of the issuer, mint": Meeting(first=ends_the_issuer, at=Row.AUDIT_HEAD, second=mints),
+    "end of the issuer, renewal": Meeting(first=ends_the_issuer, at=Row.AUDIT_HEAD, second=renews_again),
+    "end of the issuer, revocation": Meeting(first=ends_the_issuer, at=Row.AUDIT_HEAD, second=revokes),
+    "end of the issuer, end of what it issued": Meeting(
+        first=ends_the_issuer, at=Row.AUDIT_HEAD, second=ends_what_it_issued
+    ),
+    "end of what it issued, end of the issuer": Meeting(
+        first=ends_what_it_issued, at=Row.ANNOUNCEMENTS, second=ends_the_issuer
+    ),
+    "end of what it issued, mint": Meeting(first=ends_what_it_issued, at=Row.AUDIT_HEAD, second=mints),
+    "end of what it issued, renewal": Meeting(
+        first=ends_what_it_issued, at=Row.ANNOUNCEMENTS, second=renews_again
+    ),
+    "renewal, end of what it issued": Meeting(
+        first=renews_again, at=Row.ANNOUNCEMENTS, second=ends_what_it_issued
+    ),
+    "end of what it issued, revocation": Meeting(
+        first=ends_what_it_issued, at=Row.ANNOUNCEMENTS, second=revokes
+    ),
+    "revocation, end of what it issued": Meeting(
+        first=revokes, at=Row.ANNOUNCEMENTS, second=ends_what_it_issued
+    ),
+    "end of what it issued, bounce": Meeting(
+        first=ends_what_it_issued, at=Row.ANNOUNCEMENTS, second=bounces, renewed=True
+    ),
+    "bounce, end of what it issued": Meeting(
+        first=bounces, at=Row.DELIVERY, second=ends_what_it_issued, renewed=True
+    ),
+    "proof of the renewal, end of what it issued": Meeting(
+        first=proves_the_renewal, at=Row.ENROLMENT, second=ends_what_it_issued, renewed=True
+    ),
+    "bounce, bounce of the same domain": Meeting(
+        first=bounces, at=Row.AUDIT_HEAD, second=gives_up(MailKind.REMINDER, OTHER), renewed=True
+    ),
 }
 
 
 @pytest.mark.parametrize("meeting", [pytest.param(meeting, id=name) for name, meeting in MEETINGS.items()])
-async def test_nobody_waits_for_somebody_who_waits_for_him(postgresql: Store, *, meeting: Meeting) -> None:
+async def test_nobody_waits_for_somebody_who_waits_for_him(
+    postgresql: Store, monkeypatch: pytest.MonkeyPatch, *, meeting: Meeting
+) -> None:
+    # Whatever comes back pauses its domain.
+    monkeypatch.setattr("directory.store.undelivered.MOST_HARD_BOUNCES", 1)
     world = await a_world(postgresql, meeting)
     first, second = await meeting.first(world), await meeting.second(world)
 

@@ -7,7 +7,7 @@ know of; a gateway or an organization whose rights change. A trigger can be forg
 case nor by somebody who repairs a row by hand.
 
 Any other minted certificate announces nothing: there was none before it, and that there is none is not
-remembered.
+remembered. Nor does the row of a CA's own certificate or of a lost one, which nobody can look up.
 
 The row of `directory_state` stays locked until the transaction ends, so generations are committed in their
 order. It is locked before the audit head: a statement that fires a trigger has its place before the event.
@@ -68,7 +68,7 @@ revoked_at ON certificates""",
     _Trigger(
         name="announce_certificate_found",
         event="INSERT ON certificates",
-        condition="WHEN (NEW.origin <> 'minted')",
+        condition="WHEN (NEW.origin = 'found')",
         announced="NEW.address_key",
     ),
     _Trigger(
