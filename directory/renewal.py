@@ -2,7 +2,7 @@
 
 A recipient who reads encrypted mail should not have to notice that certificates end. Some weeks before, the
 service makes him the next one: fresh key, certificate, password, key mail, relay, in one transaction. The old
-certificate stays the first that is served until the new one takes its place (`succession`).
+certificate stays the first that is served until the new one takes its place (`overtaking`).
 
 Nobody asked for this mail, so it goes only to people who are known to use what they got, unless their
 organization wants otherwise; never to one who wants no mail, and not beyond his budget.
@@ -95,7 +95,9 @@ MATTERS_OF_POLICY: Final = frozenset(
     {Obstacle.NOT_WANTED, Obstacle.UNPROVEN, Obstacle.OWN_CERTIFICATE, Obstacle.NOT_DUE}
 )
 """What an operator may decide otherwise, for one certificate."""
-_FOR_EVERYBODY = frozenset({Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED})
+_FOR_EVERYBODY = frozenset(
+    {Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED, Refusal.SIGNER_UNAVAILABLE}
+)
 """What keeps any other certificate from being renewed just now as well."""
 _DELIVERED = frozenset({DeliveryState.ACCEPTED, DeliveryState.PROVEN, DeliveryState.UNPROVEN})
 

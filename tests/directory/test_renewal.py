@@ -237,7 +237,10 @@ async def test_what_is_not_minted_for_one_keeps_no_other_from_it(answer: Answer)
     assert world.names == ["one", "two"]
 
 
-@pytest.mark.parametrize("refusal", [Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED])
+@pytest.mark.parametrize(
+    "refusal",
+    [Refusal.LIMIT_REACHED, Refusal.NO_KEY_READY, Refusal.CLOCK_DOUBTED, Refusal.SIGNER_UNAVAILABLE],
+)
 async def test_enough_is_enough_until_the_next_time(refusal: Refusal) -> None:
     world = World(
         ending_soon=[a_renewable("one"), a_renewable("two"), a_renewable("three")],
