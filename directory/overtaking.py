@@ -34,7 +34,7 @@ class Successor:
     """The enrolment that leads."""
 
 
-class SuccessionStore(Protocol):
+class OvertakingStore(Protocol):
     """Finds renewals whose time has come, and records that they lead."""
 
     async def record_due(self, now: datetime, *, most: int) -> int:
@@ -48,7 +48,7 @@ class SuccessionStore(Protocol):
 class DueSwitches:
     """The chore that records which renewals lead by now."""
 
-    def __init__(self, *, store: SuccessionStore, doubt: Doubt = never_doubted, most: int = BATCH) -> None:
+    def __init__(self, *, store: OvertakingStore, doubt: Doubt = never_doubted, most: int = BATCH) -> None:
         self._store = store
         self._doubt = doubt
         self._most = most

@@ -12,7 +12,7 @@ SWITCH_UNRECORDED: Final = "renewal.switch_recorded"
 _TOLERANCE = timedelta(days=1)
 
 
-def broken_succession(enrolment: InspectedEnrolment, now: datetime) -> Iterator[Broken]:
+def broken_overtaking(enrolment: InspectedEnrolment, now: datetime) -> Iterator[Broken]:
     """Yield what does not hold of an enrolment's place."""
     renewed = enrolment.renewed
     if enrolment.place is None:

@@ -34,7 +34,7 @@ from directory.invariants import (
     readable_certificate,
 )
 from directory.keystock import PooledKey, open_pooled_key
-from directory.overtaking_invariants import SWITCH_UNRECORDED, broken_succession
+from directory.overtaking_invariants import SWITCH_UNRECORDED, broken_overtaking
 from directory.succession import certifies_until, without_successor
 from directory.timekeeping import TOLERANCE
 
@@ -176,7 +176,7 @@ class Verification:
         )
         async for enrolment in self._inspector.enrolments():
             of_itself = invariants.broken_in(enrolment)
-            for invariant, reason in (*of_itself, *broken_succession(enrolment, self._clock.now())):
+            for invariant, reason in (*of_itself, *broken_overtaking(enrolment, self._clock.now())):
                 yield Violation(invariant=invariant, subject=enrolment.enrolment_id, reason=reason)
         for certificate_id in await self._inspector.orphaned_certificates():
             yield Violation(

@@ -60,7 +60,7 @@ _SERVE = (
 _ASKING = (MailKind.PROOF, MailKind.REMINDER)
 
 
-class SqlSuccessions:
+class SqlOvertaking:
     """The renewals that wait."""
 
     def __init__(self, database: Database, *, node: str) -> None:

@@ -10,7 +10,7 @@ from directory.overtaking import DueSwitches
 from directory.renewal import RenewalDesk, RenewalRules, Renewals, Renewer, Successors
 from directory.settings import Settings
 from directory.store.lookup import SqlDirectoryReader
-from directory.store.overtaking import SqlSuccessions
+from directory.store.overtaking import SqlOvertaking
 from directory.store.renewals import SqlRenewals
 from directory.timekeeping import Doubt
 from directory.wiring.installation import Installation
@@ -37,7 +37,7 @@ async def renewing(installation: Installation, minter: Successors, doubt: Doubt)
 
 def renewal_chores(installation: Installation, minter: Successors, doubt: Doubt) -> Sequence[Chore]:
     """Return what becomes due of renewals; none is begun where they are switched off."""
-    store = SqlSuccessions(installation.database, node=installation.node)
+    store = SqlOvertaking(installation.database, node=installation.node)
     switches = DueSwitches(store=store, doubt=doubt)
     if not installation.settings.renewal.days_before:
         return (switches,)

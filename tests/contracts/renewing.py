@@ -17,7 +17,7 @@ from directory.proof import ProofAnswer, ProofDesk
 from directory.status import Place
 from directory.store.database import Database
 from directory.store.lookup import SqlDirectoryReader
-from directory.store.overtaking import SqlSuccessions
+from directory.store.overtaking import SqlOvertaking
 from directory.store.proofs import SqlProofStore
 from directory.store.tables import enrolments
 from tests.contracts.following import a_link, deliver_key
@@ -69,7 +69,7 @@ async def prove(database: Database, enrolment_id: str = NEW, *, at: datetime = R
 
 
 async def record_switches(database: Database, at: datetime) -> int:
-    return await DueSwitches(store=SqlSuccessions(database, node="node-1")).perform(at)
+    return await DueSwitches(store=SqlOvertaking(database, node="node-1")).perform(at)
 
 
 async def live(database: Database, at: datetime) -> Sequence[PublishedCertificate]:

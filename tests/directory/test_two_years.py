@@ -23,7 +23,7 @@ from directory.store.escrows import SqlEscrows
 from directory.store.followups import SqlFollowUps
 from directory.store.holds import SqlHolds
 from directory.store.lookup import SqlDirectoryReader
-from directory.store.overtaking import SqlSuccessions
+from directory.store.overtaking import SqlOvertaking
 from directory.store.proofs import SqlProofStore
 from directory.store.renewals import SqlRenewals
 from directory.store.tables import audit_events, enrolments
@@ -121,7 +121,7 @@ async def service(store: Store, authority: Authority, three_keys: Sequence[Priva
         store=store,
         clock=clock,
         chores=(
-            DueSwitches(store=SqlSuccessions(database, node="node-1")),
+            DueSwitches(store=SqlOvertaking(database, node="node-1")),
             Renewals(store=SqlRenewals(database), renewer=renewer, rules=rules),
             EndOfHolds(
                 store=SqlHolds(database, node="node-1"),
