@@ -24,7 +24,12 @@ _REVOCABLE = (
         enrolments.c.organization_id,
     )
     .join_from(certificates, enrolments, isouter=True)
-    .where(certificates.c.revoked_at.is_(None), certificates.c.not_after > bindparam("now"))
+    .where(
+        certificates.c.revoked_at.is_(None),
+        certificates.c.not_after > bindparam("now"),
+        # What was issued to a CA has no address, and is revoked where it is looked after.
+        certificates.c.address != "",
+    )
     .order_by(certificates.c.published_at, certificates.c.id)
 )
 _BY_SERIAL = _REVOCABLE.where(certificates.c.serial == bindparam("sought"))
