@@ -30,8 +30,8 @@ def read_other_ca(file: bytes, now: datetime) -> OtherCa:
     """Read a CA's certificate, by whomever, or its certificate request; PEM or DER.
 
     Raises:
-        KeyRefused: it is neither, or its key is one that is not certified. What it signs names its key by the
-            identifier of its certificate, so that must be the one ours will have: RFC 5280 section 4.2.1.2 (1).
+        KeyRefused: it is neither, or its key is one that is not certified; or has another identifier than
+            ours gives it (RFC 5280 section 4.2.1.2 method 1), by which what it signs would not name it.
         IssuerRefused: the certificate is not one of a CA that is good for mail, or not valid now.
     """
     certificate = _certificate(file)

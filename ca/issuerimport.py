@@ -13,12 +13,13 @@ from enum import StrEnum, unique
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ca.constraints import name_constraints_of
 from ca.errors import IssuerRefused, KeyRefused
 from ca.keyquality import check_quality
-from ca.keys import PublicKey, algorithm_of, same_key
+from ca.keys import algorithm_of, same_key
 
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
@@ -96,7 +97,7 @@ class Import:
     """What is brought, and what is known here already."""
 
     certificate: x509.Certificate
-    key: PublicKey
+    key: CertificatePublicKeyTypes
     """The key that waits for it, or that it certifies once more."""
     others: Sequence[x509.Certificate]
     """CAs that may be above it: those brought with it, and those that are here."""

@@ -59,8 +59,8 @@ def take_in(
         _of_ours(taken),
         as_json=as_json,
         lines=[
-            f"Cross-certificate {taken.cross_id} of issuer {taken.issuer_id} is published,"
-            f" until {taken.not_after:%Y-%m-%d}."
+            f"Cross-certificate {taken.cross_id} is published until {taken.not_after:%Y-%m-%d}.",
+            f"It leads to issuer {taken.issuer_id}.",
         ],
     )
 

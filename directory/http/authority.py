@@ -48,7 +48,7 @@ def authority_router(services: HttpServices) -> APIRouter:
         return _response(_pem(await _issuer(services, issuer_id)), PEM_TYPE, "issuer.pem")
 
     async def fetch_issuer_all(issuer_id: str) -> Response:
-        """Fetch all certificates of an issuer's key, its own and others', certs-only CMS (RFC 5280 4.2.2.1)."""
+        """Fetch all certificates of an issuer, cross-certificates too, CMS (RFC 5280 section 4.2.2.1)."""
         own = await _issuer(services, issuer_id)
         by_others = (await services.issuers.cross_certificates()).get(issuer_id, ())
         certificates = [x509.load_der_x509_certificate(der) for der in (own, *by_others)]

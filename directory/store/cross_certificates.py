@@ -17,9 +17,11 @@ from ca.revocation import RevocationReason
 from directory.audit import AuditEvent
 from directory.crosscertificates import CrossCertificate, SignedForOthers
 from directory.errors import AlreadyExists, Unknown
+from directory.hierarchy import Hierarchy
 from directory.store import audit_log
+from directory.store.database import Database
 from directory.store.issuer_revocations import AUTHORITY
-from directory.store.issuers import SqlIssuers, hold
+from directory.store.issuers import every, hold
 from directory.store.rows import AnyRow
 from directory.store.statements import Upsert
 from directory.store.tables import certificates, cross_certificates
@@ -50,8 +52,16 @@ _REVOKE = (
 )
 
 
-class SqlCrossCertificates(SqlIssuers):
-    """The issuers, and the cross-certificates."""
+class SqlCrossCertificates:
+    """The cross-certificates."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def hierarchy(self) -> Hierarchy:
+        """Return every issuer."""
+        return Hierarchy(issuers=await self._database.read(every))
 
     async def cross_certificates(self) -> Sequence[CrossCertificate]:
         """Return what others have certified, the oldest first."""
