@@ -86,9 +86,7 @@ def test_cross_certificates_follow_the_cas_own_at_both_names() -> None:
         self_signed((NameOID.COMMON_NAME, "CA 1"), (NameOID.ORGANIZATIONAL_UNIT_NAME, "PKI"))
         for _ in range(2)
     )
-    authority = PublishedAuthority(
-        certificate=own, is_root=False, crl=None, cross_certificates=(by_another,)
-    )
+    authority = PublishedAuthority(certificate=own, is_root=False, crl=None, cross_certificates=(by_another,))
 
     shown = AuthorityEntries(Board((authority,))).shown()
 
