@@ -21,10 +21,9 @@ from ca.crosscertification import cross_certify, read_other_ca
 from ca.issuerimport import Import, ImportFlaw, cross_chain_above, fingerprint, read_certificates, refused
 from ca.keys import algorithm_of, same_key
 from ca.profiles import Purpose
-from ca.revocation import RevocationReason
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
+from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded
 from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
 from directory.issuers import find
 from directory.issuing import IssuerKeys, issuing_profile, root_at_hand
@@ -96,16 +95,6 @@ class CrossStore(Protocol):
 
         Raises:
             AlreadyExists: it is on record.
-        """
-        ...
-
-    async def revoke(
-        self, signed: SignedForOthers, reason: RevocationReason, at: datetime, event: AuditEvent
-    ) -> None:
-        """Let the root's CRL list it from now on.
-
-        Raises:
-            Unknown: it was revoked meanwhile.
         """
         ...
 
@@ -227,23 +216,6 @@ class CrossDesk:
         _refuse_ours(certificate.subject, certificate.public_key(), hierarchy)
         return await self._record(signer, certificate, self._clock.now())
 
-    async def revoke(self, serial: int, reason: RevocationReason) -> SignedForOthers:
-        """Revoke what our root has certified of somebody else's CA: its next CRL is due at once.
-
-        Raises:
-            Unknown: there is none of that serial number that is not revoked.
-        """
-        now = self._clock.now()
-        every = await self._store.signed_for_others()
-        found = next((one for one in every if one.serial == serial and one.revoked_at is None), None)
-        if found is None:
-            raise Unknown(kind="cross-certificate", name=f"{serial:x}")
-        event = self._event(
-            AuditKind.CERTIFICATE_REVOKED, found.issuer_id, serial=f"{serial:x}", reason=reason.value
-        )
-        await self._store.revoke(found, reason, now, event)
-        return found
-
     async def _record(
         self, root: StoredIssuer, certificate: x509.Certificate, now: datetime
     ) -> SignedForOthers:
@@ -259,8 +231,9 @@ class CrossDesk:
             AuditKind.CROSS_CERTIFICATE_SIGNED,
             root.issuer_id,
             name=certificate.subject.rfc4514_string(),
+            issuer=root.issuer_id,
             serial=f"{signed.serial:x}",
-            certificate=fingerprint(certificate).hex(),
+            not_after=signed.not_after.isoformat(),
         )
         await self._store.record(signed, event)
         return signed

@@ -12,7 +12,6 @@ from ca.crosscertification import read_other_ca
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import algorithm_of
 from ca.publication import Publication
-from ca.revocation import RevocationReason
 from ca.signing import SignatureScheme
 from directory.cli.issuing import fingerprint_given
 from directory.cli.keyfiles import read_file
@@ -182,40 +181,6 @@ def record(
         _of_others(recorded),
         as_json=as_json,
         lines=[f"Cross-certificate {recorded.serial:x} by root {recorded.issuer_id} is on record."],
-    )
-
-
-@app.command("revoke")
-def revoke(
-    serial: Annotated[str, typer.Argument(help="Its serial number in hex; see ca cross list.")],
-    *,
-    reason: Annotated[
-        RevocationReason, typer.Option(help="Why, as the CRL of the root will say.")
-    ] = RevocationReason.UNSPECIFIED,
-    yes: Yes = False,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Revoke what our root has certified of somebody else's CA."""
-    from directory.wiring.issuing import cross_desk  # noqa: PLC0415 - for this command alone
-
-    try:
-        number = int(serial.replace(":", ""), 16)
-    except ValueError:
-        raise ConfigurationRefused(
-            key="SERIAL", reason=f"{serial!r} is not a serial number", remedy="give it in hexadecimal"
-        ) from None
-    confirm(f"Revoke cross-certificate {serial} ({reason})?", yes=yes)
-
-    async def work() -> SignedForOthers:
-        async with installation(config) as opened:
-            return await cross_desk(opened, operator()).revoke(number, reason)
-
-    revoked = run(work())
-    show(
-        {"serial": f"{revoked.serial:x}", "reason": reason.value},
-        as_json=as_json,
-        lines=[f"Revoked. It is due on the CRL of {revoked.issuer_id}; see ca list."],
     )
 
 

@@ -5,15 +5,13 @@ them by the rule that it lists every other by. They have no address: nobody find
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from secrets import token_hex
 
 from cryptography import x509
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select
 
 from ca.keys import key_hash
-from ca.revocation import RevocationReason
 from directory.audit import AuditEvent
 from directory.crosscertificates import CrossCertificate, SignedForOthers
 from directory.errors import AlreadyExists, Unknown
@@ -39,16 +37,6 @@ _SIGNED = (
     select(certificates)
     .where(certificates.c.origin == CROSS)
     .order_by(certificates.c.published_at, certificates.c.id)
-)
-_REVOKE = (
-    update(certificates)
-    .where(
-        certificates.c.origin == CROSS,
-        certificates.c.issuer_id == bindparam("of_issuer"),
-        certificates.c.serial == bindparam("of_serial"),
-        certificates.c.revoked_at.is_(None),
-    )
-    .values(revoked_at=bindparam("moment"), revocation_reason=bindparam("reason"))
 )
 
 
@@ -95,18 +83,6 @@ class SqlCrossCertificates:
             AlreadyExists: it is on record.
         """
         await self._database.write(partial(_record, node=self._node, signed=signed, event=event))
-
-    async def revoke(
-        self, signed: SignedForOthers, reason: RevocationReason, at: datetime, event: AuditEvent
-    ) -> None:
-        """Let the root's CRL list it from now on.
-
-        Raises:
-            Unknown: it was revoked meanwhile.
-        """
-        await self._database.write(
-            partial(_revoke, node=self._node, signed=signed, reason=reason, at=at, event=event)
-        )
 
 
 def every_cross_certificate(connection: Connection) -> list[CrossCertificate]:
@@ -182,27 +158,4 @@ def _record(connection: Connection, *, node: str, signed: SignedForOthers, event
     )
     if recorded.one_or_none() is None:
         raise AlreadyExists(kind="cross-certificate", name=f"{signed.serial:x}")
-    audit_log.append(connection, node, event)
-
-
-def _revoke(
-    connection: Connection,
-    *,
-    node: str,
-    signed: SignedForOthers,
-    reason: RevocationReason,
-    at: datetime,
-    event: AuditEvent,
-) -> None:
-    revoked = connection.execute(
-        _REVOKE,
-        {
-            "of_issuer": signed.issuer_id,
-            "of_serial": f"{signed.serial:x}",
-            "moment": at,
-            "reason": reason.value,
-        },
-    )
-    if revoked.rowcount == 0:
-        raise Unknown(kind="cross-certificate", name=f"{signed.serial:x}")
     audit_log.append(connection, node, event)

@@ -24,12 +24,7 @@ _REVOCABLE = (
         enrolments.c.organization_id,
     )
     .join_from(certificates, enrolments, isouter=True)
-    .where(
-        certificates.c.revoked_at.is_(None),
-        certificates.c.not_after > bindparam("now"),
-        # What was issued to a CA has no address, and is revoked where it is looked after.
-        certificates.c.address != "",
-    )
+    .where(certificates.c.revoked_at.is_(None), certificates.c.not_after > bindparam("now"))
     .order_by(certificates.c.published_at, certificates.c.id)
 )
 _BY_SERIAL = _REVOCABLE.where(certificates.c.serial == bindparam("sought"))
@@ -110,7 +105,7 @@ def _find(
             certificate_id=row.id,
             enrolment_id=row.enrolment_id,
             organization_id=row.organization_id,
-            mailbox=rows.addressee(row.address),
+            mailbox=rows.addressee(row.address) if row.address else None,
             serial=int(row.serial, 16),
         )
         for row in connection.execute(statement, {"sought": sought, "now": now})

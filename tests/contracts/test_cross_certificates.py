@@ -17,9 +17,12 @@ from ca.revocation import RevocationReason
 from directory.audit import AuditKind
 from directory.crosscertificates import CrossCertificate, CrossDesk
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
+from directory.reconciling import Reconciliation
 from directory.revocation import Revocation
+from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
 from directory.store.cross_certificates import SqlCrossCertificates
+from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
 from tests.builders import Authority
@@ -43,6 +46,7 @@ class House:
     desk: CrossDesk
     authority: Authority
     clock: StoppedClock
+    revocation: Revocation
 
     async def events(self) -> list[AuditKind]:
         rows = await self.store.rows("SELECT kind FROM audit_events WHERE node = 'desk' ORDER BY sequence")
@@ -59,7 +63,10 @@ async def house(store: Store, authority: Authority, linter: Linter) -> House:
     crossing, clock = SqlCrossCertificates(store.database, node="desk"), StoppedClock(NOW)
     keys = SealedKeys(linter)
     desk = CrossDesk(store=crossing, keys=keys, clock=clock, actor="operator:olga")
-    return House(store=store, crossing=crossing, desk=desk, authority=authority, clock=clock)
+    revocation = Revocation(store=SqlRevocationStore(store.database, node="desk"), clock=clock)
+    return House(
+        store=store, crossing=crossing, desk=desk, authority=authority, clock=clock, revocation=revocation
+    )
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +164,9 @@ async def test_what_cannot_be_used_leaves_nothing(house: House, friend: Stranger
     trusted_friend = {fingerprint(friend.certificate)}
     for certificate, trusted, flaw in (
         (crossed(friend, root), set(), ImportFlaw.UNTRUSTED),
-        (
-            crossed(friend, root, constraints=no_room),
-            {fingerprint(friend.certificate)},
-            ImportFlaw.PATH_LENGTH,
-        ),
-        (friend.certify(OTHER, root.public_key()), set(), ImportFlaw.OTHER_NAME),
-        (other_ca(friend), set(), ImportFlaw.KEY_MISMATCH),
+        (crossed(friend, root, constraints=no_room), trusted_friend, ImportFlaw.PATH_LENGTH),
+        (friend.certify(OTHER, root.public_key()), trusted_friend, ImportFlaw.OTHER_NAME),
+        (other_ca(friend), trusted_friend, ImportFlaw.KEY_MISMATCH),
     ):
         with pytest.raises(IssuerRefused) as refused:
             await house.desk.take_in(pem(certificate), [pem(friend.certificate)], trusted)
@@ -200,7 +203,9 @@ async def test_our_root_vouches_for_another_ca_and_can_revoke_that(house: House,
     node = Node(house.store.database, house.clock)
     await node.production.start()
 
-    await house.desk.revoke(signed.serial, RevocationReason.CESSATION_OF_OPERATION)
+    (revoked,) = await house.revocation.revoke_serial(
+        signed.serial, RevocationReason.CESSATION_OF_OPERATION, "operator:olga"
+    )
 
     await node.production.refresh()
     shown = node.board.crl(root.key_id)
@@ -209,16 +214,47 @@ async def test_our_root_vouches_for_another_ca_and_can_revoke_that(house: House,
     assert crl.get_revoked_certificate_by_serial_number(signed.serial) is not None
     assert await house.events() == [AuditKind.CROSS_CERTIFICATE_SIGNED, AuditKind.CERTIFICATE_REVOKED]
     assert await violations(house.store.database) == []
-    with pytest.raises(Unknown):
-        await house.desk.revoke(signed.serial, RevocationReason.CESSATION_OF_OPERATION)
+    assert revoked.mailbox is None
+    assert [one.revoked_at for one in await house.crossing.signed_for_others()] == [NOW]
 
 
-async def test_what_was_signed_for_a_ca_is_none_of_the_recipients(house: House, friend: Stranger) -> None:
+async def test_what_a_restore_has_lost_is_revoked(house: House, friend: Stranger) -> None:
     signed = await house.desk.sign(pem(other_ca(friend)), DOMAINS, None)
-    revocation = Revocation(store=SqlRevocationStore(house.store.database, node="desk"), clock=house.clock)
+    told = [one.event for one in await SqlAuditLog(house.store.database).events("desk")]
+    await house.store.sql("DELETE FROM certificates")
+    reconciliation = Reconciliation(
+        store=SqlReconciling(house.store.database, node="desk"),
+        revoker=house.revocation,
+        clock=house.clock,
+        actor="operator:olga",
+    )
 
-    with pytest.raises(Unknown):
-        await revocation.revoke_issuer(signed.issuer_id, RevocationReason.SUPERSEDED, "operator:olga")
+    losses = await reconciliation.losses(told)
+    await reconciliation.make_good(losses)
+
+    assert [(one.serial, one.issuer_id) for one in losses.certificates] == [
+        (f"{signed.serial:x}", signed.issuer_id)
+    ]
+    assert await house.store.rows("SELECT serial FROM certificates WHERE revoked_at IS NOT NULL") == [
+        (f"{signed.serial:x}",)
+    ]
+
+
+async def test_a_revocation_that_a_restore_has_lost_is_made_again(house: House, friend: Stranger) -> None:
+    signed = await house.desk.sign(pem(other_ca(friend)), DOMAINS, None)
+    await house.revocation.revoke_serial(signed.serial, RevocationReason.SUPERSEDED, "operator:olga")
+    told = [one.event for one in await SqlAuditLog(house.store.database).events("desk")]
+    await house.store.sql("UPDATE certificates SET revoked_at = NULL, revocation_reason = NULL")
+    reconciliation = Reconciliation(
+        store=SqlReconciling(house.store.database, node="desk"),
+        revoker=house.revocation,
+        clock=house.clock,
+        actor="operator:olga",
+    )
+
+    await reconciliation.make_good(await reconciliation.losses(told))
+
+    assert [one.revoked_at for one in await house.crossing.signed_for_others()] == [NOW]
 
 
 async def test_what_our_root_signed_elsewhere_is_put_on_record_once(house: House, friend: Stranger) -> None:
