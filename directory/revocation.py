@@ -116,7 +116,9 @@ class Revocation:
     async def revoke_issuer(
         self, issuer_id: str, reason: RevocationReason, actor: str
     ) -> Sequence[RevocableCertificate]:
-        """Revoke everything that one of our issuers, named by its key identifier, has issued to recipients and to others' CAs.
+        """Revoke everything that one of our issuers, named by its key identifier, has issued.
+
+        To recipients, that is, and to others' CAs.
 
         Raises:
             Unknown: there is nothing that could still be revoked.

@@ -14,14 +14,14 @@ from ca.issuerimport import ImportFlaw, fingerprint
 from ca.keys import KeyAlgorithm, generate
 from ca.linting import Linter
 from ca.revocation import RevocationReason
-from directory.audit import AuditKind
+from directory.audit import AuditEvent, AuditKind, ChainedEvent
 from directory.crosscertificates import CrossCertificate, CrossDesk
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
 from directory.reconciling import Reconciliation
 from directory.revocation import Revocation
-from directory.store.audit_log import SqlAuditLog
 from directory.store.crls import SqlCrlStore
 from directory.store.cross_certificates import SqlCrossCertificates
+from directory.store.evidence import SqlEvidence
 from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
@@ -51,6 +51,10 @@ class House:
     async def events(self) -> list[AuditKind]:
         rows = await self.store.rows("SELECT kind FROM audit_events WHERE node = 'desk' ORDER BY sequence")
         return [AuditKind(str(kind)) for (kind,) in rows]
+
+    async def told(self) -> list[AuditEvent]:
+        chain = SqlEvidence(self.store.database).chain("desk", after=0, last=9)
+        return [one.event async for one in chain if isinstance(one, ChainedEvent)]
 
     async def take_in(self, certificate: x509.Certificate, root: Stranger) -> CrossCertificate:
         above, trusted = pem(root.certificate), {fingerprint(root.certificate)}
@@ -220,7 +224,7 @@ async def test_our_root_vouches_for_another_ca_and_can_revoke_that(house: House,
 
 async def test_what_a_restore_has_lost_is_revoked(house: House, friend: Stranger) -> None:
     signed = await house.desk.sign(pem(other_ca(friend)), DOMAINS, None)
-    told = [one.event for one in await SqlAuditLog(house.store.database).events("desk")]
+    told = await house.told()
     await house.store.sql("DELETE FROM certificates")
     reconciliation = Reconciliation(
         store=SqlReconciling(house.store.database, node="desk"),
@@ -243,7 +247,7 @@ async def test_what_a_restore_has_lost_is_revoked(house: House, friend: Stranger
 async def test_a_revocation_that_a_restore_has_lost_is_made_again(house: House, friend: Stranger) -> None:
     signed = await house.desk.sign(pem(other_ca(friend)), DOMAINS, None)
     await house.revocation.revoke_serial(signed.serial, RevocationReason.SUPERSEDED, "operator:olga")
-    told = [one.event for one in await SqlAuditLog(house.store.database).events("desk")]
+    told = await house.told()
     await house.store.sql("UPDATE certificates SET revoked_at = NULL, revocation_reason = NULL")
     reconciliation = Reconciliation(
         store=SqlReconciling(house.store.database, node="desk"),
