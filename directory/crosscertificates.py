@@ -24,9 +24,9 @@ from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded
-from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
+from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import find
-from directory.issuing import IssuerKeys, issuing_profile, root_at_hand
+from directory.issuing import IssuerKeys, PendingIssuer, issuing_profile, root_at_hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,10 @@ class CrossStore(Protocol):
 
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer."""
+        ...
+
+    async def pending(self) -> Sequence[PendingIssuer]:
+        """Return what is to become an issuer."""
         ...
 
     async def cross_certificates(self) -> Sequence[CrossCertificate]:
@@ -191,7 +195,7 @@ class CrossDesk:
         hierarchy = await self._store.hierarchy()
         root = root_at_hand(hierarchy, root_id, now, remedy="sign with its key file: --key")
         other = read_other_ca(file, now)
-        _refuse_ours(other.name, other.public_key, hierarchy)
+        await self._refuse_ours(other.name, other.public_key, hierarchy)
         profile = issuing_profile(algorithm_of(other.public_key), permitted_domains, root.not_after, now)
 
         def certify() -> x509.Certificate:
@@ -213,8 +217,22 @@ class CrossDesk:
         signer = next((one for one in roots if _is_signed_by(certificate, one)), None)
         if signer is None:
             raise ConfigurationRefused(key="CERTIFICATE", reason="no root of ours has signed it")
-        _refuse_ours(certificate.subject, certificate.public_key(), hierarchy)
+        await self._refuse_ours(certificate.subject, certificate.public_key(), hierarchy)
         return await self._record(signer, certificate, self._clock.now())
+
+    async def _refuse_ours(
+        self, name: x509.Name, key: CertificatePublicKeyTypes, hierarchy: Hierarchy
+    ) -> None:
+        """Return if no CA of ours, nor what is to become one, has the name or the key."""
+        ours = {
+            one.issuer_id: x509.load_der_x509_certificate(one.certificate)
+            for one in hierarchy.issuers
+            if not one.is_foreign
+        }
+        waiting = {one.issuer_id: x509.load_der_x509_csr(one.request) for one in await self._store.pending()}
+        for issuer_id, one in (ours | waiting).items():
+            if one.subject == name or same_key(one.public_key(), key):
+                raise AlreadyExists(kind="issuer", name=issuer_id)
 
     async def _record(
         self, root: StoredIssuer, certificate: x509.Certificate, now: datetime
@@ -251,13 +269,6 @@ def _certified_by(certificate: x509.Certificate, hierarchy: Hierarchy) -> Stored
         if not issuer.is_foreign and same_key(own.public_key(), certificate.public_key()):
             return issuer
     raise refused(ImportFlaw.KEY_MISMATCH, certificate)
-
-
-def _refuse_ours(name: x509.Name, key: CertificatePublicKeyTypes, hierarchy: Hierarchy) -> None:
-    for issuer in hierarchy.issuers:
-        own = x509.load_der_x509_certificate(issuer.certificate)
-        if not issuer.is_foreign and (own.subject == name or same_key(own.public_key(), key)):
-            raise AlreadyExists(kind="issuer", name=issuer_id_of(own))
 
 
 def _is_signed_by(certificate: x509.Certificate, root: StoredIssuer) -> bool:

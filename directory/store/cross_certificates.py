@@ -16,10 +16,12 @@ from directory.audit import AuditEvent
 from directory.crosscertificates import CrossCertificate, SignedForOthers
 from directory.errors import AlreadyExists, Unknown
 from directory.hierarchy import Hierarchy
+from directory.issuing import PendingIssuer
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.issuer_revocations import AUTHORITY
 from directory.store.issuers import every, hold
+from directory.store.issuing import every_pending
 from directory.store.rows import AnyRow
 from directory.store.statements import Upsert
 from directory.store.tables import certificates, cross_certificates
@@ -50,6 +52,10 @@ class SqlCrossCertificates:
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer."""
         return Hierarchy(issuers=await self._database.read(every))
+
+    async def pending(self) -> Sequence[PendingIssuer]:
+        """Return what waits for a certificate, the oldest first."""
+        return await self._database.read(every_pending)
 
     async def cross_certificates(self) -> Sequence[CrossCertificate]:
         """Return what others have certified, the oldest first."""

@@ -17,11 +17,13 @@ from ca.revocation import RevocationReason
 from directory.audit import AuditEvent, AuditKind, ChainedEvent
 from directory.crosscertificates import CrossCertificate, CrossDesk
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
+from directory.issuing import IssuingDesk, Wish
 from directory.reconciling import Reconciliation
 from directory.revocation import Revocation
 from directory.store.crls import SqlCrlStore
 from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.evidence import SqlEvidence
+from directory.store.issuing import SqlIssuing
 from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
@@ -287,6 +289,23 @@ async def test_what_no_root_of_ours_signed_or_is_ours_is_not_put_on_record(
 async def test_our_own_cas_are_not_vouched_for_again(house: House) -> None:
     with pytest.raises(AlreadyExists):
         await house.desk.sign(pem(house.authority.issuer.certificate), DOMAINS, None)
+
+
+async def test_what_is_to_become_an_issuing_ca_of_ours_is_not_somebody_elses(
+    house: House, linter: Linter
+) -> None:
+    issuing = IssuingDesk(
+        store=SqlIssuing(house.store.database, node="desk"),
+        keys=SealedKeys(linter),
+        clock=house.clock,
+        actor="operator:olga",
+    )
+    pending = await issuing.request(Wish(key_algorithm=KeyAlgorithm.P_256))
+
+    with pytest.raises(AlreadyExists):
+        await house.desk.sign(pending.request, DOMAINS, None)
+
+    assert await house.desk.every() == ([], [])
 
 
 async def test_without_a_roots_key_the_key_file_is_the_way(house: House, friend: Stranger) -> None:
