@@ -17,17 +17,19 @@ from ca.revocation import RevocationReason
 from directory.audit import AuditEvent, AuditKind, ChainedEvent
 from directory.crosscertificates import CrossCertificate, CrossDesk
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
+from directory.issuer_revocation import IssuerRevocation
 from directory.issuing import IssuingDesk, Wish
 from directory.reconciling import Reconciliation
 from directory.revocation import Revocation
 from directory.store.crls import SqlCrlStore
 from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.evidence import SqlEvidence
+from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
 from directory.store.reconciling import SqlReconciling
 from directory.store.revocations import SqlRevocationStore
 from directory.store.tables import issuers
-from tests.builders import Authority
+from tests.builders import PUBLICATION, Authority
 from tests.ca.strangers import YEAR, Stranger
 from tests.contracts.world import NOW, Store
 from tests.directory.clocks import StoppedClock
@@ -57,6 +59,18 @@ class House:
     async def told(self) -> list[AuditEvent]:
         chain = SqlEvidence(self.store.database).chain("desk", after=0, last=9)
         return [one.event async for one in chain if isinstance(one, ChainedEvent)]
+
+    def reconciliation(self) -> Reconciliation:
+        database = self.store.database
+        return Reconciliation(
+            store=SqlReconciling(database, node="desk", publication=PUBLICATION),
+            revoker=self.revocation,
+            issuer_revoker=IssuerRevocation(
+                store=SqlIssuerRevocations(database, node="desk"), clock=self.clock, actor="operator:olga"
+            ),
+            clock=self.clock,
+            actor="operator:olga",
+        )
 
     async def take_in(self, certificate: x509.Certificate, root: Stranger) -> CrossCertificate:
         above, trusted = pem(root.certificate), {fingerprint(root.certificate)}
@@ -228,12 +242,7 @@ async def test_what_a_restore_has_lost_is_revoked(house: House, friend: Stranger
     signed = await house.desk.sign(pem(other_ca(friend)), DOMAINS, None)
     told = await house.told()
     await house.store.sql("DELETE FROM certificates")
-    reconciliation = Reconciliation(
-        store=SqlReconciling(house.store.database, node="desk"),
-        revoker=house.revocation,
-        clock=house.clock,
-        actor="operator:olga",
-    )
+    reconciliation = house.reconciliation()
 
     losses = await reconciliation.losses(told)
     await reconciliation.make_good(losses)
@@ -251,12 +260,7 @@ async def test_a_revocation_that_a_restore_has_lost_is_made_again(house: House, 
     await house.revocation.revoke_serial(signed.serial, RevocationReason.SUPERSEDED, "operator:olga")
     told = await house.told()
     await house.store.sql("UPDATE certificates SET revoked_at = NULL, revocation_reason = NULL")
-    reconciliation = Reconciliation(
-        store=SqlReconciling(house.store.database, node="desk"),
-        revoker=house.revocation,
-        clock=house.clock,
-        actor="operator:olga",
-    )
+    reconciliation = house.reconciliation()
 
     await reconciliation.make_good(await reconciliation.losses(told))
 
