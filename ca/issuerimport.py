@@ -6,19 +6,20 @@ of use here.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum, unique
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ca.constraints import name_constraints_of
 from ca.errors import IssuerRefused, KeyRefused
 from ca.keyquality import check_quality
-from ca.keys import PublicKey, algorithm_of, same_key
+from ca.keys import algorithm_of, same_key
 
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
@@ -61,13 +62,16 @@ class ImportFlaw(StrEnum):
     OUTLIVES = "issuer.outlives_its_issuer"
     UNTRUSTED = "issuer.untrusted"
     NAME_TAKEN = "issuer.name_taken"
+    OTHER_NAME = "issuer.other_name"
+    OTHER_IDENTIFIER = "issuer.other_identifier"
+    SELF_ISSUED = "issuer.self_issued"
 
 
 _REASONS = {
     ImportFlaw.UNREADABLE: "is no X.509 certificate, neither PEM nor DER, or is corrupt",
     ImportFlaw.NOT_YET_VALID: "is not yet valid",
     ImportFlaw.EXPIRED: "has expired",
-    ImportFlaw.KEY_MISMATCH: "is for another key than the one that waits for it",
+    ImportFlaw.KEY_MISMATCH: "is for another key than the one that waits for it, or is here",
     ImportFlaw.NOT_A_CA: "is not that of a CA (basicConstraints)",
     ImportFlaw.KEY_USAGE: "does not let its key sign certificates and CRLs (keyUsage)",
     ImportFlaw.EXTENDED_KEY_USAGE: "is not for mail (extKeyUsage without emailProtection)",
@@ -81,6 +85,9 @@ _REASONS = {
     ImportFlaw.INCOMPLETE: "names a CA whose certificate is not at hand",
     ImportFlaw.OUTLIVES: "ends after that of the CA that signed it",
     ImportFlaw.NAME_TAKEN: "names a CA as another one is named here",
+    ImportFlaw.OTHER_NAME: "does not name the CA as it is named here",
+    ImportFlaw.OTHER_IDENTIFIER: "has another subjectKeyIdentifier than the one that leads to this CA",
+    ImportFlaw.SELF_ISSUED: "names its own subject as its issuer: no other CA has signed it",
     ImportFlaw.UNTRUSTED: "leads to a root that nobody has said to be trusted",
 }
 
@@ -90,12 +97,14 @@ class Import:
     """What is brought, and what is known here already."""
 
     certificate: x509.Certificate
-    key: PublicKey
-    """The key that waits for it."""
+    key: CertificatePublicKeyTypes
+    """The key that waits for it, or that it certifies once more."""
     others: Sequence[x509.Certificate]
     """CAs that may be above it: those brought with it, and those that are here."""
     trusted: Collection[bytes]
     """SHA-256 of the roots that it may lead to."""
+    cas_below: int = 0
+    """How many CAs there may be between it and a recipient's certificate."""
 
 
 def read_certificates(file: bytes) -> list[x509.Certificate]:
@@ -125,10 +134,12 @@ def chain_above(brought: Import, now: datetime) -> tuple[x509.Certificate, ...]:
     certificate = brought.certificate
     if not same_key(certificate.public_key(), brought.key):
         raise refused(ImportFlaw.KEY_MISMATCH, certificate)
-    _check_ca(certificate, now, cas_below=0)
+    _check_ca(certificate, now, cas_below=brought.cas_below)
     _check_own_key(certificate)
     chain = _path(certificate, brought)
-    for below, (lower, upper) in enumerate(zip((certificate, *chain), chain, strict=False), start=1):
+    for below, (lower, upper) in enumerate(
+        zip((certificate, *chain), chain, strict=False), start=brought.cas_below + 1
+    ):
         _check_ca(upper, now, cas_below=below)
         if not isinstance(lower.signature_hash_algorithm, _STRONG_HASHES):
             raise refused(ImportFlaw.WEAK_SIGNATURE, lower)
@@ -137,8 +148,44 @@ def chain_above(brought: Import, now: datetime) -> tuple[x509.Certificate, ...]:
     return chain
 
 
+def cross_chain_above(
+    brought: Import, certified: x509.Certificate, now: datetime
+) -> tuple[x509.Certificate, ...]:
+    """Return the CAs above a further certificate of a CA that has one, likewise.
+
+    `certified` is that one. Whoever finds a path from a certificate below takes either for the other: so both
+    have the same name, key and key identifier (RFC 5280 sections 4.1.2.4 and 4.2.1.1).
+
+    Raises:
+        IssuerRefused: with a code of `ImportFlaw`.
+    """
+    certificate = brought.certificate
+    if certificate.subject.public_bytes() != certified.subject.public_bytes():
+        raise refused(ImportFlaw.OTHER_NAME, certificate)
+    if certificate.issuer == certificate.subject:
+        raise refused(ImportFlaw.SELF_ISSUED, certificate)
+    # No way up leads through another certificate of the same CA: it would vouch for itself.
+    others = [one for one in brought.others if one.subject != certificate.subject]
+    chain = chain_above(replace(brought, others=others), now)
+    if _key_identifier(certificate) != _key_identifier(certified):
+        raise refused(ImportFlaw.OTHER_IDENTIFIER, certificate)
+    return chain
+
+
+def require_ca(certificate: x509.Certificate, now: datetime) -> None:
+    """Return if the certificate is that of a CA which may certify recipients now, whoever signed it.
+
+    Raises:
+        IssuerRefused: with a code of `ImportFlaw`.
+    """
+    try:
+        _check_ca(certificate, now, cas_below=0)
+    except _UNREADABLE as error:
+        raise refused(ImportFlaw.UNREADABLE) from error
+
+
 def fingerprint(certificate: x509.Certificate) -> bytes:
-    """Return what a root is known by: the SHA-256 of its certificate."""
+    """Return what a certificate, such as a root's, is known by: its SHA-256."""
     return certificate.fingerprint(hashes.SHA256())
 
 
@@ -250,6 +297,10 @@ def _constrains_what_we_know(certificate: x509.Certificate) -> bool:
         isinstance(one, x509.DirectoryName | x509.OtherName | x509.RegisteredID)
         for one in (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
     )
+
+
+def _key_identifier(certificate: x509.Certificate) -> bytes:
+    return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
 def _has(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bool:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ca.carequests import CaRequest
 from ca.crllinting import CrlLinter, CrlScope
 from ca.crlrequests import CrlRequest
+from ca.crosscertification import OtherCa, cross_certify
 from ca.errors import KeyFileUnusable, KeyRefused
 from ca.hierarchy import create_issuing
 from ca.issuance import Issuer
@@ -94,9 +95,17 @@ class OfflineCa:
             ProfileRefused: this is no root, or it ends too soon.
             LintFailed: the certificate would break a rule; nothing was signed.
         """
+        return create_issuing(self._root(publication), profile, request.name, request.public_key, now)
+
+    def cross_certify(
+        self, other: OtherCa, profile: Profile, publication: Publication, now: datetime
+    ) -> x509.Certificate:
+        """Certify somebody else's CA, likewise."""
+        return cross_certify(self._root(publication), profile, other, now)
+
+    def _root(self, publication: Publication) -> Issuer:
         signer = SoftwareSigner(self.key)
-        root = Issuer(self.certificate, signer, publication, Linter(), scheme=self.scheme)
-        return create_issuing(root, profile, request.name, request.public_key, now)
+        return Issuer(self.certificate, signer, publication, Linter(), scheme=self.scheme)
 
 
 def read_key_file(

@@ -55,6 +55,15 @@ REQUIREMENTS = (
             Kind.ISSUER_REVOKED,
         ),
     ),
+    Requirement(
+        item="1.ii",
+        what="cross-certificates: of our CAs by others, and of others by ours",
+        kinds=(
+            Kind.CROSS_CERTIFICATE_ADDED,
+            Kind.CROSS_CERTIFICATE_REMOVED,
+            Kind.CROSS_CERTIFICATE_SIGNED,
+        ),
+    ),
     Requirement(item="1.iv", what="cryptographic devices", instead="none: there are none"),
     Requirement(
         item="1.v, 2.v", what="CRLs", kinds=(Kind.CRL_PARTITIONED, Kind.CRL_ISSUED, Kind.CRL_IMPORTED)

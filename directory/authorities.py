@@ -18,6 +18,8 @@ class PublishedAuthority:
     is_root: bool
     crl: bytes | None
     """Its current complete CRL, DER (RFC 5280 section 5); None while there is none."""
+    cross_certificates: tuple[bytes, ...] = ()
+    """What other CAs have certified of its key, DER."""
 
 
 class Authorities(Protocol):
@@ -78,11 +80,15 @@ class AuthorityBoard:
     def __init__(self) -> None:
         self._authorities: tuple[PublishedAuthority, ...] = ()
         self._certificates: Mapping[str, bytes] = {}
+        self._cross_certificates: Mapping[str, Sequence[bytes]] = {}
         self._crls: Mapping[tuple[str, int | None], PublishedCrl] = {}
 
     def show(self, authorities: Mapping[str, PublishedAuthority], crls: Sequence[PublishedCrl]) -> None:
         """Show these from now on; authorities by the identifier of the issuer."""
         self._certificates = {issuer_id: one.certificate for issuer_id, one in authorities.items()}
+        self._cross_certificates = {
+            issuer_id: one.cross_certificates for issuer_id, one in authorities.items()
+        }
         self._crls = {(crl.issuer_id, crl.partition): crl for crl in crls}
         current = tuple(authorities.values())
         if current != self._authorities:  # whoever shows them asks for identity
@@ -95,6 +101,10 @@ class AuthorityBoard:
     async def issuer_certificates(self) -> Mapping[str, bytes]:
         """Return the DER of every issuer by its identifier."""
         return self._certificates
+
+    async def cross_certificates(self) -> Mapping[str, Sequence[bytes]]:
+        """Return what other CAs have certified of each issuer's key, DER, by its identifier."""
+        return self._cross_certificates
 
     def crl(self, issuer_id: str, partition: int | None = None) -> PublishedCrl | None:
         """Return the issuer's complete CRL, or a partition's; None if there is no such one."""

@@ -168,7 +168,10 @@ class CrlProduction:
 
     def _is_valid(self, standing: StandingIssuer) -> bool:
         # Nobody asks an issuer that has itself expired about what it issued.
-        return x509.load_der_x509_certificate(standing.certificate).not_valid_after_utc > self._clock.now()
+        return self._holds(standing.certificate)
+
+    def _holds(self, certificate: bytes) -> bool:
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc > self._clock.now()
 
     async def _make_all(self, due: Iterable[_Due], failed: dict[str, CaError]) -> None:
         for standing, crl, occasion in due:
@@ -256,6 +259,7 @@ class CrlProduction:
                 certificate=standing.certificate,
                 is_root=standing.is_root,
                 crl=crl.der if (crl := complete.get(standing.issuer_id)) else None,
+                cross_certificates=tuple(filter(self._holds, standing.cross_certificates)),
             )
             for standing in standings
         }

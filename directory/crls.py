@@ -90,6 +90,8 @@ class StandingIssuer:
     """Where in a token the key is."""
     crls: Sequence[StandingCrl]
     """The complete one, then those of its partitions."""
+    cross_certificates: Sequence[bytes] = ()
+    """What other CAs have certified of its key, DER."""
 
     @property
     def complete(self) -> StandingCrl:

@@ -82,7 +82,9 @@ class IssuerDesk:
         return None if self._has_key(issuer) else "has its key elsewhere"
 
 
-def find(among: Iterable[Found], issuer_id: str, *, key: Callable[[Found], str]) -> Found:
+def find(
+    among: Iterable[Found], issuer_id: str, *, key: Callable[[Found], str], kind: str = "issuer"
+) -> Found:
     """Return the one of that identifier, or of one that begins like this if it is the only one.
 
     Raises:
@@ -93,7 +95,7 @@ def find(among: Iterable[Found], issuer_id: str, *, key: Callable[[Found], str])
     if not found and len(sought) >= _SHORTEST_PREFIX:
         found = [one for one in every if key(one).startswith(sought)]
     if len(found) != 1:
-        raise Unknown(kind="issuer", name=issuer_id)
+        raise Unknown(kind=kind, name=issuer_id)
     return found[0]
 
 

@@ -162,7 +162,7 @@ class IssuingDesk:
         """
         now = self._clock.now()
         hierarchy = await self._store.hierarchy()
-        root = _root(hierarchy, wish, now)
+        root = root_at_hand(hierarchy, wish.root_id, now)
         name = await self._name(hierarchy, wish, now)
         certificate, key = await asyncio.to_thread(self._certify, root, wish, name, now)
         issuer = self._issuer(certificate, key, root)
@@ -195,7 +195,7 @@ class IssuingDesk:
             root_id=former.parent_id,
             in_token=former.token_key is not None,
         )
-        root, name = _root(hierarchy, wish, now), await self._name(hierarchy, wish, now)
+        root, name = root_at_hand(hierarchy, wish.root_id, now), await self._name(hierarchy, wish, now)
         made, key = await asyncio.to_thread(self._certify, root, wish, name, now)
         issuer = replace(
             self._issuer(made, key, root), organization_id=former.organization_id, active_from=active_from
@@ -385,18 +385,25 @@ def issuing_profile(
     )
 
 
-def _root(hierarchy: Hierarchy, wish: Wish, now: datetime) -> StoredIssuer:
-    """Return the newest root whose key is here, or the one that was wished for."""
-    wanted = hierarchy.issuers if wish.root_id is None else (find_issuer(hierarchy, wish.root_id),)
+def root_at_hand(
+    hierarchy: Hierarchy,
+    root_id: str | None,
+    now: datetime,
+    *,
+    remedy: str = "make a request with pushpki ca issuing csr, and have it signed where the root is",
+) -> StoredIssuer:
+    """Return the newest root whose key is here, or the one that is named.
+
+    Raises:
+        Unknown: there is none of that name.
+        ConfigurationRefused: there is none whose key is here; with what to do instead.
+    """
+    wanted = hierarchy.issuers if root_id is None else (find_issuer(hierarchy, root_id),)
     roots = [
         one for one in wanted if one.purpose is Purpose.ROOT_CA and one.key_is_here and one.ended(now) is None
     ]
     if not roots:
-        raise ConfigurationRefused(
-            key="--root",
-            reason="no valid root whose key is here",
-            remedy="make a request with pushpki ca issuing csr, and have it signed where the root is",
-        )
+        raise ConfigurationRefused(key="--root", reason="no valid root whose key is here", remedy=remedy)
     return roots[-1]
 
 

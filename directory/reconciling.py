@@ -20,7 +20,9 @@ from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.hierarchy import Hierarchy
 
-_ISSUED = frozenset({AuditKind.CERTIFICATE_MINTED, AuditKind.PROXY_CERTIFIED})
+_ISSUED = frozenset(
+    {AuditKind.CERTIFICATE_MINTED, AuditKind.PROXY_CERTIFIED, AuditKind.CROSS_CERTIFICATE_SIGNED}
+)
 _REVOKED = frozenset({AuditKind.CERTIFICATE_REVOKED, AuditKind.BOUNCE_CLEARED, AuditKind.ISSUER_REVOKED})
 
 

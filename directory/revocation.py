@@ -30,7 +30,8 @@ class RevocableCertificate:
     certificate_id: str
     enrolment_id: str | None
     organization_id: str | None
-    mailbox: Addressee
+    mailbox: Addressee | None
+    """None of what was issued to a CA."""
     serial: int
 
 
@@ -50,7 +51,7 @@ class RevocationStore(Protocol):
         ...
 
     async def by_issuer(self, issuer_id: str, now: datetime) -> Sequence[RevocableCertificate]:
-        """Return what this issuer of ours has issued to recipients."""
+        """Return what this issuer of ours has issued to recipients, and to others' CAs."""
         ...
 
     async def by_organization(self, organization_id: str, now: datetime) -> Sequence[RevocableCertificate]:
@@ -115,7 +116,9 @@ class Revocation:
     async def revoke_issuer(
         self, issuer_id: str, reason: RevocationReason, actor: str
     ) -> Sequence[RevocableCertificate]:
-        """Revoke everything that one of our issuers, named by its key identifier, has issued to recipients.
+        """Revoke everything that one of our issuers, named by its key identifier, has issued.
+
+        To recipients, that is, and to others' CAs.
 
         Raises:
             Unknown: there is nothing that could still be revoked.

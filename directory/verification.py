@@ -9,6 +9,7 @@ from cryptography import x509
 
 from ca.errors import EscrowRefused, KeyRefused, SealBroken
 from ca.escrow import RecoveryCertificate
+from ca.issuerimport import fingerprint
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from directory.audit import ChainedEvent, ChainHead
@@ -21,6 +22,7 @@ from directory.crl_invariants import (
     IssuedCertificate,
     names_another_crl,
 )
+from directory.crosscertificates import CrossCertificate
 from directory.evidence.checking import learned
 from directory.evidence.following import ChainCheck, link_of
 from directory.evidence.statements import AuditSigner, KeyStatement, SignedHead
@@ -94,6 +96,10 @@ class StoreInspector(Protocol):
 
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer."""
+        ...
+
+    async def cross_certificates(self) -> Sequence[CrossCertificate]:
+        """Return what other CAs have certified of issuers' keys."""
         ...
 
     async def unended_issuers(self, now: datetime) -> Sequence[str]:
@@ -192,6 +198,7 @@ class Verification:
             )
         for broken in (
             self._broken_issuers(),
+            self._broken_cross_certificates(issuers),
             self._broken_crls(issuers),
             self._broken_chains(),
             self._broken_moments(),
@@ -252,6 +259,17 @@ class Verification:
             reason = f"it certifies recipients until {until:%Y-%m-%d}, and nobody follows it"
             yield Violation(invariant=ISSUER_ENDS_SOON, subject=issuer.issuer_id, reason=reason)
 
+    async def _broken_cross_certificates(
+        self, issuers: Mapping[str, x509.Certificate]
+    ) -> AsyncIterator[Violation]:
+        for cross in await self._inspector.cross_certificates():
+            own = issuers.get(cross.issuer_id)
+            if own is not None and not _is_of(cross, own):
+                reason = "it is not a further certificate of its issuer, or another than its fingerprint says"
+                yield Violation(
+                    invariant="cross_certificate.of_issuer", subject=cross.cross_id, reason=reason
+                )
+
     async def _broken_crls(self, issuers: Mapping[str, x509.Certificate]) -> AsyncIterator[Violation]:
         now = self._clock.now()
         invariants = CrlInvariants(issuers=issuers, now=now)
@@ -302,6 +320,17 @@ def _issuers(stored: Mapping[str, bytes]) -> tuple[dict[str, x509.Certificate], 
         Violation(invariant="issuer.certificate", subject=issuer_id, reason=reason)
         for issuer_id in sorted(stored.keys() - read.keys())
     ]
+
+
+def _is_of(cross: CrossCertificate, own: x509.Certificate) -> bool:
+    certificate = readable_certificate(cross.certificate)
+    return (
+        certificate is not None
+        and fingerprint(certificate).hex() == cross.cross_id
+        and certificate.not_valid_after_utc == cross.not_after
+        and certificate.subject == own.subject
+        and same_key(certificate.public_key(), own.public_key())
+    )
 
 
 def _recovery_certificates(

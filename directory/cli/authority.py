@@ -8,7 +8,7 @@ import typer
 
 from ca.crlrequests import CrlRequest
 from directory.authorities import AuthorityBoard, PublishedCrl
-from directory.cli import issuers, issuing, roots
+from directory.cli import cross, issuers, issuing, roots
 from directory.cli.keyfiles import read_file
 from directory.cli.opening import Config, installation_with_issuers, operator, run
 from directory.cli.output import Json, show
@@ -23,6 +23,9 @@ app.command("show")(issuers.show_issuer)
 issuing.app.command("sign")(roots.sign_issuing)
 app.add_typer(roots.app, name="root", help="Roots, and where they are off line.")
 app.add_typer(issuing.app, name="issuing", help="CAs that certify recipients.")
+app.add_typer(
+    cross.app, name="cross", help="Cross-certificates: of our CAs by others, and of others by ours."
+)
 app.add_typer(crl, name="crl", help="Revocation lists.")
 
 

@@ -1,6 +1,7 @@
 """`pushpki ca list`, `ca show`: the authority's issuers, and what is to become one."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,13 +16,14 @@ from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
 from directory.issuers import find
 from directory.issuing import PendingIssuer
+from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.issuing import SqlIssuing
 
-_LONG = ("certificate", "request")
+_LONG = ("certificate", "cross_certificates", "request")
 """What is shown of one issuer, and not in the list of all."""
 _KEYS = (
     *("id", "purpose", "state", "key", "subject", "serial", "not_before", "not_after", "parent"),
-    *("active_from", "organization", "revoked_at", *_LONG),
+    *("active_from", "organization", "revoked_at", "cross_certified", *_LONG),
 )
 
 IssuerId = Annotated[
@@ -54,7 +56,13 @@ async def _documents(config: Config) -> list[dict[str, str | None]]:
         store = SqlIssuing(opened.database, node=opened.node)
         slugs = {one.organization_id: one.slug for one in await opened.organizations.all()}
         hierarchy, now = await store.hierarchy(), opened.clock.now()
-        issuers = [_document(hierarchy, one, slugs, now) for one in hierarchy.issuers]
+        crossed: defaultdict[str, list[bytes]] = defaultdict(list)
+        for cross in await SqlCrossCertificates(opened.database, node=opened.node).cross_certificates():
+            crossed[cross.issuer_id].append(cross.certificate)
+        issuers = [
+            _document(hierarchy, one, slugs, now) | _crossed(crossed[one.issuer_id])
+            for one in hierarchy.issuers
+        ]
         return issuers + [_document_of_request(one, slugs) for one in await store.pending()]
 
 
@@ -91,9 +99,20 @@ def _document(
         "active_from": issuer.active_from.isoformat() if issuer.active_from else None,
         "organization": slugs.get(issuer.organization_id or ""),
         "revoked_at": issuer.revoked_at.isoformat() if issuer.revoked_at else None,
-        "certificate": x509.load_der_x509_certificate(issuer.certificate).public_bytes(Encoding.PEM).decode(),
+        "certificate": _pem(issuer.certificate),
         "request": None,
     }
+
+
+def _crossed(certificates: Sequence[bytes]) -> dict[str, str | None]:
+    return {
+        "cross_certified": str(len(certificates)),
+        "cross_certificates": "".join(map(_pem, certificates)) or None,
+    }
+
+
+def _pem(der: bytes) -> str:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
 
 
 def _document_of_request(pending: PendingIssuer, slugs: Mapping[str, str]) -> dict[str, str | None]:

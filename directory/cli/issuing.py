@@ -119,7 +119,7 @@ def complete(
     """Take in the certificate that a request was answered with. Its CA waits until it is made active."""
     file = read_file("CERTIFICATE", certificate)
     above = None if chain is None else read_file("--chain", chain)
-    trusted = {_fingerprint(one) for one in trust or ()}
+    trusted = {fingerprint_given(one) for one in trust or ()}
 
     async def work() -> StoredIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
@@ -269,7 +269,12 @@ async def _activate(opened: Installation, issuer_id: str, moment: datetime | Non
     return await opened.issuer_desk(operator()).activate(issuer_id, moment, validity=validity)
 
 
-def _fingerprint(text: str) -> bytes:
+def fingerprint_given(text: str) -> bytes:
+    """Read a SHA-256 of the option --trust.
+
+    Raises:
+        ConfigurationRefused: it is none.
+    """
     digits = text.replace(":", "")
     try:
         found = bytes.fromhex(digits)

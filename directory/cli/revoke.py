@@ -56,8 +56,10 @@ def revoke(
             return await act(opened, reason)
 
     revoked = run(work())
-    documents = [{"address": str(one.mailbox), "serial": f"{one.serial:x}"} for one in revoked]
-    lines = [f"Revoked {one.serial:x} of {one.mailbox}." for one in revoked]
+    documents = [
+        {"address": str(one.mailbox) if one.mailbox else None, "serial": f"{one.serial:x}"} for one in revoked
+    ]
+    lines = [f"Revoked {one.serial:x} of {one.mailbox or 'a CA'}." for one in revoked]
     show({"revoked": documents, "reason": reason.value}, as_json=as_json, lines=lines)
 
 

@@ -104,10 +104,10 @@ def sign_crl(
 ) -> None:
     """Sign a root's next CRL with its key file; needs neither database nor configuration."""
     wanted = read_crl_request(read_file("--request", request))
-    ca = _opened(key, passphrase_file, signature)
+    ca = open_key_file(key, passphrase_file, signature)
     with progress.status("Signing …"):
         der = ca.sign_crl(wanted, SystemClock().now(), timedelta(days=days))
-    _write(out, der)
+    write_out(out, der)
     crl = x509.load_der_x509_crl(der)
     number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     show(
@@ -148,12 +148,12 @@ def sign_issuing(
     except ProfileRefused as error:
         raise ConfigurationRefused(key="--public-url", reason=f"{public_url!r} {error.reason}") from error
     confirm(f"Certify {wanted.name.distinguished_name.rfc4514_string()} as an issuing CA?", yes=yes)
-    ca, now = _opened(key, passphrase_file, signature), SystemClock().now()
+    ca, now = open_key_file(key, passphrase_file, signature), SystemClock().now()
     with progress.status("Signing …"):
         algorithm = algorithm_of(wanted.public_key)
         profile = issuing_profile(algorithm, frozenset(permit or ()), ca.certificate.not_valid_after_utc, now)
         certificate = ca.certify(wanted, profile, publication, now)
-    _write(out, certificate.public_bytes(Encoding.PEM))
+    write_out(out, certificate.public_bytes(Encoding.PEM))
     show(
         {"certificate": str(out), "serial": f"{certificate.serial_number:x}"},
         as_json=as_json,
@@ -164,7 +164,13 @@ def sign_issuing(
     )
 
 
-def _opened(key: Path, passphrase_file: Path | None, scheme: SignatureScheme) -> OfflineCa:
+def open_key_file(key: Path, passphrase_file: Path | None, scheme: SignatureScheme) -> OfflineCa:
+    """Read the key file of a root.
+
+    Raises:
+        ConfigurationRefused: it, or the passphrase's, is not readable.
+        KeyFileUnusable: it is none, or the passphrase is another one.
+    """
     content = read_secret_file("--key", key)
     return read_key_file(content, _passphrase(passphrase_file, confirmed=False), scheme)
 
@@ -195,7 +201,12 @@ def _write_key_file(out: Path, ca: OfflineCa, passphrase: bytes) -> None:
         raise KeyFileUnusable("is not what was written to it")
 
 
-def _write(out: Path, content: bytes) -> None:
+def write_out(out: Path, content: bytes) -> None:
+    """Write what was signed.
+
+    Raises:
+        ConfigurationRefused: it cannot be written.
+    """
     try:
         out.write_bytes(content)
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -20,6 +21,9 @@ from directory.http.services import HttpServices
 
 PEM_TYPE = "application/pem-certificate-chain"
 """RFC 8555 section 9.1."""
+
+CERTS_ONLY_TYPE = "application/pkcs7-mime"
+"""RFC 5280 section 4.2.2.1, RFC 5273 section 3."""
 
 _ISSUER_ID = re.compile(r"[0-9a-f]{1,64}")
 
@@ -43,11 +47,19 @@ def authority_router(services: HttpServices) -> APIRouter:
         """Fetch an issuer's certificate, PEM."""
         return _response(_pem(await _issuer(services, issuer_id)), PEM_TYPE, "issuer.pem")
 
+    async def fetch_issuer_all(issuer_id: str) -> Response:
+        """Fetch all certificates of an issuer, cross-certificates too, CMS (RFC 5280 section 4.2.2.1)."""
+        own = await _issuer(services, issuer_id)
+        by_others = (await services.issuers.cross_certificates()).get(issuer_id, ())
+        certificates = [x509.load_der_x509_certificate(der) for der in (own, *by_others)]
+        return _response(serialize_certificates(certificates, Encoding.DER), CERTS_ONLY_TYPE, "issuer.p7c")
+
     # The chain first: its name would do for an issuer's as well.
     for path, endpoint, media_type in (
         ("/chain.pem", fetch_chain, PEM_TYPE),
         ("/{issuer_id}.cer", fetch_issuer, CERTIFICATE_TYPE),
         ("/{issuer_id}.pem", fetch_issuer_pem, PEM_TYPE),
+        ("/{issuer_id}.p7c", fetch_issuer_all, CERTS_ONLY_TYPE),
     ):
         router.add_api_route(
             path, endpoint, methods=["GET"], response_class=Response, responses=_responses(media_type)

@@ -81,7 +81,9 @@ async def _answer(services: HttpServices, request: Request, asker: Asker, intent
                 return _response(request, [certificate.der], min(lifetime, _LONGEST_AGE))
             case refused:
                 raise without_certificate(refused)
-    found = matching(query, (await services.issuers.issuer_certificates()).values())
+    own = (await services.issuers.issuer_certificates()).values()
+    by_others = (await services.issuers.cross_certificates()).values()
+    found = matching(query, (*own, *(der for each in by_others for der in each)))
     if not found:
         raise ProblemRaised(Report(problem=PROBLEMS[Refusal.NOT_FOUND]))
     return _response(request, found, _LONGEST_AGE)

@@ -37,6 +37,10 @@ class IssuerCatalogue(Protocol):
         """Return the DER of every issuer by its identifier, which is hexadecimal."""
         ...
 
+    async def cross_certificates(self) -> Mapping[str, Sequence[bytes]]:
+        """Return what other CAs have certified of issuers' keys, DER, by the issuer's identifier."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:

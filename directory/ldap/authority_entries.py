@@ -4,7 +4,7 @@ Each has an entry at its full subject name and, where that does not begin with C
 does: GnuPG cuts off whatever stands before. DigiCert's and Java's directories have the first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,12 +81,16 @@ def _from_common_name(name: DistinguishedName) -> DistinguishedName:
     return name
 
 
-def _entry(name: DistinguishedName, namesakes: Iterable[PublishedAuthority]) -> Entry:
+def _entry(name: DistinguishedName, namesakes: Sequence[PublishedAuthority]) -> Entry:
     parts = {part.attribute: part.value for part in name.rdns[0] if part.attribute is not None}
     structural = [_STRUCTURAL[attribute] for attribute in parts if attribute in _STRUCTURAL]
     attributes: dict[AttributeType, Values] = {OBJECT_CLASS: class_names(TOP, *structural, PKI_CA)}
     attributes |= {attribute: (value.encode(),) for attribute, value in parts.items()}
-    attributes[CA_CERTIFICATE] = tuple(each.certificate for each in namesakes)
+    # Their own first: dirmngr reads the first and no other.
+    attributes[CA_CERTIFICATE] = (
+        *(each.certificate for each in namesakes),
+        *(cross for each in namesakes for cross in each.cross_certificates),
+    )
     # A root's complete CRL is one of authorities as well, and clients look for it under either name.
     lists = {
         CERTIFICATE_REVOCATION_LIST: tuple(each.crl for each in namesakes if each.crl is not None),

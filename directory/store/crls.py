@@ -9,7 +9,8 @@ Whether something is due is read from the counts that triggers keep, whatever is
 seconds costs one small statement.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -24,7 +25,7 @@ from directory.crls import CrlRecord, StandingCrl, StandingIssuer, StoredCrl
 from directory.store import audit_log, crl_pieces
 from directory.store.database import Database
 from directory.store.rows import AnyRow, sealed, token_key
-from directory.store.tables import certificates, crl_scopes, crls, issuers
+from directory.store.tables import certificates, crl_scopes, crls, cross_certificates, issuers
 
 KEPT = 3
 """How many CRLs of each scope are kept: the current one, and a few to compare it with."""
@@ -84,6 +85,9 @@ _STANDINGS = (
     )
     .order_by(issuers.c.created_at, issuers.c.id, _scopes.c.partition)
 )
+_CROSS_CERTIFICATES = select(cross_certificates.c.issuer_id, cross_certificates.c.der).order_by(
+    cross_certificates.c.created_at, cross_certificates.c.id
+)
 _THIS_SCOPE = and_(crls.c.issuer_id == bindparam("of_issuer"), crls.c.partition == bindparam("of_partition"))
 _NEWEST_FIRST = (
     select(crls.c.issuer_id, crls.c.partition, crls.c.der_id, crls.c.size, *_RECORD)
@@ -127,8 +131,11 @@ class SqlCrlReader:
 
     async def issuers(self) -> Sequence[StandingIssuer]:
         """Return every issuer, the oldest first."""
-        rows = await self._database.read(_standings)
-        return [_standing(list(scopes)) for _, scopes in groupby(rows, key=lambda row: row.id)]
+        rows, crossed = await self._database.read(_standings)
+        return [
+            _standing(list(scopes), crossed.get(issuer_id, ()))
+            for issuer_id, scopes in groupby(rows, key=lambda row: row.id)
+        ]
 
     async def revoked(
         self, issuer_id: str, partition: int | None, covers_from: datetime
@@ -192,11 +199,14 @@ class SqlCrlStore(SqlCrlReader):
         return published is not None
 
 
-def _standings(connection: Connection) -> list[AnyRow]:
-    return list(connection.execute(_STANDINGS))
+def _standings(connection: Connection) -> tuple[list[AnyRow], Mapping[str, Sequence[bytes]]]:
+    crossed: defaultdict[str, list[bytes]] = defaultdict(list)
+    for row in connection.execute(_CROSS_CERTIFICATES):
+        crossed[row.issuer_id].append(row.der)
+    return list(connection.execute(_STANDINGS)), crossed
 
 
-def _standing(scopes: Sequence[AnyRow]) -> StandingIssuer:
+def _standing(scopes: Sequence[AnyRow], crossed: Sequence[bytes]) -> StandingIssuer:
     row = scopes[0]
     return StandingIssuer(
         issuer_id=row.id,
@@ -214,6 +224,7 @@ def _standing(scopes: Sequence[AnyRow]) -> StandingIssuer:
             )
             for scope in scopes
         ],
+        cross_certificates=crossed,
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, ScalarSelect, and_, bindparam, exists, func, 
 from ca.sealing import SecretIdentity, SecretKind
 from directory.audit import AuditKind, ChainedEvent, ChainHead
 from directory.crl_invariants import InspectedCrl, IssuedCertificate
+from directory.crosscertificates import CrossCertificate
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.evidence.keys import audit_key_identity
 from directory.evidence.statements import KeyStatement, SignedHead
@@ -31,6 +32,7 @@ from directory.organization import (
 from directory.relay import RelayState
 from directory.status import KeyState, Place
 from directory.store.crls import SqlCrlReader
+from directory.store.cross_certificates import every_cross_certificate
 from directory.store.database import Database
 from directory.store.evidence import SqlEvidence
 from directory.store.holds import HAS_SERVED
@@ -311,6 +313,10 @@ class SqlStoreInspector:
     async def hierarchy(self) -> Hierarchy:
         """Return every issuer."""
         return Hierarchy(issuers=await self._database.read(every))
+
+    async def cross_certificates(self) -> Sequence[CrossCertificate]:
+        """Return what other CAs have certified of issuers' keys."""
+        return await self._database.read(every_cross_certificate)
 
     async def unended_issuers(self, now: datetime) -> Sequence[str]:
         """Return issuers that were revoked, though not all that they issued."""

@@ -36,7 +36,7 @@ class SqlIssuing(SqlIssuers):
 
     async def pending(self) -> Sequence[PendingIssuer]:
         """Return what waits for a certificate, the oldest first."""
-        return await self._database.read(_pending)
+        return await self._database.read(every_pending)
 
     async def succeed(self, issuer: StoredIssuer, former: StoredIssuer, events: Sequence[AuditEvent]) -> bool:
         """Add the issuer that follows another, if none of the scope does yet; tell whether that was so."""
@@ -67,7 +67,8 @@ class SqlIssuing(SqlIssuers):
         )
 
 
-def _pending(connection: Connection) -> list[PendingIssuer]:
+def every_pending(connection: Connection) -> list[PendingIssuer]:
+    """Return what waits for a certificate, the oldest first."""
     return [_of(row) for row in connection.execute(_ALL)]
 
 

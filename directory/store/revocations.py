@@ -105,7 +105,7 @@ def _find(
             certificate_id=row.id,
             enrolment_id=row.enrolment_id,
             organization_id=row.organization_id,
-            mailbox=rows.addressee(row.address),
+            mailbox=rows.addressee(row.address) if row.address else None,
             serial=int(row.serial, 16),
         )
         for row in connection.execute(statement, {"sought": sought, "now": now})

@@ -16,12 +16,14 @@ from ca.publication import Publication
 from ca.sealing import SealedSecret
 from ca.signers import MadeKey
 from directory.crl_import import CrlDesk
+from directory.crosscertificates import CrossDesk
 from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import IssuerRevocation
 from directory.issuing import IssuingDesk
 from directory.roots import RootDesk
 from directory.rounds import end_within
 from directory.store.crls import SqlCrlStore
+from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
 from directory.succession import Succession
@@ -122,6 +124,16 @@ def issuer_revocation(installation: Installation, actor: str) -> IssuerRevocatio
     """Return the use case that gives issuing CAs up."""
     store = SqlIssuerRevocations(installation.database, node=installation.node)
     return IssuerRevocation(store=store, clock=installation.clock, actor=actor)
+
+
+def cross_desk(installation: Installation, actor: str) -> CrossDesk:
+    """Return the use cases of an operator who looks after cross-certificates."""
+    return CrossDesk(
+        store=SqlCrossCertificates(installation.database, node=installation.node),
+        keys=SealedKeys(installation),
+        clock=installation.clock,
+        actor=actor,
+    )
 
 
 def issuing_desk(installation: Installation, actor: str) -> IssuingDesk:

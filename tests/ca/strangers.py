@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ca.keys import KeyAlgorithm, PrivateKey, PublicKey
+from ca.keys import KeyAlgorithm, PrivateKey
 from ca.profiles import Purpose, key_usage
 from tests.builders import NOW
 
@@ -28,7 +29,7 @@ class Stranger:
     def certify(
         self,
         name: x509.Name,
-        key: PublicKey,
+        key: CertificatePublicKeyTypes,
         *,
         not_before: datetime = NOW - YEAR,
         not_after: datetime = NOW + 9 * YEAR,

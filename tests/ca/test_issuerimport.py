@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.errors import IssuerRefused
-from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates
+from ca.issuerimport import Import, ImportFlaw, chain_above, cross_chain_above, fingerprint, read_certificates
 from ca.keys import KeyAlgorithm, generate, same_key
 from ca.profiles import Purpose, key_usage
 from tests.builders import NOW
@@ -43,6 +43,21 @@ def below(**deviations: object) -> tuple[x509.Certificate, ...]:
     """Import from a CA of somebody else's that deviates."""
     policy = Stranger("Other Policy CA", ROOT, **deviations)
     return imported(policy.certify(OURS, KEY.public_key()), (policy.certificate, ROOT.certificate))
+
+
+OWN = Stranger("Our Own Root").certify(OURS, KEY.public_key())
+
+
+def crossed(certificate: x509.Certificate, *more: x509.Certificate, cas_below: int = 0) -> object:
+    """Import a further certificate of a CA that has one."""
+    brought = Import(
+        certificate=certificate,
+        key=KEY.public_key(),
+        others=(POLICY.certificate, ROOT.certificate, *more),
+        trusted={fingerprint(ROOT.certificate)},
+        cas_below=cas_below,
+    )
+    return cross_chain_above(brought, OWN, NOW)
 
 
 @cache
@@ -84,6 +99,28 @@ def test_of_two_ways_the_trusted_one_is_taken() -> None:
     assert chain == (POLICY.certificate, ROOT.certificate)
 
 
+def self_signed() -> object:
+    """The CA renews its own certificate, which nobody else has signed."""
+    name = Stranger("Our Issuing CA")
+    return crossed(name.certify(OURS, KEY.public_key(), signing_key=KEY))
+
+
+def by_itself() -> object:
+    """A CA that ours has certified, and that nobody else vouches for, vouches for ours."""
+    friend = Stranger("Friend")
+    friend_by_us = Stranger("Our Issuing CA").certify(friend.name, friend.key.public_key(), signing_key=KEY)
+    ours_by_us = POLICY.certify(OURS, KEY.public_key())
+    return crossed(friend.certify(OURS, KEY.public_key()), friend_by_us, ours_by_us)
+
+
+def test_a_cross_certificate_is_of_the_same_name_and_key_and_identifier() -> None:
+    assert crossed(ours(), OWN) == (POLICY.certificate, ROOT.certificate)
+    one_below = x509.BasicConstraints(ca=True, path_length=1)
+    assert crossed(ours(constraints=one_below), cas_below=1) == (POLICY.certificate, ROOT.certificate)
+
+
+SIMILAR = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "our issuing CA")])
+IDENTIFIER = x509.SubjectKeyIdentifier(bytes(20))
 NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 ONLY_KEYS = key_usage(Purpose.RECIPIENT_ENCRYPTION, KeyAlgorithm.RSA_2048)
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -122,6 +159,14 @@ SOON = NOW + timedelta(seconds=1)
         (lambda: below(extended=SERVERS), ImportFlaw.EXTENDED_KEY_USAGE),
         (lambda: below(digest=hashes.SHA224()), ImportFlaw.WEAK_SIGNATURE),
         (too_long, ImportFlaw.PATH_LENGTH),
+        (
+            lambda: crossed(ours(constraints=x509.BasicConstraints(ca=True, path_length=0)), cas_below=1),
+            ImportFlaw.PATH_LENGTH,
+        ),
+        (lambda: crossed(POLICY.certify(SIMILAR, KEY.public_key())), ImportFlaw.OTHER_NAME),
+        (lambda: crossed(ours(identified=False, more=IDENTIFIER)), ImportFlaw.OTHER_IDENTIFIER),
+        (self_signed, ImportFlaw.SELF_ISSUED),
+        (by_itself, ImportFlaw.INCOMPLETE),
     ],
 )
 def test_what_cannot_be_used_is_refused_for_its_reason(

@@ -39,6 +39,18 @@ async def test_shows_what_was_put_on_it_last() -> None:
     assert await board.issuer_certificates() == {"a": b"certificate", "b": b"root"}
 
 
+async def test_cross_certificates_stand_beside_the_issuers_own() -> None:
+    board = AuthorityBoard()
+    authority = PublishedAuthority(
+        certificate=b"own", is_root=True, crl=None, cross_certificates=(b"by another",)
+    )
+
+    board.show({"a": authority}, [])
+
+    assert await board.issuer_certificates() == {"a": b"own"}
+    assert await board.cross_certificates() == {"a": (b"by another",)}
+
+
 def test_whoever_asks_for_identity_sees_a_change_and_nothing_else() -> None:
     board = AuthorityBoard()
     board.show({"a": an_authority()}, [a_crl()])

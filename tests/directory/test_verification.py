@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import ColumnElement, Delete, Insert, Table, Update, delete, insert, select, update
 
 from ca.address import Mailbox
@@ -44,6 +46,7 @@ from directory.store.tables import (
     certificates,
     crl_pieces,
     crls,
+    cross_certificates,
     deliveries,
     enrolments,
     held_keys,
@@ -57,6 +60,7 @@ from directory.suppression import SuppressionDesk
 from directory.wiring.authorities import CrlIssuers
 from directory.wiring.signers import Signers, ca_key_identity
 from tests.builders import Authority
+from tests.ca.strangers import Stranger
 from tests.contracts.world import NOW, SEALER, YEAR, Store, an_event
 from tests.directory.builders import a_mint_context
 from tests.directory.clocks import StoppedClock
@@ -425,6 +429,50 @@ async def test_an_enrolment_that_holds_anothers_address_is_found(
     await change(store, update(certificates).where(of(certificates, anna)).values(address_key="carl@b.org"))
 
     assert await found(store) == [("enrolment.address_key", anna)]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+@pytest.mark.parametrize(
+    "deviation",
+    [{"der": JUNK}, {"id": "0" * 64}, {"not_after": NOW}],
+    ids=["unreadable", "another", "as long as another"],
+)
+async def test_a_cross_certificate_that_is_not_its_issuers_is_found(
+    store: Store, authority: Authority, deviation: dict[str, object]
+) -> None:
+    root = authority.root
+    other = Stranger("Friendly Root").certify(root.name, root.certificate.public_key())
+    row = {
+        "id": other.fingerprint(hashes.SHA256()).hex(),
+        "issuer_id": root.key_id,
+        "der": other.public_bytes(Encoding.DER),
+        "not_after": other.not_valid_after_utc,
+        "created_at": NOW,
+    }
+    await change(store, insert(cross_certificates).values(row))
+    assert await found(store) == []
+
+    await change(store, update(cross_certificates).values(deviation))
+
+    assert await found(store) == [("cross_certificate.of_issuer", str((row | deviation)["id"]))]
+
+
+@pytest.mark.usefixtures("enrolment_ids")
+async def test_a_cross_certificate_of_another_ca_than_it_says_is_found(
+    store: Store, authority: Authority
+) -> None:
+    other = Stranger("Friendly Root").certificate
+    row = {
+        "id": other.fingerprint(hashes.SHA256()).hex(),
+        "issuer_id": authority.root.key_id,
+        "der": other.public_bytes(Encoding.DER),
+        "not_after": other.not_valid_after_utc,
+        "created_at": NOW,
+    }
+
+    await change(store, insert(cross_certificates).values(row))
+
+    assert await found(store) == [("cross_certificate.of_issuer", row["id"])]
 
 
 @pytest.mark.usefixtures("enrolment_ids")

@@ -55,6 +55,18 @@ pending_issuers = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+# Further certificates of our issuers' keys, by which other CAs vouch for them.
+cross_certificates = Table(
+    "cross_certificates",
+    metadata,
+    # SHA-256 of the DER, in hex.
+    Column("id", String(64), primary_key=True),
+    Column("issuer_id", String(64), ForeignKey("issuers.id"), nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 # Keys that are in wrong hands, or may be: no certificate with one of them enters the directory.
 blocked_keys = Table(
     "blocked_keys",

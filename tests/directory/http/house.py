@@ -205,9 +205,13 @@ class Catalogue:
     """The authority's own certificates: `IssuerCatalogue`."""
 
     certificates: dict[str, bytes]
+    crossed: dict[str, list[bytes]] = field(default_factory=dict)
 
     async def issuer_certificates(self) -> Mapping[str, bytes]:
         return self.certificates
+
+    async def cross_certificates(self) -> Mapping[str, Sequence[bytes]]:
+        return self.crossed
 
 
 async def a_page() -> Page:

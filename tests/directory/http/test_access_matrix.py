@@ -121,6 +121,7 @@ MATRIX = {
     "GET /ca/chain.pem": EVERYBODY,
     "GET /ca/{issuer_id}.cer": EVERYBODY,
     "GET /ca/{issuer_id}.pem": EVERYBODY,
+    "GET /ca/{issuer_id}.p7c": EVERYBODY,
     "GET /crl/{issuer_id}.crl": EVERYBODY,
     "GET /crl/{issuer_id}/{partition}.crl": EVERYBODY,
     "GET /crls": EVERYBODY,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
 from directory.access import AnonymousRead
@@ -15,6 +16,7 @@ from directory.http.services import HttpSettings
 from directory.lookup import Deferred
 from directory.policy import Refusal
 from tests.builders import Authority
+from tests.ca.strangers import Stranger
 from tests.directory.http.house import (
     AGENT,
     ALICE,
@@ -60,6 +62,20 @@ async def test_h03_several_certificates_are_multipart_mixed(
         part.removeprefix(b"\r\nContent-Type: application/pkix-cert\r\n\r\n") for part in (first, second)
     }
     assert {x509.load_der_x509_certificate(part) for part in parts} == set(authority.chain)
+
+
+async def test_h03_an_issuer_that_another_ca_certified_has_both_certificates(
+    house: House, client: httpx.AsyncClient, authority: Authority
+) -> None:
+    root = authority.root.certificate
+    other = Stranger("Another Root").certify(root.subject, root.public_key())
+    house.catalogue.crossed[authority.root.key_id] = [other.public_bytes(Encoding.DER)]
+
+    response = await client.get(f"/certificates?sHash={sha1_text(root.subject.public_bytes())}")
+
+    assert response.headers["Content-Type"].startswith("multipart/mixed")
+    for certificate in (root, other):
+        assert certificate.public_bytes(Encoding.DER) in response.content
 
 
 async def test_h04_an_issuer_is_fetched_by_the_hash_of_its_certificate(

@@ -8,6 +8,7 @@ from directory.http.problem_kinds import PROBLEMS
 PUBLIC = {
     "/ca/chain.pem",
     "/ca/{issuer_id}.cer",
+    "/ca/{issuer_id}.p7c",
     "/ca/{issuer_id}.pem",
     "/crl/{issuer_id}.crl",
     "/crl/{issuer_id}/{partition}.crl",

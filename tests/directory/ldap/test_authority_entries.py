@@ -81,6 +81,19 @@ def test_keys_of_one_name_share_an_entry() -> None:
     assert entry.values(CERTIFICATE_REVOCATION_LIST) == (b"1", b"2")
 
 
+def test_cross_certificates_follow_the_cas_own_at_both_names() -> None:
+    own, by_another = (
+        self_signed((NameOID.COMMON_NAME, "CA 1"), (NameOID.ORGANIZATIONAL_UNIT_NAME, "PKI"))
+        for _ in range(2)
+    )
+    authority = PublishedAuthority(certificate=own, is_root=False, crl=None, cross_certificates=(by_another,))
+
+    shown = AuthorityEntries(Board((authority,))).shown()
+
+    for name in ("OU=PKI,CN=CA 1", "CN=CA 1"):
+        assert shown.by_name[parse_name(name)].values(CA_CERTIFICATE) == (own, by_another)
+
+
 def test_entries_are_made_anew_when_something_else_is_published_and_only_then() -> None:
     certificate = self_signed((NameOID.COMMON_NAME, "CA"))
     board = Board((an_authority(certificate, crl=b"1"),))

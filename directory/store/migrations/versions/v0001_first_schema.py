@@ -134,6 +134,14 @@ def _create_issuers() -> None:
         Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
         _moment("created_at"),
     )
+    op.create_table(
+        "cross_certificates",
+        _key("id", 64),
+        Column("issuer_id", sa.String(64), ForeignKey("issuers.id"), nullable=False),
+        Column("der", sa.LargeBinary, nullable=False),
+        _moment("not_after"),
+        _moment("created_at"),
+    )
 
 
 def _create_enrolments() -> None:
