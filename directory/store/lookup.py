@@ -75,7 +75,16 @@ def _of_latest_enrolment(column: ColumnElement[str]) -> ColumnElement[str]:
     return (
         select(column)
         .select_from(enrolments.outerjoin(certificates, certificates.c.enrolment_id == enrolments.c.id))
-        .where(enrolments.c.address_key == bindparam("address_key"), enrolments.c.scope == _SCOPE)
+        .where(
+            enrolments.c.address_key == bindparam("address_key"),
+            enrolments.c.scope == _SCOPE,
+            # A renewal whose password nobody passed on says no more of an address than was known before it.
+            or_(
+                enrolments.c.ended_because.is_(None),
+                enrolments.c.ended_because != EnrolmentEnd.UNRELAYED.value,
+                enrolments.c.renews_enrolment_id.is_(None),
+            ),
+        )
         .order_by(enrolments.c.minted_at.desc(), enrolments.c.id)
         .limit(1)
         .correlate(organizations)

@@ -22,6 +22,7 @@ from directory.store.database import Database
 from directory.store.mail_budget import sent_to_the_same_person
 from directory.store.outbox import EVERYBODY
 from directory.store.tables import (
+    EnrolmentEnd,
     certificates,
     deliveries,
     enrolments,
@@ -38,6 +39,10 @@ _IS_RENEWED = exists().where(
     _RENEWAL.c.renews_enrolment_id == enrolments.c.id,
     _RENEWAL.c.live,
     _RENEWAL.c.place == Place.WAITING.value,
+)
+_WAS_RENEWED_IN_VAIN = exists().where(
+    _RENEWAL.c.renews_enrolment_id == enrolments.c.id,
+    _RENEWAL.c.ended_because == EnrolmentEnd.UNRELAYED.value,
 )
 _HAS_OWN_CERTIFICATE = exists().where(
     _OWN.c.address_key == enrolments.c.address_key,
@@ -96,6 +101,8 @@ _MAY_BE_RENEWED = (
     gateways.c.disabled_at.is_(None),
     organizations.c.disabled_at.is_(None),
     not_(_IS_RENEWED),
+    # Its organization would be told one password after the other.
+    not_(_WAS_RENEWED_IN_VAIN),
     not_(_HAS_OWN_CERTIFICATE),
     not_(exists().where(suppressions.c.address_key == enrolments.c.address_key)),
 )

@@ -7,15 +7,19 @@ from datetime import datetime
 import pytest
 
 from ca.address import Mailbox
+from directory.audit import AuditKind
 from directory.delivery.outbox import DeliveryState
 from directory.errors import Unknown
 from directory.organization import Renewal
+from directory.relay import RelayOutcome, RelayState
 from directory.renewal import Renewable
 from directory.status import Place
 from directory.store.database import Database
+from directory.store.lookup import SqlDirectoryReader
 from directory.store.organizations import SqlOrganizations
+from directory.store.relays import SqlRelayStore
 from directory.store.renewals import SqlRenewals
-from tests.contracts.following import deliver_key
+from tests.contracts.following import deliver_key, standing
 from tests.contracts.renewing import DAY, ENDS, LEADS, NEW, OLD, RENEWS, prove, record_switches, renew
 from tests.contracts.world import (
     ANNA,
@@ -81,6 +85,44 @@ async def test_what_stands_in_the_way_is_known(proven: Store) -> None:
     assert (await store.of_enrolment(OLD, RENEWS)).has_own_certificate
     assert not (await store.of_enrolment(OLD, ENDS)).has_own_certificate
     assert not (await store.of_enrolment(OLD, NOW)).has_room, "the three mails of that day"
+
+
+async def fail_relay(database: Database, enrolment_id: str) -> None:
+    relays = SqlRelayStore(database, node="node-1")
+    await relays.record_outcome(
+        await relays.relay(enrolment_id, "org-1"),
+        state=RelayState.FAILED,
+        outcome=RelayOutcome.FAILED,
+        note="",
+        event=an_event(AuditKind.RELAY_RECORDED, subject=enrolment_id),
+    )
+
+
+async def is_blocked(database: Database) -> bool:
+    context = await SqlDirectoryReader(database).mint_context(ANNA.key, a_gateway())
+    assert context is not None
+    return context.bounced
+
+
+async def test_a_renewal_whose_password_nobody_passed_on_is_not_repeated_and_blocks_nothing(
+    proven: Store,
+) -> None:
+    await renew(proven.database)
+
+    await fail_relay(proven.database, NEW)
+
+    assert await standing(proven, NEW) == (False, "unrelayed")
+    assert await ending(proven.database) == []
+    assert not (await SqlRenewals(proven.database).of_enrolment(OLD, RENEWS)).is_renewed
+    assert not await is_blocked(proven.database)
+
+
+async def test_what_was_minted_for_a_lookup_and_not_passed_on_blocks_its_address(database: Database) -> None:
+    await deliver_key(database)
+
+    await fail_relay(database, OLD)
+
+    assert await is_blocked(database)
 
 
 async def test_there_is_no_other_enrolment(database: Database) -> None:
