@@ -30,7 +30,7 @@ from directory.wiring.evidence import audit_keys
 from directory.wiring.installation import open_installation
 from directory.wiring.signers import ca_key_identity
 from tests.command import pushpki
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 from tests.gateways import call, look_up, metrics_page
 from tests.postbox import postbox
 from tests.service import GATEWAY, UNHURRIED, Installed, install, serving, succeed
@@ -137,7 +137,7 @@ async def rows_of(url: str) -> dict[str, bytes]:
             for table in metadata.sorted_tables
         }
 
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     try:
         return await database.read(work)
     finally:

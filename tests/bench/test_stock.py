@@ -16,7 +16,7 @@ from ca.address import Mailbox
 from directory.callers import Anonymous
 from directory.store.lookup import SqlDirectoryReader
 from directory.store.opening import open_database
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 
 SIZE = 12
 
@@ -67,7 +67,7 @@ async def test_the_directory_answers_from_what_was_loaded(stock: Stock, database
 
     await load(url, stock)
 
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     reader = SqlDirectoryReader(database)
     *_, last = stock
     found = await reader.live_certificates(

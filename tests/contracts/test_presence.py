@@ -12,14 +12,14 @@ from directory.errors import AlreadyExists
 from directory.store import presence
 from directory.store.opening import open_database
 from tests.contracts.world import Store
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 
 HOLDER = """
 import asyncio, sys
 from directory.store.opening import open_database
 
 async def main():
-    database = open_database(sys.argv[1])
+    database = open_database(sys.argv[1], limits=PATIENT)
     async with database.named("node-1/1"):
         print("held", flush=True)
         await asyncio.Event().wait()
@@ -75,7 +75,7 @@ async def test_a_session_that_the_server_ended_is_replaced(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "_LOOK_SECONDS", 0.01)
-    database = open_database(databases.empty("postgresql"))
+    database = open_database(databases.empty("postgresql"), limits=PATIENT)
     async with database.named("node-1"):
         (ended,) = await database.read(holders)
         await database.read(

@@ -16,7 +16,7 @@ from directory.store.database import Database
 from directory.store.opening import open_database
 from directory.store.schema import migrate, require_current
 from directory.store.tables import metadata
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 
 # All that the databases themselves know about a schema; a comparison by reflection leaves conditions of
 # indexes and checks out.
@@ -52,7 +52,7 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> str:
 
 @pytest.fixture
 async def empty(url: str) -> AsyncIterator[Database]:
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
     yield database
     await database.close()
 
@@ -79,7 +79,8 @@ async def test_the_migrated_schema_is_the_same_to_the_last_condition(
     empty: Database, databases: Databases, url: str
 ) -> None:
     await migrate(empty)
-    drawn = open_database(databases.empty("sqlite" if url.startswith("sqlite") else "postgresql"))
+    kind = "sqlite" if url.startswith("sqlite") else "postgresql"
+    drawn = open_database(databases.empty(kind), limits=PATIENT)
     await drawn.restructure(metadata.create_all)
 
     assert await empty.read(catalogue) == await drawn.read(catalogue)
@@ -103,7 +104,7 @@ async def test_migrating_twice_changes_nothing(empty: Database) -> None:
 
 
 async def test_processes_that_migrate_at_once_do_not_disturb_each_other(url: str) -> None:
-    several = [open_database(url) for _ in range(4)]
+    several = [open_database(url, limits=PATIENT) for _ in range(4)]
 
     revisions = await asyncio.gather(*(migrate(database) for database in several))
 
@@ -151,7 +152,7 @@ async def test_a_failed_migration_leaves_the_database_as_it_was(empty: Database)
 
 async def test_a_new_sqlite_file_is_its_owners_alone(databases: Databases) -> None:
     url = databases.empty("sqlite")
-    database = open_database(url)
+    database = open_database(url, limits=PATIENT)
 
     await migrate(database)
     await database.close()

@@ -14,7 +14,7 @@ from directory.settings import load_settings
 from directory.store.opening import open_database
 from directory.store.tables import pooled_keys
 from tests.contracts.world import Store
-from tests.databases import Databases
+from tests.databases import PATIENT, Databases
 from tests.gateways import look_up, metrics_page
 from tests.postbox import Postbox, postbox
 from tests.service import Installed, Running, install, serving, succeed
@@ -51,7 +51,7 @@ def installed(
 def stored_keys(installed: Installed) -> set[bytes]:
     async def read() -> set[bytes]:
         url = load_settings(installed.config).database.url
-        database = open_database(url)
+        database = open_database(url, limits=PATIENT)
         try:
             rows = await Store(url=url, database=database).select(select(pooled_keys.c.key_sha256))
         finally:
