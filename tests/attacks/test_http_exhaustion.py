@@ -11,6 +11,9 @@ from directory.http.server import HttpServer
 from tests.builders import Authority
 from tests.directory.http.house import GATEWAY, House, a_house, bearer, house_certificates
 
+SOON = 10.0
+"""Seconds of processor time: far less than an attack needs, more than other threads take meanwhile."""
+
 JSON = {"Content-Type": "application/json", **bearer(GATEWAY.text)}
 
 
@@ -37,7 +40,7 @@ async def test_a_body_made_to_cost_much_is_refused(house: House, body: bytes, st
         spent = time.process_time() - began
 
     assert response.status_code == status
-    assert spent < 1
+    assert spent < SOON
     assert len(response.content) < 1_000
 
 
@@ -77,7 +80,7 @@ async def test_a_thousand_parameters_and_headers_are_refused_cheaply(house: Hous
         spent = time.process_time() - began
 
     assert (many.status_code, long.status_code) == (400, 400)
-    assert spent < 1
+    assert spent < SOON
 
 
 async def test_a_token_of_half_a_megabyte_is_nobodys(house: House) -> None:
