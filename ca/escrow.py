@@ -126,10 +126,10 @@ def open_escrow(envelope: bytes, recovery_key: RSAPrivateKey, certificate: x509.
     return EscrowedKey(private_key=private_key, certificate=own, chain=tuple(chain))
 
 
-def may_sign(certificate: x509.Certificate) -> bool:
-    """Whether somebody who had this certificate's key could sign in its holder's name."""
+def may_sign(extensions: x509.Extensions) -> bool:
+    """Whether somebody who had the key of a certificate with these could sign in its holder's name."""
     try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         # RFC 5280 section 4.2.1.3: without the extension the key may be used for anything.
         return True

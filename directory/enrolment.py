@@ -341,12 +341,11 @@ class Enroller:
             # 4. Sign, and record all that follows from it.
             enrolment = self._record(
                 reservation,
+                ready,
                 transaction.aside(ready.signed),
-                sealed,
-                claim,
-                context,
-                issuer_id=ready.maker.issuer_id,
-                crl_partition=ready.linted.prepared.crl_partition,
+                sealed=sealed,
+                claim=claim,
+                context=context,
             )
             transaction.record(enrolment)
             self._on_step(Step.MINT_BEFORE_COMMIT)
@@ -357,13 +356,12 @@ class Enroller:
     def _record(
         self,
         reservation: Reservation,
+        ready: _Ready,
         certificate: PublishedCertificate,
+        *,
         sealed: _Sealed,
         claim: MailClaim | None,
         context: MintContext,
-        *,
-        issuer_id: str,
-        crl_partition: int | None,
     ) -> EnrolmentRecord:
         organization, renews = context.organization, reservation.renews
         letters = organization.correspondence
@@ -371,11 +369,11 @@ class Enroller:
             reservation=reservation,
             certificate=certificate,
             key_sha256=sealed.key_sha256,
-            issuer_id=issuer_id,
-            crl_partition=crl_partition,
+            issuer_id=ready.maker.issuer_id,
+            crl_partition=ready.linted.prepared.crl_partition,
             sealed_key=sealed.key,
             key_fate=organization.hold_policy.fate(
-                may_sign=may_sign(x509.load_der_x509_certificate(certificate.der))
+                may_sign=may_sign(x509.Extensions(ready.linted.prepared.extensions))
             ),
             sealed_password=sealed.password,
             package_format=(
@@ -391,19 +389,15 @@ class Enroller:
             tells_webhook=letters.webhook is not None,
             give_up_at=reservation.minted_at + self._rules.delivery_lifetime,
             claim=claim,
-            event=self._minted_event(
-                reservation, certificate, context.gateway, issuer_id=issuer_id, crl_partition=crl_partition
-            ),
+            event=self._minted_event(reservation, ready, certificate, context.gateway),
         )
 
     def _minted_event(
         self,
         reservation: Reservation,
+        ready: _Ready,
         certificate: PublishedCertificate,
         gateway: Gateway,
-        *,
-        issuer_id: str,
-        crl_partition: int | None,
     ) -> AuditEvent:
         if reservation.renews is None:
             asked_as = f"gateway:{gateway.name}"
@@ -418,10 +412,10 @@ class Enroller:
             organization_id=reservation.organization_id,
             detail={
                 "serial": f"{certificate.serial:x}",
-                "issuer": issuer_id,
+                "issuer": ready.maker.issuer_id,
                 "not_after": certificate.not_after.isoformat(),
                 **why,
-                **partition_detail(crl_partition),
+                **partition_detail(ready.linted.prepared.crl_partition),
             },
         )
 

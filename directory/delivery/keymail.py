@@ -71,7 +71,9 @@ class KeyMailComposer:
             "install_url": install_url,
             "install_until": f"{now + self.hold:%Y-%m-%d}" if install_url else "",
             "stop_url": stop_url,
-            **words_of_fate(mail.key_fate, signs=may_sign(x509.load_der_x509_certificate(mail.certificate))),
+            **words_of_fate(
+                mail.key_fate, signs=may_sign(x509.load_der_x509_certificate(mail.certificate).extensions)
+            ),
             **words_of_choice(mail.organization, mail.chain[-1]),
         }
         message = letter(self.stationery, mail, MESSAGE, variables=variables, now=now)

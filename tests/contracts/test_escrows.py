@@ -341,7 +341,7 @@ async def test_the_fate_of_a_key_is_settled_when_it_is_made(
         )
     )
     assert fate == expected
-    assert may_sign(x509.load_der_x509_certificate(der)) is (purpose is Purpose.RECIPIENT_DUAL)
+    assert may_sign(x509.load_der_x509_certificate(der).extensions) is (purpose is Purpose.RECIPIENT_DUAL)
 
 
 async def test_a_change_of_policy_is_for_keys_that_are_made_afterwards(
