@@ -17,6 +17,7 @@ from tests.databases import PATIENT, Databases
 HOLDER = """
 import asyncio, sys
 from directory.store.opening import open_database
+from tests.databases import PATIENT
 
 async def main():
     database = open_database(sys.argv[1], limits=PATIENT)
