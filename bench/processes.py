@@ -17,7 +17,8 @@ _OCTETS_PER_PAGE = os.sysconf("SC_PAGE_SIZE")
 # Positions in /proc/PID/stat (proc(5)), counted from the state, which follows the name in parentheses.
 _UTIME, _STIME, _NICE = 11, 12, 16
 
-_IDLE_SHARE = 0.02
+_IDLE_SHARE = 0.1
+"""Of one core: what the looks for something to do may take, which are dear on a core that has gone cold."""
 _IDLE_FOR_SECONDS = 2.0
 _STARTS_WITHIN_SECONDS = 30.0
 
