@@ -16,7 +16,7 @@ from ca.address import Mailbox
 from ca.constraints import specimen
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import PublicKey, algorithm_of, same_key
-from ca.linting import Linter
+from ca.linting import CertificateLinter
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
 from ca.publication import Publication
 from ca.signers import Signer
@@ -45,7 +45,7 @@ class Issuer:
         certificate: x509.Certificate,
         signer: Signer,
         publication: Publication,
-        linter: Linter,
+        linter: CertificateLinter,
         *,
         scheme: SignatureScheme = SignatureScheme.PKCS1,
         partitions: Sequence[int] = (),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum, unique
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -68,6 +69,14 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.code} ({self.severity.name})"
+
+
+class CertificateLinter(Protocol):
+    """Judges certificates, wherever it does."""
+
+    def findings(self, der: bytes, purpose: Purpose) -> tuple[Finding, ...]:
+        """List what is wrong with a certificate for that purpose. Never raises."""
+        ...
 
 
 class Linter:

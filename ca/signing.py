@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca import houserules
 from ca.errors import LintFailed, SigningRefused
 from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate
-from ca.linting import Finding, Linter, Severity
+from ca.linting import CertificateLinter, Finding, Severity
 from ca.profiles import Purpose
 from ca.signers import Signer
 
@@ -92,7 +92,7 @@ class SigningGate:
     def __init__(
         self,
         signer: Signer,
-        linter: Linter,
+        linter: CertificateLinter,
         certificate: x509.Certificate | None,
         scheme: SignatureScheme = SignatureScheme.PKCS1,
     ) -> None:

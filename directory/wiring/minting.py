@@ -19,7 +19,7 @@ from ca.issuance import Issuer
 from ca.keypool import KeyPool
 from ca.keys import PublicKey
 from ca.keyshelf import Watermarks
-from ca.linting import Linter
+from ca.linting import CertificateLinter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
 from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
@@ -40,6 +40,7 @@ from directory.timekeeping import Doubt, never_doubted
 from directory.wiring.authorities import crl_partitions
 from directory.wiring.installation import Installation
 from directory.wiring.issuers import sound_issuers
+from directory.wiring.linting import in_this_process
 from directory.wiring.timekeeping import timekeeper
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,14 @@ def key_threads(settings: Settings) -> int:
 
 
 class MakerWorkshop:
-    """Opens issuing CAs, with the profile that recipients are certified by."""
+    """Opens issuing CAs, with the profile that recipients are certified by.
 
-    def __init__(self, installation: Installation) -> None:
+    They lint by the linter that is given, or else by one of this process.
+    """
+
+    def __init__(self, installation: Installation, linter: CertificateLinter | None = None) -> None:
         self._installation = installation
+        self._given_linter = linter
         self._settings = installation.settings
         self._signers = installation.signers
 
@@ -122,18 +127,16 @@ class MakerWorkshop:
             )
 
     @cached_property
-    def _linter(self) -> Linter:
-        linter = Linter()
-        linter.warm()
-        return linter
+    def _linter(self) -> CertificateLinter:
+        return self._given_linter or in_this_process()
 
 
-def maker_roster(installation: Installation) -> MakerRoster:
+def maker_roster(installation: Installation, linter: CertificateLinter | None = None) -> MakerRoster:
     """Return who certifies recipients, not yet looked up."""
     settings = installation.settings
     return MakerRoster(
         register=installation.issuers,
-        open_maker=MakerWorkshop(installation).open,
+        open_maker=MakerWorkshop(installation, linter).open,
         has_key=installation.signers.has_key,
         only_own=settings.ca.isolated_issuers == "required",
         validity=timedelta(days=settings.ca.validity_days),
@@ -143,7 +146,7 @@ def maker_roster(installation: Installation) -> MakerRoster:
 
 
 @asynccontextmanager
-async def making(installation: Installation) -> AsyncIterator[MakerRoster]:
+async def making(installation: Installation, linter: CertificateLinter) -> AsyncIterator[MakerRoster]:
     """Have whoever certifies recipients at hand, and look again and again who that is.
 
     Raises:
@@ -152,7 +155,7 @@ async def making(installation: Installation) -> AsyncIterator[MakerRoster]:
         StoreUnavailable: the database does not answer.
     """
     await sound_issuers(installation)
-    roster = maker_roster(installation)
+    roster = maker_roster(installation, linter)
     await roster.start()
     task = asyncio.create_task(roster.run(), name="issuers")
     try:

@@ -32,6 +32,7 @@ from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_h
 from directory.wiring.installation import Installation
 from directory.wiring.issuing import preparing
 from directory.wiring.keystock import key_pool_administration, supplied
+from directory.wiring.linting import linting
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
 from directory.wiring.pkcs11 import watching_token
@@ -77,7 +78,8 @@ async def serving(
         # 2. What mints, with at least one key ready, so that the first question need not wait.
         keys = await stack.enter_async_context(supplied(installation, minting.key_pool(settings)))
         measuring.keys(keys)
-        makers = await stack.enter_async_context(minting.making(installation))
+        linter = await stack.enter_async_context(linting(sharing))
+        makers = await stack.enter_async_context(minting.making(installation, linter))
         first_key = await asyncio.wrap_future(keys.take(settings.ca.key_algorithm))
         measuring.issuers(makers)
         if (maker := makers.shared) is not None:
