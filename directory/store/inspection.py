@@ -36,6 +36,7 @@ from directory.store.cross_certificates import every_cross_certificate
 from directory.store.database import Database
 from directory.store.evidence import SqlEvidence
 from directory.store.holds import HAS_SERVED
+from directory.store.issuer_revocations import unended
 from directory.store.issuers import certificates_by_id, every
 from directory.store.mail_outcomes import TO_RECIPIENT
 from directory.store.moments import moments_by_node
@@ -159,18 +160,6 @@ _PAGE_OF_CERTIFICATES = (
     .where(tuple_(*_PLACE) > tuple_(*(bindparam(f"after_{column.name}") for column in _PLACE)))
     .order_by(*_PLACE)
     .limit(bindparam("page"))
-)
-_UNENDED = (
-    select(issuers.c.id)
-    .where(
-        issuers.c.revoked_at.is_not(None),
-        exists().where(
-            certificates.c.issuer_id == issuers.c.id,
-            certificates.c.revoked_at.is_(None),
-            certificates.c.not_after > bindparam("now"),
-        ),
-    )
-    .order_by(issuers.c.id)
 )
 _PAGE_OF_ISSUED = (
     select(
@@ -320,9 +309,7 @@ class SqlStoreInspector:
 
     async def unended_issuers(self, now: datetime) -> Sequence[str]:
         """Return issuers that were revoked, though not all that they issued."""
-        return await self._database.read(
-            lambda connection: list(connection.execute(_UNENDED, {"now": now}).scalars())
-        )
+        return await self._database.read(partial(unended, now=now))
 
     async def crls(self, now: datetime) -> AsyncIterator[InspectedCrl]:
         """Yield the latest CRL of every issuer and partition, and what it must list."""
