@@ -229,7 +229,11 @@ class CrossDesk:
             for one in hierarchy.issuers
             if not one.is_foreign
         }
-        waiting = {one.issuer_id: x509.load_der_x509_csr(one.request) for one in await self._store.pending()}
+        waiting = {
+            one.issuer_id: request
+            for one in await self._store.pending()
+            if (request := one.readable()) is not None
+        }
         for issuer_id, one in (ours | waiting).items():
             if one.subject == name or same_key(one.public_key(), key):
                 raise AlreadyExists(kind="issuer", name=issuer_id)

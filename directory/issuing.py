@@ -17,14 +17,15 @@ from cryptography.x509.oid import NameOID
 
 from ca.carequests import read_ca_request, request_issuing
 from ca.constraints import mail_names, name_constraints_of
+from ca.errors import KeyRefused
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
-from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
+from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, same_key
 from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.sealing import SealedSecret
-from ca.signers import MadeKey, SoftwareSigner
+from ca.signers import MadeKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -46,9 +47,24 @@ class PendingIssuer:
     subject: str
     request: bytes
     """DER (RFC 2986)."""
-    sealed_key: SealedSecret
+    sealed_key: SealedSecret | None
+    """None where the key is in a token."""
+    token_key: TokenKey | None = None
+    """Where in a token the key is."""
     organization_id: str | None
     created_at: datetime
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its certificate would make an issuing CA of it; not if its record was damaged."""
+        return self.sealed_key is not None or self.token_key is not None
+
+    def readable(self) -> x509.CertificateSigningRequest | None:
+        """Return the request; None if its record was damaged."""
+        try:
+            return x509.load_der_x509_csr(self.request)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +141,14 @@ class IssuerKeys(Protocol):
 
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         """Seal a key for this issuer alone."""
+        ...
+
+    def destroy(self, place: TokenKey) -> None:
+        """Destroy a key in a token; takes a while.
+
+        Raises:
+            CaError: the token is not here, or does not do so.
+        """
         ...
 
     def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
@@ -204,29 +228,38 @@ class IssuingDesk:
         return issuer if await self._store.succeed(issuer, former, events) else None
 
     async def request(self, wish: Wish) -> PendingIssuer:
-        """Make a key, and a request for its certificate to be taken elsewhere."""
+        """Make a key, and a request for its certificate to be taken elsewhere.
+
+        Raises:
+            CaError: there is no token, or it makes no key or does not sign.
+        """
         now = self._clock.now()
         name = await self._name(await self._store.hierarchy(), wish, now)
-        key = await asyncio.to_thread(generate, wish.key_algorithm)
-        request = request_issuing(SoftwareSigner(key), name)
-        issuer_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        made, request = await asyncio.to_thread(self._request, wish, name)
+        key = made.kept
+        issuer_id = x509.SubjectKeyIdentifier.from_public_key(made.signer.public_key).digest.hex()
         pending = PendingIssuer(
             issuer_id=issuer_id,
             subject=request.subject.rfc4514_string(),
             request=request.public_bytes(Encoding.DER),
-            sealed_key=self._keys.seal(key, issuer_id),
+            sealed_key=None if isinstance(key, TokenKey) else self._keys.seal(key, issuer_id),
+            token_key=key if isinstance(key, TokenKey) else None,
             organization_id=wish.organization.organization_id if wish.organization else None,
             created_at=now,
         )
-        made = self._event(
-            AuditKind.ISSUER_KEY_MADE, issuer_id, algorithm=wish.key_algorithm.value, kept="sealed"
+        key_made = self._event(
+            AuditKind.ISSUER_KEY_MADE, issuer_id, algorithm=wish.key_algorithm.value, **made.place
         )
         requested = self._event(AuditKind.ISSUER_REQUESTED, issuer_id, name=pending.subject)
-        await self._store.request(pending, made, requested)
+        await self._store.request(pending, key_made, requested)
         return pending
 
+    def _request(self, wish: Wish, name: AuthorityName) -> tuple[MadeKey, x509.CertificateSigningRequest]:
+        made = self._keys.make(wish.key_algorithm, name.common_name, in_token=wish.in_token)
+        return made, request_issuing(made.signer, name)
+
     async def complete(
-        self, certificate_file: bytes, chain_file: bytes | None, trusted: Collection[bytes]
+        self, certificate_file: bytes, chain_files: Sequence[bytes], trusted: Collection[bytes]
     ) -> StoredIssuer:
         """Take in what was signed elsewhere; the CAs above it that are not here come in without keys.
 
@@ -234,12 +267,13 @@ class IssuingDesk:
 
         Raises:
             IssuerRefused: the certificate, or one above it, cannot be used; with a code of `ImportFlaw`.
+            KeyRefused: the key of its request is lost.
             AlreadyExists: it is here already.
         """
         now = self._clock.now()
         hierarchy = await self._store.hierarchy()
-        certificate, *beside = read_certificates(certificate_file)
-        brought = beside if chain_file is None else [*beside, *read_certificates(chain_file)]
+        certificate, *brought = read_certificates(certificate_file)
+        brought += [one for file in chain_files for one in read_certificates(file)]
         pending = _waiting_for(certificate, await self._store.pending(), hierarchy)
         here = {one.issuer_id: x509.load_der_x509_certificate(one.certificate) for one in hierarchy.issuers}
         roots = [here[one.issuer_id] for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA]
@@ -254,13 +288,13 @@ class IssuingDesk:
         )
         _refuse_a_name_of_others([certificate, *(one for one in chain if one not in here.values())], here)
         issuers = _foreigners(chain, here, now)
-        key = self._keys.unseal(pending.sealed_key, pending.issuer_id)
         issuer = StoredIssuer.of(
             certificate,
             parent_id=issuer_id_of(chain[0]),
             purpose=Purpose.ISSUING_CA,
             created_at=now,
-            sealed_key=self._keys.seal(key, issuer_id_of(certificate)),
+            sealed_key=self._sealed_for(certificate, pending),
+            token_key=pending.token_key,
             organization_id=pending.organization_id,
         )
         events = [
@@ -280,13 +314,25 @@ class IssuingDesk:
     async def withdraw(self, issuer_id: str) -> PendingIssuer:
         """Destroy the key of a request that no certificate will come for.
 
+        One in a token is destroyed there first: what fails afterwards can be repeated.
+
         Raises:
             Unknown: there is no such request.
+            CaError: its key is in a token that is not here.
         """
         pending = find(await self._store.pending(), issuer_id, key=lambda one: one.issuer_id)
+        if pending.token_key is not None:
+            await asyncio.to_thread(self._keys.destroy, pending.token_key)
         event = self._event(AuditKind.ISSUER_KEY_DESTROYED, pending.issuer_id, reason="withdrawn")
         await self._store.withdraw(pending.issuer_id, event)
         return pending
+
+    def _sealed_for(self, certificate: x509.Certificate, pending: PendingIssuer) -> SealedSecret | None:
+        """Seal the key that waited for the certificate to its issuer; None if it is in a token."""
+        if pending.sealed_key is None:
+            return None
+        key = self._keys.unseal(pending.sealed_key, pending.issuer_id)
+        return self._keys.seal(key, issuer_id_of(certificate))
 
     def _certify(
         self, root: StoredIssuer, wish: Wish, name: AuthorityName, now: datetime
@@ -419,8 +465,12 @@ def _waiting_for(
 ) -> PendingIssuer:
     key = certificate.public_key()
     for pending in waiting:
-        if same_key(read_ca_request(pending.request).public_key, key):
-            return pending
+        request = pending.readable()
+        if request is None or not same_key(request.public_key(), key):
+            continue
+        if not pending.has_key:
+            raise KeyRefused(f"the key of request {pending.issuer_id} is lost")
+        return pending
     for issuer in hierarchy.issuers:
         if same_key(x509.load_der_x509_certificate(issuer.certificate).public_key(), key):
             raise AlreadyExists(kind="issuer", name=issuer.issuer_id)
