@@ -26,7 +26,8 @@ from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import find
-from directory.issuing import IssuerKeys, PendingIssuer, issuing_profile, root_at_hand
+from directory.issuing import issuing_profile, root_at_hand
+from directory.issuing_ports import IssuerKeys, PendingIssuer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,23 +5,20 @@ is brought back: by our root, off line, or by somebody else's CA, whose certific
 """
 
 import asyncio
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from ca.carequests import read_ca_request, request_issuing
 from ca.constraints import mail_names, name_constraints_of
 from ca.errors import KeyRefused
 from ca.hierarchy import AuthorityName, create_issuing
-from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
-from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, same_key
+from ca.keys import KeyAlgorithm, algorithm_of, same_key
 from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.sealing import SealedSecret
@@ -30,142 +27,11 @@ from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused
 from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
+from directory.issuernames import name_for, next_name
 from directory.issuers import find, find_issuer
-from directory.organization import Organization
+from directory.issuing_ports import IssuerKeys, IssuingStore, PendingIssuer, Wish
 
-_LONGEST_IN_NAME: Final = 40
 _DAY: Final = timedelta(days=1)
-_YEAR: Final = re.compile(r" \d{4}(?: \d+)?$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingIssuer:
-    """A key that waits for the certificate which makes it an issuing CA's."""
-
-    issuer_id: str
-    """The subject key identifier that its certificate is expected to have, in hex."""
-    subject: str
-    request: bytes
-    """DER (RFC 2986)."""
-    sealed_key: SealedSecret | None
-    """None where the key is in a token."""
-    token_key: TokenKey | None = None
-    """Where in a token the key is."""
-    organization_id: str | None
-    created_at: datetime
-
-    @property
-    def has_key(self) -> bool:
-        """Whether its certificate would make an issuing CA of it; not if its record was damaged."""
-        return self.sealed_key is not None or self.token_key is not None
-
-    def readable(self) -> x509.CertificateSigningRequest | None:
-        """Return the request; None if its record was damaged."""
-        try:
-            return x509.load_der_x509_csr(self.request)
-        except ValueError:
-            return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the new issuing CA is to be."""
-
-    common_name: str | None = None
-    organization: Organization | None = None
-    """Whom alone it serves; None: everybody who has none of his own."""
-    key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_3072
-    permitted_domains: frozenset[str] = frozenset()
-    root_id: str | None = None
-    in_token: bool = False
-    """Whether its key is made in the token; else it is sealed."""
-
-
-class IssuingStore(Protocol):
-    """Keeps issuers and what is to become one; each change is one durable transaction with its events."""
-
-    async def hierarchy(self) -> Hierarchy:
-        """Return every issuer."""
-        ...
-
-    async def pending(self) -> Sequence[PendingIssuer]:
-        """Return what waits for a certificate."""
-        ...
-
-    async def add(self, issuer: StoredIssuer, *events: AuditEvent) -> None:
-        """Add an issuer.
-
-        Raises:
-            AlreadyExists: there is an issuer with this key.
-        """
-        ...
-
-    async def succeed(self, issuer: StoredIssuer, former: StoredIssuer, events: Sequence[AuditEvent]) -> bool:
-        """Add the issuer that follows another, if none of the scope does yet; tell whether that was so."""
-        ...
-
-    async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
-        """Keep a key until its certificate comes."""
-        ...
-
-    async def complete(
-        self, pending_id: str, issuers: Sequence[StoredIssuer], events: Sequence[AuditEvent]
-    ) -> None:
-        """Add issuers, parents first, and forget what waited for them.
-
-        Raises:
-            AlreadyExists: there is an issuer with one of the keys.
-            Unknown: nothing waits any more.
-        """
-        ...
-
-    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
-        """Forget a key that no certificate will come for.
-
-        Raises:
-            Unknown: it does not wait.
-        """
-        ...
-
-
-class IssuerKeys(Protocol):
-    """Keeps issuers' private keys."""
-
-    def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
-        """Make a key pair for an issuer of this name; takes a while.
-
-        Raises:
-            CaError: there is no token, or it makes none.
-        """
-        ...
-
-    def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
-        """Seal a key for this issuer alone."""
-        ...
-
-    def destroy(self, place: TokenKey) -> None:
-        """Destroy a key in a token; takes a while.
-
-        Raises:
-            CaError: the token is not here, or does not do so.
-        """
-        ...
-
-    def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
-        """Open it.
-
-        Raises:
-            SealBroken: it does not open.
-        """
-        ...
-
-    def open(self, issuer: StoredIssuer) -> Issuer:
-        """Return the issuer at work; takes a while.
-
-        Raises:
-            CaError: its key is not here, or does not open.
-        """
-        ...
 
 
 class IssuingDesk:
@@ -213,7 +79,7 @@ class IssuingDesk:
         certificate = x509.load_der_x509_certificate(former.certificate)
         constraints = name_constraints_of(certificate)
         wish = Wish(
-            common_name=_next_name(hierarchy, certificate, now),
+            common_name=next_name(hierarchy, certificate, now),
             key_algorithm=algorithm_of(certificate.public_key()),
             permitted_domains=frozenset(mail_names(constraints.permitted_subtrees) if constraints else ()),
             root_id=former.parent_id,
@@ -343,18 +209,8 @@ class IssuingDesk:
         return create_issuing(opened, profile, name, key.signer.public_key, now), key
 
     async def _name(self, hierarchy: Hierarchy, wish: Wish, now: datetime) -> AuthorityName:
-        """Return the name that was wished for, or a usual one that nobody has."""
-        organization = _organization_of(hierarchy)
-        taken = {one.subject for one in hierarchy.issuers} | {
-            one.subject for one in await self._store.pending()
-        }
-        if wish.common_name is not None:
-            name = AuthorityName(organization=organization, common_name=wish.common_name)
-            if name.distinguished_name.rfc4514_string() in taken:
-                raise AlreadyExists(kind="issuer", name=wish.common_name)
-            return name
-        whose = wish.organization.name if wish.organization else organization
-        return _free_name(organization, f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA", taken, now)
+        waiting = [one.subject for one in await self._store.pending()]
+        return name_for(wish, hierarchy, {*waiting, *(one.subject for one in hierarchy.issuers)}, now)
 
     def _issuer(self, certificate: x509.Certificate, key: MadeKey, root: StoredIssuer) -> StoredIssuer:
         kept = key.kept
@@ -394,21 +250,6 @@ class IssuingDesk:
 def _certificate_of(issuer: StoredIssuer) -> Mapping[str, str]:
     """Return for the log what its certificate could be revoked by if the database were lost."""
     return {"serial": f"{issuer.serial:x}", "not_after": issuer.not_after.isoformat()}
-
-
-def _next_name(hierarchy: Hierarchy, former: x509.Certificate, now: datetime) -> str:
-    taken = {one.subject for one in hierarchy.issuers}
-    common_name = str(former.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-    stem = _YEAR.sub("", common_name)[: _LONGEST_IN_NAME + len(" Issuing CA")].strip()
-    return _free_name(_organization_of(hierarchy), stem, taken, now).common_name
-
-
-def _free_name(organization: str, stem: str, taken: Collection[str], now: datetime) -> AuthorityName:
-    """Return a name with the year, and a number if others have it."""
-    usual = f"{stem} {now.year}"
-    names = (usual if count == 1 else f"{usual} {count}" for count in range(1, len(taken) + 2))
-    candidates = (AuthorityName(organization=organization, common_name=one) for one in names)
-    return next(one for one in candidates if one.distinguished_name.rfc4514_string() not in taken)
 
 
 def issuing_profile(
@@ -451,13 +292,6 @@ def root_at_hand(
     if not roots:
         raise ConfigurationRefused(key="--root", reason="no valid root whose key is here", remedy=remedy)
     return roots[-1]
-
-
-def _organization_of(hierarchy: Hierarchy) -> str:
-    """Return the organization in the names of the service's own CAs."""
-    own = next(one for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA and not one.is_foreign)
-    subject = x509.load_der_x509_certificate(own.certificate).subject
-    return str(subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value)
 
 
 def _waiting_for(

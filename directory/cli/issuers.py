@@ -15,7 +15,7 @@ from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
 from directory.issuers import find
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.issuing import SqlIssuing
 

@@ -20,7 +20,7 @@ from directory.cli.output import Json, progress, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import RevokedIssuer
-from directory.issuing import PendingIssuer, Wish
+from directory.issuing_ports import PendingIssuer, Wish
 from directory.wiring.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)

@@ -27,7 +27,7 @@ from directory.changes import INTERVAL, TRUST
 from directory.cps.practice import Crossing, Delivering, Issuing, Keeping, Practice, StandingAuthority
 from directory.crl_invariants import GRACE
 from directory.delivery.exchanges.settings import LeastProtection
-from directory.enrolment import PASSWORD_RULES
+from directory.enrolmentsecrets import PASSWORD_RULES
 from directory.limits import MintRates
 from directory.mailbudget import BUDGET_PERIOD, MOST_KEY_MAILS
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy

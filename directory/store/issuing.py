@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from directory.audit import AuditEvent
 from directory.errors import AlreadyExists, Unknown
 from directory.hierarchy import StoredIssuer
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store import audit_log, issuers
 from directory.store.issuers import SqlIssuers
 from directory.store.rows import AnyRow, sealed, sealed_columns, token_columns, token_key

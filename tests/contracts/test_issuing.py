@@ -16,7 +16,8 @@ from ca.profiles import Purpose
 from directory.audit import AuditKind
 from directory.errors import AlreadyExists, ConfigurationRefused, Unknown
 from directory.hierarchy import IssuerState, StoredIssuer
-from directory.issuing import IssuingDesk, PendingIssuer, Wish
+from directory.issuing import IssuingDesk
+from directory.issuing_ports import PendingIssuer, Wish
 from directory.store.issuing import SqlIssuing
 from tests.builders import Authority
 from tests.ca.strangers import Stranger
