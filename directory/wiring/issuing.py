@@ -88,6 +88,13 @@ class SealedKeys:
 
 
 @asynccontextmanager
+async def tending_issuers(installation: Installation, doubt: Doubt) -> AsyncIterator[None]:
+    """Make the next issuing CAs in time, and go on with ends of others, until the context ends."""
+    async with preparing(installation, doubt), resuming(installation):
+        yield
+
+
+@asynccontextmanager
 async def preparing(installation: Installation, doubt: Doubt) -> AsyncIterator[None]:
     """Make the next issuing CAs in time, where that is wanted, until the context ends."""
     settings = installation.settings.ca

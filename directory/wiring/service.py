@@ -30,7 +30,7 @@ from directory.wiring.evidence import life_on_record, notarized, watching
 from directory.wiring.following import follow_up, following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
-from directory.wiring.issuing import preparing, resuming
+from directory.wiring.issuing import tending_issuers
 from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.linting import linting
 from directory.wiring.measuring import Measuring
@@ -116,8 +116,7 @@ async def serving(
         stack.push_async_callback(minter.settle)
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(following))
-        await stack.enter_async_context(preparing(installation, keeper.doubt))
-        await stack.enter_async_context(resuming(installation))
+        await stack.enter_async_context(tending_issuers(installation, keeper.doubt))
         await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
         await stack.enter_async_context(publishing(published))
 
