@@ -19,7 +19,7 @@ from ca.keys import PrivateKey, PublicKey, algorithm_of, generate
 from ca.linting import Linter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.signers import Signer, SoftwareSigner
-from ca.signing import PreparedCertificate, SigningGate
+from ca.signing import PreparedCertificate, SignatureScheme, SigningGate
 
 _LONGEST_ATTRIBUTE = 64
 """ub-organization-name and ub-common-name (RFC 5280 appendix A.1)."""
@@ -61,7 +61,13 @@ class AuthorityName:
 
 
 def certify_root(
-    signer: Signer, profile: Profile, name: AuthorityName, now: datetime, linter: Linter
+    signer: Signer,
+    profile: Profile,
+    name: AuthorityName,
+    now: datetime,
+    linter: Linter,
+    *,
+    scheme: SignatureScheme = SignatureScheme.PKCS1,
 ) -> x509.Certificate:
     """Let a key that is there already, perhaps in a token, certify itself as a root.
 
@@ -75,7 +81,7 @@ def certify_root(
         raise ProfileRefused("purpose", f"{profile.purpose} is not the purpose of a root")
     if algorithm_of(signer.public_key) is not profile.key_algorithm:
         raise KeyRefused(f"a root's key is {profile.key_algorithm}")
-    return _self_signed(signer, profile, name.distinguished_name, now, linter)
+    return _self_signed(signer, profile, name.distinguished_name, now, linter, scheme=scheme)
 
 
 def create_issuing(
@@ -133,6 +139,7 @@ def _self_signed(
     now: datetime,
     linter: Linter,
     *identity: x509.ExtensionType,
+    scheme: SignatureScheme = SignatureScheme.PKCS1,
 ) -> x509.Certificate:
     public_key = signer.public_key
     not_before, not_after = profile.validity_from(now)
@@ -154,7 +161,7 @@ def _self_signed(
             *(x509.Extension(value.oid, critical=False, value=value) for value in (*identity, *pointers)),
         ),
     )
-    gate = SigningGate(signer, linter, certificate=None)
+    gate = SigningGate(signer, linter, certificate=None, scheme=scheme)
     return gate.sign(gate.lint(prepared))
 
 

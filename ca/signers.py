@@ -46,9 +46,14 @@ class MadeKey:
     @property
     def place(self) -> Mapping[str, str]:
         """What is put on record of where it is kept."""
-        if isinstance(self.kept, TokenKey):
-            return {"kept": "token", "token": self.kept.token, "token_key": self.kept.key_id}
+        return place_of(self.kept if isinstance(self.kept, TokenKey) else None)
+
+
+def place_of(key: TokenKey | None) -> Mapping[str, str]:
+    """Return what is put on record of where a key is kept: in a token, or sealed."""
+    if key is None:
         return {"kept": "sealed"}
+    return {"kept": "token", "token": key.token, "token_key": key.key_id}
 
 
 class SoftwareSigner:

@@ -51,6 +51,7 @@ class AuditKind(StrEnum):
     CRL_ISSUED = "crl.issued"
     CRL_IMPORTED = "crl.imported"
     OCSP_RESPONDER_CERTIFIED = "ocsp_responder.certified"
+    OCSP_RESPONDER_KEY_DESTROYED = "ocsp_responder.key_destroyed"
     KEY_POOL_FILLED = "key_pool.filled"
     KEY_POOL_USED = "key_pool.used"
     KEY_POOL_DISCARDED = "key_pool.discarded"

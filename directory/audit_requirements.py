@@ -71,7 +71,7 @@ REQUIREMENTS = (
     Requirement(
         item="1.vi, 2.vi",
         what="OCSP responses",
-        kinds=(Kind.OCSP_RESPONDER_CERTIFIED,),
+        kinds=(Kind.OCSP_RESPONDER_CERTIFIED, Kind.OCSP_RESPONDER_KEY_DESTROYED),
         instead="responders' keys and certificates; single answers are not recorded",
     ),
     Requirement(

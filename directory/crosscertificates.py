@@ -26,7 +26,8 @@ from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import find
-from directory.issuing import IssuerKeys, PendingIssuer, issuing_profile, root_at_hand
+from directory.issuing import issuing_profile, root_at_hand
+from directory.issuing_ports import IssuerKeys, PendingIssuer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +230,11 @@ class CrossDesk:
             for one in hierarchy.issuers
             if not one.is_foreign
         }
-        waiting = {one.issuer_id: x509.load_der_x509_csr(one.request) for one in await self._store.pending()}
+        waiting = {
+            one.issuer_id: request
+            for one in await self._store.pending()
+            if (request := one.readable()) is not None
+        }
         for issuer_id, one in (ours | waiting).items():
             if one.subject == name or same_key(one.public_key(), key):
                 raise AlreadyExists(kind="issuer", name=issuer_id)

@@ -12,26 +12,23 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.address import Mailbox
-from ca.constraints import permits
 from ca.errors import LintFailed, ProfileRefused, SignerUnavailable
 from ca.escrow import may_sign
-from ca.issuance import Issuer, LintedCertificate
-from ca.keys import KeyAlgorithm, PrivateKey, key_hash, to_pkcs8
-from ca.passwords import PasswordRule, PasswordStyle, generate
-from ca.profiles import Profile
-from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
+from ca.issuance import LintedCertificate
+from ca.keys import KeyAlgorithm, PrivateKey
+from ca.sealing import Sealer
 from directory.audit import AuditEvent, AuditKind, partition_detail
 from directory.callers import Gateway
+from directory.certificatemaker import CertificateMaker, CertificateMakers
 from directory.clock import Clock
+from directory.enrolmentsecrets import EnrolmentSecrets, seal
 from directory.errors import IssuerEnded, KeyBlocked, KeyRepeated, LimitReached, SlotTaken
 from directory.limits import Limit, MintRates, UsedUpLimits
-from directory.lookup import Absent, Answer, Deferred, Found, Minted, Origin, PublishedCertificate
+from directory.lookup import Absent, Answer, Deferred, Found, Minted, PublishedCertificate
 from directory.mint_ports import (
     EnrolmentRecord,
     FreshEnrolment,
@@ -57,8 +54,6 @@ _KEY_SHARE = 0.8
 _KEYS_TRIED = 3
 """How many keys a mint may be given that must not be certified, before the generator is not to be trusted."""
 
-PASSWORD_RULES = {style: PasswordRule.usual(style) for style in PasswordStyle}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintRules:
@@ -71,41 +66,6 @@ class MintRules:
     """How long the key mail is tried."""
     retry_after: timedelta
     """When a gateway that was told to come back should."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateMaker:
-    """Who certifies recipients, and what such a certificate says."""
-
-    issuer: Issuer
-    issuer_id: str
-    chain: tuple[bytes, ...]
-    """DER of the issuer's certificate, then of its issuers up to the root."""
-    profile: Profile
-    constrained: tuple[x509.Certificate, ...] = ()
-    """Those of the chain that name constraints are in."""
-
-    def permits(self, mailbox: Mailbox) -> bool:
-        """Whether the mailbox may be certified below this chain (RFC 5280 section 4.2.1.10)."""
-        return all(permits(certificate, mailbox) for certificate in self.constrained)
-
-
-class CertificateMakers(Protocol):
-    """Knows who certifies whom."""
-
-    def maker(self, organization: Organization, now: datetime) -> CertificateMaker | None:
-        """Return whoever certifies recipients for the organization at that moment; None if nobody can."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sealed:
-    """The secrets of one mint."""
-
-    key: SealedSecret
-    key_sha256: bytes
-    """Of its public half."""
-    password: SealedSecret
 
 
 class _Ready:
@@ -126,7 +86,7 @@ class _Ready:
         """Return it with its signature."""
         if self._signed is None:
             self.signing_began = True
-            self._signed = _sign(self.maker, self.linted, self._mailbox)
+            self._signed = self.maker.sign(self.linted, self._mailbox)
         return self._signed
 
 
@@ -275,7 +235,7 @@ class Enroller:
         if not isinstance(linted, LintedCertificate):
             unused_keys.append(key)
             return linted
-        sealed = self._seal(reservation.enrolment_id, context, key)
+        sealed = seal(self._sealer, reservation.enrolment_id, organization, key)
         ready = _Ready(maker, linted, mailbox)
 
         try:
@@ -311,7 +271,7 @@ class Enroller:
         self, maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime
     ) -> LintedCertificate | Absent | Deferred:
         try:
-            return await asyncio.to_thread(_prepare, maker, mailbox, key, now)
+            return await asyncio.to_thread(maker.prepare, mailbox, key.public_key(), now)
         except LintFailed as error:
             logger.warning("an address was refused by the linter: %s", ", ".join(error.findings))
             return Absent(refusal=Refusal.NOT_CERTIFIABLE)
@@ -323,7 +283,7 @@ class Enroller:
         self,
         reservation: Reservation,
         ready: _Ready,
-        sealed: _Sealed,
+        sealed: EnrolmentSecrets,
         claim: MailClaim | None,
         context: MintContext,
     ) -> Callable[[MintTransaction], EnrolmentRecord]:
@@ -359,7 +319,7 @@ class Enroller:
         ready: _Ready,
         certificate: PublishedCertificate,
         *,
-        sealed: _Sealed,
+        sealed: EnrolmentSecrets,
         claim: MailClaim | None,
         context: MintContext,
     ) -> EnrolmentRecord:
@@ -445,17 +405,6 @@ class Enroller:
         except TimeoutError:
             return None
 
-    def _seal(self, enrolment_id: str, context: MintContext, key: PrivateKey) -> _Sealed:
-        organization = context.organization
-        password = generate(PASSWORD_RULES[organization.password_style])
-        key_identity = recipient_key_identity(enrolment_id, organization.organization_id)
-        password_identity = relay_password_identity(enrolment_id, organization.organization_id)
-        return _Sealed(
-            key=self._sealer.seal(to_pkcs8(key), key_identity),
-            key_sha256=key_hash(key.public_key()),
-            password=self._sealer.seal(password.reveal().encode(), password_identity),
-        )
-
     def _no_issuer(self) -> Deferred:
         return Deferred(refusal=Refusal.NO_ISSUER, retry_after=self._rules.retry_after)
 
@@ -465,23 +414,6 @@ class Enroller:
             # Revoked or expired between the two transactions: the next question finds the truth.
             return Deferred(refusal=Refusal.TOO_SLOW, retry_after=self._rules.retry_after)
         return Found(certificate=certificate)
-
-
-def _prepare(maker: CertificateMaker, mailbox: Mailbox, key: PrivateKey, now: datetime) -> LintedCertificate:
-    issuer = maker.issuer
-    return issuer.lint(issuer.prepare(maker.profile, mailbox, key.public_key(), now))
-
-
-def _sign(maker: CertificateMaker, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
-    certificate = maker.issuer.sign(linted)
-    return PublishedCertificate(
-        mailbox=mailbox,
-        der=certificate.public_bytes(Encoding.DER),
-        serial=certificate.serial_number,
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        origin=Origin.MINTED,
-    )
 
 
 def _password_mail_to(organization: Organization, recipient: Mailbox) -> Mailbox | None:
@@ -494,15 +426,3 @@ def _password_mail_to(organization: Organization, recipient: Mailbox) -> Mailbox
 
 def _limit_reached(error: LimitReached) -> Deferred:
     return Deferred(refusal=Refusal.LIMIT_REACHED, retry_after=error.retry_after)
-
-
-def recipient_key_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:
-    """Return what a recipient's sealed private key is bound to."""
-    return SecretIdentity(
-        kind=SecretKind.RECIPIENT_KEY, record_id=enrolment_id, organization_id=organization_id
-    )
-
-
-def relay_password_identity(enrolment_id: str, organization_id: str) -> SecretIdentity:
-    """Return what the sealed password of a key package is bound to."""
-    return SecretIdentity(kind=SecretKind.PASSWORD, record_id=enrolment_id, organization_id=organization_id)

@@ -20,7 +20,7 @@ from ca.escrow import EscrowedKey, RecoveryCertificate, escrow
 from ca.keys import unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
-from directory.enrolment import recipient_key_identity
+from directory.enrolmentsecrets import recipient_key_identity
 from directory.holds import EndedHold
 
 logger = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Self
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -26,6 +27,7 @@ from ca.masterkey import create_master_key_file
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
 from ca.signers import MadeKey
+from ca.signing import SignatureScheme
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock, SystemClock
 from directory.errors import AlreadyExists, ConfigurationRefused
@@ -79,6 +81,8 @@ class Blueprint:
     passphrase_file: Path | None = None
     passphrase: bytes | None = field(default=None, repr=False)
     token: TokenPlan | None = None
+    signature: SignatureScheme | None = None
+    """How RSA keys of CAs sign; None: as the setting says where nobody has set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +127,14 @@ async def initialize(
             tell("Making a TLS certificate for this machine …")
             await asyncio.to_thread(_make_tls, folder, clock, linter)
             tell("Making the root and the issuing CA …")
-            hierarchy = await asyncio.to_thread(
-                _Hierarchy.create, blueprint, installation.signers, publication, linter, clock.now()
+            making = _Making(
+                signers=installation.signers,
+                publication=publication,
+                linter=linter,
+                scheme=settings.ca.signature,
+                now=clock.now(),
             )
+            hierarchy = await asyncio.to_thread(_Hierarchy.create, blueprint, making)
             # The last step: with it the installation is complete but for its name.
             with _refusing_a_founded_database():
                 await hierarchy.record(installation, actor)
@@ -168,6 +177,21 @@ def _refusing_a_founded_database() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """What root and issuing CA are made with."""
+
+    signers: Signers
+    publication: Publication
+    linter: Linter
+    scheme: SignatureScheme
+    now: datetime
+
+    def issuer(self, certificate: x509.Certificate, key: MadeKey) -> Issuer:
+        """Return the issuer that a certificate makes of a key."""
+        return Issuer(certificate, key.signer, self.publication, self.linter, scheme=self.scheme)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Hierarchy:
     """Root and issuing CA, with their keys."""
 
@@ -177,10 +201,9 @@ class _Hierarchy:
     issuing_key: MadeKey
 
     @classmethod
-    def create(
-        cls, blueprint: Blueprint, signers: Signers, publication: Publication, linter: Linter, now: datetime
-    ) -> Self:
+    def create(cls, blueprint: Blueprint, making: _Making) -> Self:
         """Make both; nothing is stored yet."""
+        now, signers = making.now, making.signers
         authority, token_keys = blueprint.authority, blueprint.token and blueprint.token.keys
 
         def named(what: str) -> AuthorityName:
@@ -190,14 +213,16 @@ class _Hierarchy:
         profile, name = _profile(Purpose.ROOT_CA), named("Root CA")
         in_token = token_keys in {TokenKeys.ALL, TokenKeys.ROOT}
         root_key = signers.make_key(profile.key_algorithm, name.common_name, in_token=in_token)
-        root_certificate = certify_root(root_key.signer, profile, name, now, linter)
-        root = Issuer(root_certificate, root_key.signer, publication, linter)
+        root_certificate = certify_root(
+            root_key.signer, profile, name, now, making.linter, scheme=making.scheme
+        )
+        root = making.issuer(root_certificate, root_key)
 
         profile, name = _profile(Purpose.ISSUING_CA), named("Issuing CA")
         in_token = token_keys in {TokenKeys.ALL, TokenKeys.ISSUING}
         issuing_key = signers.make_key(profile.key_algorithm, name.common_name, in_token=in_token)
         certificate = create_issuing(root, profile, name, issuing_key.signer.public_key, now)
-        issuing = Issuer(certificate, issuing_key.signer, publication, linter)
+        issuing = making.issuer(certificate, issuing_key)
         return cls(root=root, root_key=root_key, issuing=issuing, issuing_key=issuing_key)
 
     async def record(self, installation: Installation, actor: str) -> None:
@@ -267,7 +292,7 @@ file = "{MASTER_KEY_NAME}"
 {_token_section(blueprint.token)}[ca]
 # Where certificates say that CRLs and issuer certificates are fetched.
 public_url = {_quoted(blueprint.public_url)}
-
+{_signature_line(blueprint.signature)}
 [directory]
 suffix = {_quoted(blueprint.suffix)}
 
@@ -295,6 +320,10 @@ label = {_quoted(token.label)}
 pin_file = {_quoted(str(token.pin_file))}
 
 """
+
+
+def _signature_line(scheme: SignatureScheme | None) -> str:
+    return "" if scheme is None else f'signature = "{scheme.value}"\n'
 
 
 def _path_line(key: str, path: Path | None) -> str:

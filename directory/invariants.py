@@ -17,7 +17,7 @@ from ca.errors import AddressRefused, EscrowRefused, KeyRefused, SealBroken
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
 from ca.sealing import SealedSecret, Sealer
 from directory.delivery.outbox import DeliveryState, MailState
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.organization import KeyFate
 from directory.relay import RelayState
 from directory.status import KeyState, Place

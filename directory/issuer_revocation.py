@@ -3,12 +3,14 @@
 With the first transaction nobody certifies in its name any more, whatever a process has in memory, and its
 own serial number is due on the CRL of the CA above. Then its recipients' certificates leave the directory:
 each is revoked as superseded, so that the next allowed lookup mints a new one, under whoever is active then.
-Between batches others have their turn: what is minted meanwhile does not wait for the last of them.
+Between batches others have their turn: what is minted meanwhile does not wait for the last of them. What is
+interrupted there, whatever ended the process, every running service goes on with.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from ca.profiles import Purpose
@@ -18,8 +20,13 @@ from directory.clock import Clock
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import find_issuer
+from directory.rounds import Rounds, Uniform
+
+logger = logging.getLogger(__name__)
 
 BATCH: Final = 500
+POLL: Final = timedelta(minutes=10)
+"""How often a service looks for what was interrupted, after it has looked at its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,10 @@ class IssuerRevocations(Protocol):
         self, issuer: StoredIssuer, reason: RevocationReason, at: datetime, event: AuditEvent
     ) -> None:
         """Revoke an issuer, when whatever is being signed in its name is durable."""
+        ...
+
+    async def unended(self, now: datetime) -> Sequence[str]:
+        """Return issuers that were revoked, though not all that they issued."""
         ...
 
     async def end_certificates(
@@ -89,13 +100,63 @@ class IssuerRevocation:
                 detail={"serial": f"{issuer.serial:x}", "reason": reason.value},
             )
             await self._store.end(issuer, reason, now, event)
-        count, after = 0, ""
-        while True:
-            batch = await self._store.end_certificates(
-                issuer.issuer_id, after, self._clock.now(), self._actor, most=BATCH
-            )
-            count += batch.count
+        count = 0
+        async for more in self._batches(issuer.issuer_id):
+            count += more
             progress(count)
-            if batch.last is None:
-                return RevokedIssuer(issuer=issuer, certificates=count)
+        return RevokedIssuer(issuer=issuer, certificates=count)
+
+    async def resume(self, *, is_stopped: Callable[[], bool] = lambda: False) -> int:
+        """Revoke what an interrupted revocation has left; return how many certificates.
+
+        Between two batches it asks whether to stop: the next call goes on there.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        count = 0
+        for issuer_id in await self._store.unended(self._clock.now()):
+            async for more in self._batches(issuer_id):
+                count += more
+                if is_stopped():
+                    return count
+        return count
+
+    async def _batches(self, issuer_id: str) -> AsyncIterator[int]:
+        """Revoke what the issuer has issued; yield after each batch how many it were."""
+        after: str | None = ""
+        while after is not None:
+            batch = await self._store.end_certificates(
+                issuer_id, after, self._clock.now(), self._actor, most=BATCH
+            )
+            yield batch.count
             after = batch.last
+
+
+class InterruptedRevocations:
+    """A service that goes on with what an operator's command did not bring to its end."""
+
+    def __init__(self, *, revocation: IssuerRevocation, uniform: Uniform) -> None:
+        self._revocation = revocation
+        self._rounds = Rounds(
+            apart=POLL, failing="what a revoked issuer issued stays for now", uniform=uniform
+        )
+
+    async def run(self) -> None:
+        """Look at once, then again and again until stopped."""
+        await self._rounds.attempt(self.look)
+        await self._rounds.run(self.look)
+
+    async def look(self) -> None:
+        """Go on with what was interrupted.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        count = await self._revocation.resume(is_stopped=lambda: self._rounds.is_stopped)
+        if count:
+            logger.warning("%d certificates of revoked issuers were still valid, and are revoked now", count)
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._rounds.stop()

@@ -5,143 +5,33 @@ is brought back: by our root, off line, or by somebody else's CA, whose certific
 """
 
 import asyncio
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from ca.carequests import read_ca_request, request_issuing
 from ca.constraints import mail_names, name_constraints_of
+from ca.errors import KeyRefused
 from ca.hierarchy import AuthorityName, create_issuing
-from ca.issuance import Issuer
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
-from ca.keys import KeyAlgorithm, PrivateKey, algorithm_of, generate, same_key
+from ca.keys import KeyAlgorithm, algorithm_of, same_key
 from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.sealing import SealedSecret
-from ca.signers import MadeKey, SoftwareSigner
+from ca.signers import MadeKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import AlreadyExists, ConfigurationRefused
 from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
+from directory.issuernames import name_for, next_name
 from directory.issuers import find, find_issuer
-from directory.organization import Organization
+from directory.issuing_ports import IssuerKeys, IssuingStore, PendingIssuer, Wish
 
-_LONGEST_IN_NAME: Final = 40
 _DAY: Final = timedelta(days=1)
-_YEAR: Final = re.compile(r" \d{4}(?: \d+)?$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingIssuer:
-    """A key that waits for the certificate which makes it an issuing CA's."""
-
-    issuer_id: str
-    """The subject key identifier that its certificate is expected to have, in hex."""
-    subject: str
-    request: bytes
-    """DER (RFC 2986)."""
-    sealed_key: SealedSecret
-    organization_id: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the new issuing CA is to be."""
-
-    common_name: str | None = None
-    organization: Organization | None = None
-    """Whom alone it serves; None: everybody who has none of his own."""
-    key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_3072
-    permitted_domains: frozenset[str] = frozenset()
-    root_id: str | None = None
-    in_token: bool = False
-    """Whether its key is made in the token; else it is sealed."""
-
-
-class IssuingStore(Protocol):
-    """Keeps issuers and what is to become one; each change is one durable transaction with its events."""
-
-    async def hierarchy(self) -> Hierarchy:
-        """Return every issuer."""
-        ...
-
-    async def pending(self) -> Sequence[PendingIssuer]:
-        """Return what waits for a certificate."""
-        ...
-
-    async def add(self, issuer: StoredIssuer, *events: AuditEvent) -> None:
-        """Add an issuer.
-
-        Raises:
-            AlreadyExists: there is an issuer with this key.
-        """
-        ...
-
-    async def succeed(self, issuer: StoredIssuer, former: StoredIssuer, events: Sequence[AuditEvent]) -> bool:
-        """Add the issuer that follows another, if none of the scope does yet; tell whether that was so."""
-        ...
-
-    async def request(self, pending: PendingIssuer, *events: AuditEvent) -> None:
-        """Keep a key until its certificate comes."""
-        ...
-
-    async def complete(
-        self, pending_id: str, issuers: Sequence[StoredIssuer], events: Sequence[AuditEvent]
-    ) -> None:
-        """Add issuers, parents first, and forget what waited for them.
-
-        Raises:
-            AlreadyExists: there is an issuer with one of the keys.
-            Unknown: nothing waits any more.
-        """
-        ...
-
-    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
-        """Forget a key that no certificate will come for.
-
-        Raises:
-            Unknown: it does not wait.
-        """
-        ...
-
-
-class IssuerKeys(Protocol):
-    """Keeps issuers' private keys."""
-
-    def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
-        """Make a key pair for an issuer of this name; takes a while.
-
-        Raises:
-            CaError: there is no token, or it makes none.
-        """
-        ...
-
-    def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
-        """Seal a key for this issuer alone."""
-        ...
-
-    def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
-        """Open it.
-
-        Raises:
-            SealBroken: it does not open.
-        """
-        ...
-
-    def open(self, issuer: StoredIssuer) -> Issuer:
-        """Return the issuer at work; takes a while.
-
-        Raises:
-            CaError: its key is not here, or does not open.
-        """
-        ...
 
 
 class IssuingDesk:
@@ -189,7 +79,7 @@ class IssuingDesk:
         certificate = x509.load_der_x509_certificate(former.certificate)
         constraints = name_constraints_of(certificate)
         wish = Wish(
-            common_name=_next_name(hierarchy, certificate, now),
+            common_name=next_name(hierarchy, certificate, now),
             key_algorithm=algorithm_of(certificate.public_key()),
             permitted_domains=frozenset(mail_names(constraints.permitted_subtrees) if constraints else ()),
             root_id=former.parent_id,
@@ -204,29 +94,38 @@ class IssuingDesk:
         return issuer if await self._store.succeed(issuer, former, events) else None
 
     async def request(self, wish: Wish) -> PendingIssuer:
-        """Make a key, and a request for its certificate to be taken elsewhere."""
+        """Make a key, and a request for its certificate to be taken elsewhere.
+
+        Raises:
+            CaError: there is no token, or it makes no key or does not sign.
+        """
         now = self._clock.now()
         name = await self._name(await self._store.hierarchy(), wish, now)
-        key = await asyncio.to_thread(generate, wish.key_algorithm)
-        request = request_issuing(SoftwareSigner(key), name)
-        issuer_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        made, request = await asyncio.to_thread(self._request, wish, name)
+        key = made.kept
+        issuer_id = x509.SubjectKeyIdentifier.from_public_key(made.signer.public_key).digest.hex()
         pending = PendingIssuer(
             issuer_id=issuer_id,
             subject=request.subject.rfc4514_string(),
             request=request.public_bytes(Encoding.DER),
-            sealed_key=self._keys.seal(key, issuer_id),
+            sealed_key=None if isinstance(key, TokenKey) else self._keys.seal(key, issuer_id),
+            token_key=key if isinstance(key, TokenKey) else None,
             organization_id=wish.organization.organization_id if wish.organization else None,
             created_at=now,
         )
-        made = self._event(
-            AuditKind.ISSUER_KEY_MADE, issuer_id, algorithm=wish.key_algorithm.value, kept="sealed"
+        key_made = self._event(
+            AuditKind.ISSUER_KEY_MADE, issuer_id, algorithm=wish.key_algorithm.value, **made.place
         )
         requested = self._event(AuditKind.ISSUER_REQUESTED, issuer_id, name=pending.subject)
-        await self._store.request(pending, made, requested)
+        await self._store.request(pending, key_made, requested)
         return pending
 
+    def _request(self, wish: Wish, name: AuthorityName) -> tuple[MadeKey, x509.CertificateSigningRequest]:
+        made = self._keys.make(wish.key_algorithm, name.common_name, in_token=wish.in_token)
+        return made, request_issuing(made.signer, name)
+
     async def complete(
-        self, certificate_file: bytes, chain_file: bytes | None, trusted: Collection[bytes]
+        self, certificate_file: bytes, chain_files: Sequence[bytes], trusted: Collection[bytes]
     ) -> StoredIssuer:
         """Take in what was signed elsewhere; the CAs above it that are not here come in without keys.
 
@@ -234,12 +133,13 @@ class IssuingDesk:
 
         Raises:
             IssuerRefused: the certificate, or one above it, cannot be used; with a code of `ImportFlaw`.
+            KeyRefused: the key of its request is lost.
             AlreadyExists: it is here already.
         """
         now = self._clock.now()
         hierarchy = await self._store.hierarchy()
-        certificate, *beside = read_certificates(certificate_file)
-        brought = beside if chain_file is None else [*beside, *read_certificates(chain_file)]
+        certificate, *brought = read_certificates(certificate_file)
+        brought += [one for file in chain_files for one in read_certificates(file)]
         pending = _waiting_for(certificate, await self._store.pending(), hierarchy)
         here = {one.issuer_id: x509.load_der_x509_certificate(one.certificate) for one in hierarchy.issuers}
         roots = [here[one.issuer_id] for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA]
@@ -254,13 +154,13 @@ class IssuingDesk:
         )
         _refuse_a_name_of_others([certificate, *(one for one in chain if one not in here.values())], here)
         issuers = _foreigners(chain, here, now)
-        key = self._keys.unseal(pending.sealed_key, pending.issuer_id)
         issuer = StoredIssuer.of(
             certificate,
             parent_id=issuer_id_of(chain[0]),
             purpose=Purpose.ISSUING_CA,
             created_at=now,
-            sealed_key=self._keys.seal(key, issuer_id_of(certificate)),
+            sealed_key=self._sealed_for(certificate, pending),
+            token_key=pending.token_key,
             organization_id=pending.organization_id,
         )
         events = [
@@ -280,13 +180,25 @@ class IssuingDesk:
     async def withdraw(self, issuer_id: str) -> PendingIssuer:
         """Destroy the key of a request that no certificate will come for.
 
+        One in a token is destroyed there first: what fails afterwards can be repeated.
+
         Raises:
             Unknown: there is no such request.
+            CaError: its key is in a token that is not here.
         """
         pending = find(await self._store.pending(), issuer_id, key=lambda one: one.issuer_id)
+        if pending.token_key is not None:
+            await asyncio.to_thread(self._keys.destroy, pending.token_key)
         event = self._event(AuditKind.ISSUER_KEY_DESTROYED, pending.issuer_id, reason="withdrawn")
         await self._store.withdraw(pending.issuer_id, event)
         return pending
+
+    def _sealed_for(self, certificate: x509.Certificate, pending: PendingIssuer) -> SealedSecret | None:
+        """Seal the key that waited for the certificate to its issuer; None if it is in a token."""
+        if pending.sealed_key is None:
+            return None
+        key = self._keys.unseal(pending.sealed_key, pending.issuer_id)
+        return self._keys.seal(key, issuer_id_of(certificate))
 
     def _certify(
         self, root: StoredIssuer, wish: Wish, name: AuthorityName, now: datetime
@@ -297,18 +209,8 @@ class IssuingDesk:
         return create_issuing(opened, profile, name, key.signer.public_key, now), key
 
     async def _name(self, hierarchy: Hierarchy, wish: Wish, now: datetime) -> AuthorityName:
-        """Return the name that was wished for, or a usual one that nobody has."""
-        organization = _organization_of(hierarchy)
-        taken = {one.subject for one in hierarchy.issuers} | {
-            one.subject for one in await self._store.pending()
-        }
-        if wish.common_name is not None:
-            name = AuthorityName(organization=organization, common_name=wish.common_name)
-            if name.distinguished_name.rfc4514_string() in taken:
-                raise AlreadyExists(kind="issuer", name=wish.common_name)
-            return name
-        whose = wish.organization.name if wish.organization else organization
-        return _free_name(organization, f"{whose[:_LONGEST_IN_NAME].strip()} Issuing CA", taken, now)
+        waiting = [one.subject for one in await self._store.pending()]
+        return name_for(wish, hierarchy, {*waiting, *(one.subject for one in hierarchy.issuers)}, now)
 
     def _issuer(self, certificate: x509.Certificate, key: MadeKey, root: StoredIssuer) -> StoredIssuer:
         kept = key.kept
@@ -348,21 +250,6 @@ class IssuingDesk:
 def _certificate_of(issuer: StoredIssuer) -> Mapping[str, str]:
     """Return for the log what its certificate could be revoked by if the database were lost."""
     return {"serial": f"{issuer.serial:x}", "not_after": issuer.not_after.isoformat()}
-
-
-def _next_name(hierarchy: Hierarchy, former: x509.Certificate, now: datetime) -> str:
-    taken = {one.subject for one in hierarchy.issuers}
-    common_name = str(former.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-    stem = _YEAR.sub("", common_name)[: _LONGEST_IN_NAME + len(" Issuing CA")].strip()
-    return _free_name(_organization_of(hierarchy), stem, taken, now).common_name
-
-
-def _free_name(organization: str, stem: str, taken: Collection[str], now: datetime) -> AuthorityName:
-    """Return a name with the year, and a number if others have it."""
-    usual = f"{stem} {now.year}"
-    names = (usual if count == 1 else f"{usual} {count}" for count in range(1, len(taken) + 2))
-    candidates = (AuthorityName(organization=organization, common_name=one) for one in names)
-    return next(one for one in candidates if one.distinguished_name.rfc4514_string() not in taken)
 
 
 def issuing_profile(
@@ -407,20 +294,17 @@ def root_at_hand(
     return roots[-1]
 
 
-def _organization_of(hierarchy: Hierarchy) -> str:
-    """Return the organization in the names of the service's own CAs."""
-    own = next(one for one in hierarchy.issuers if one.purpose is Purpose.ROOT_CA and not one.is_foreign)
-    subject = x509.load_der_x509_certificate(own.certificate).subject
-    return str(subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value)
-
-
 def _waiting_for(
     certificate: x509.Certificate, waiting: Sequence[PendingIssuer], hierarchy: Hierarchy
 ) -> PendingIssuer:
     key = certificate.public_key()
     for pending in waiting:
-        if same_key(read_ca_request(pending.request).public_key, key):
-            return pending
+        request = pending.readable()
+        if request is None or not same_key(request.public_key(), key):
+            continue
+        if not pending.has_key:
+            raise KeyRefused(f"the key of request {pending.issuer_id} is lost")
+        return pending
     for issuer in hierarchy.issuers:
         if same_key(x509.load_der_x509_certificate(issuer.certificate).public_key(), key):
             raise AlreadyExists(kind="issuer", name=issuer.issuer_id)

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
 from ca.errors import CaError
+from directory.certificatemaker import CertificateMaker
 from directory.clock import Clock
-from directory.enrolment import CertificateMaker
 from directory.errors import DirectoryError
 from directory.hierarchy import HasKey, Hierarchy, StoredIssuer
 from directory.organization import SHARED_SCOPE, Organization

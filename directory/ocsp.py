@@ -17,7 +17,7 @@ from datetime import timedelta
 from enum import StrEnum, unique
 from typing import Final, Protocol
 
-from ca.errors import CaError, OcspRequestRefused
+from ca.errors import CaError, OcspRequestRefused, SignerUnavailable
 from ca.ocsp import Good, NeverIssued, NotKnown, OcspResponder, Period, Refusal, Revoked, Status
 from ca.ocsprequests import CertificateId, IssuerMark, OcspRequest, read_ocsp_request
 from directory.clock import Clock
@@ -107,6 +107,7 @@ class OcspDesk:
         rules: OcspRules,
         clock: Clock,
         doubt: Doubt = never_doubted,
+        signing_at_once: int | None = None,
     ) -> None:
         self._reader = reader
         self._seats = seats
@@ -114,7 +115,7 @@ class OcspDesk:
         self._rules = rules
         self._clock = clock
         self._doubt = doubt
-        self._signing = asyncio.Semaphore(_SIGNING_AT_ONCE)
+        self._signing = asyncio.Semaphore(signing_at_once or _SIGNING_AT_ONCE)
         self._waiting = 0
 
     async def answer(self, request: bytes) -> OcspAnswer:
@@ -149,6 +150,8 @@ class OcspDesk:
                 return await self._signed(asked, seat.issuer_id, responder, nonce)
         except StoreUnavailable as error:
             logger.warning("an OCSP request is put off: %s", error.reason)
+        except SignerUnavailable:
+            pass  # whoever looks after the token says so, once
         except CaError as error:
             logger.error("an OCSP response could not be signed: %s", error)  # noqa: TRY400 - its text is all
         return _TRY_LATER
@@ -203,7 +206,12 @@ class OcspDesk:
             self._memory.remember(asked, signed, forgettings=forgettings)
             return signed.answer
         period = Period(this_update=now, next_update=ends)
-        der = await asyncio.to_thread(responder.answer, asked, status, period, nonce)
+        try:
+            der = await asyncio.to_thread(responder.answer, asked, status, period, nonce)
+        except SignerUnavailable:
+            if (old := self._memory.still_holds(asked, status, now)) is None:
+                raise
+            return old
         if nonce is not None:
             return OcspAnswer(der=der)
         answer = _kept(der, period)

@@ -78,6 +78,16 @@ class OcspMemory:
             return None
         return remembered
 
+    def still_holds(self, asked: CertificateId, status: Status, now: datetime) -> OcspAnswer | None:
+        """Return what was signed already, says just this, and holds though it is due to be signed anew."""
+        remembered = self._answers.get(asked)
+        if remembered is None or remembered.status != status:
+            return None
+        period = remembered.answer.period
+        if period is None or now >= period.next_update or period.this_update - now > TOLERANCE:
+            return None
+        return remembered.answer
+
     def remember(self, asked: CertificateId, remembered: Remembered, *, forgettings: int) -> None:
         """Keep an answer, unless something was forgotten since `forgettings` was read."""
         if forgettings != self._forgettings or self._most == 0:

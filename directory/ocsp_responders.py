@@ -2,7 +2,8 @@
 
 Every process looks now and then. Whoever finds a responder due makes one, and the store takes only the one
 that follows the latest: of several made at once one is kept, and all processes sign with that one. Its key is
-sealed in the database; that of its predecessor is erased in the same transaction.
+sealed in the database, and that of its predecessor erased in the same transaction; or it is in a token, where
+that of its predecessor is destroyed a while later (`directory/sparekeys.py`).
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, Protocol
 
 from cryptography import x509
@@ -20,9 +22,12 @@ from ca.ocsp import OcspResponder
 from ca.ocsprequests import IssuerMark, issuer_marks
 from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret, SecretIdentity, SecretKind
+from ca.signers import place_of
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
+from directory.errors import Unknown
 from directory.rounds import Rounds, Uniform
+from directory.sparekeys import UNCLAIMED_AFTER
 from directory.timekeeping import Doubt, never_doubted
 
 logger = logging.getLogger(__name__)
@@ -30,6 +35,13 @@ logger = logging.getLogger(__name__)
 POLL: Final = timedelta(seconds=10)
 """How often a process looks, at least: so long an issuing CA that was just added has no responder."""
 _REMINDERS_APART: Final = timedelta(minutes=5)
+
+
+class ResponderKey(StrEnum):
+    """Where a responder's key is made."""
+
+    SOFTWARE = "software"
+    TOKEN = "token"  # noqa: S105 - a place, not a password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,14 @@ class StoredResponder:
     serial_number: int
     not_after: datetime
     sealed_key: SealedSecret | None
-    """None when another has taken its place."""
+    """None where the key is in a token, or another has taken its place."""
+    token_key: TokenKey | None = None
+    """Where in a token its key is; None when another has taken its place."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it can sign in some service."""
+        return self.sealed_key is not None or self.token_key is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +89,30 @@ class ResponderStore(Protocol):
         """Return every issuing CA."""
         ...
 
+    async def announce(self, place: TokenKey, *, unclaimed_from: datetime) -> None:
+        """Write down where in a token a key is about to be made: if it stays nobody's, it is destroyed."""
+        ...
+
     async def succeed(self, responder: StoredResponder, *, event: AuditEvent) -> bool:
         """Keep a responder and erase its predecessor's key, if it follows the latest; tell whether it did."""
         ...
 
 
 class ResponderWorkshop(Protocol):
-    """Has the issuers' keys at hand. Both take a while, and belong into a thread."""
+    """Has the issuers' keys at hand. All take a while, and belong into a thread."""
 
-    def certify(self, standing: ResponderStanding, *, number: int, now: datetime) -> StoredResponder:
-        """Make a key, and certify it for this issuer.
+    def place(self, standing: ResponderStanding) -> TokenKey | None:
+        """Return where in the token the next key for this issuer is to be; None if it is to be sealed.
+
+        Raises:
+            CaError: the issuer's key is not here, or it or the token cannot be used now.
+        """
+        ...
+
+    def certify(
+        self, standing: ResponderStanding, *, number: int, now: datetime, place: TokenKey | None
+    ) -> StoredResponder:
+        """Make a key, at this place in the token or sealed, and certify it for this issuer.
 
         Raises:
             CaError: the issuer's key is not here or does not open, or the issuer may certify nothing now.
@@ -165,23 +198,49 @@ class OcspResponders:
         if self._doubt() is not None:
             return False
         now, latest = self._clock.now(), standing.latest
-        ends = x509.load_der_x509_certificate(standing.certificate).not_valid_after_utc
+        ends = self._ends(standing)
         if ends <= now or (latest is not None and latest.not_after >= ends - timedelta(seconds=1)):
             return False  # nobody asks an issuer that has expired; nor can a responder outlive it
         return latest is None or latest.not_after - now < self._renew_before
 
-    async def _certify(self, standing: ResponderStanding) -> None:
-        number = standing.latest.number + 1 if standing.latest else 1
-        made = await asyncio.to_thread(self._workshop.certify, standing, number=number, now=self._clock.now())
-        if await self._store.succeed(made, event=self._event(made)):
-            logger.info("issuer %s has certified OCSP responder %d", standing.issuer_id, number)
+    async def renew(self, issuer_id: str, actor: str) -> StoredResponder | None:
+        """Certify the next responder of an issuer though it is not due; None if somebody else just has.
 
-    def _event(self, made: StoredResponder) -> AuditEvent:
+        Raises:
+            Unknown: it is no issuing CA of ours that is valid.
+            CaError: the issuer's key is not here, or the token makes none.
+            StoreUnavailable: the database does not answer.
+        """
+        for standing in await self._store.standings():
+            if standing.issuer_id == issuer_id and self._ends(standing) > self._clock.now():
+                return await self._certify(standing, actor)
+        raise Unknown(kind="issuing CA", name=issuer_id)
+
+    def _ends(self, standing: ResponderStanding) -> datetime:
+        return x509.load_der_x509_certificate(standing.certificate).not_valid_after_utc
+
+    async def _certify(self, standing: ResponderStanding, actor: str = "service") -> StoredResponder | None:
+        """Certify the next responder; None if somebody else has done so meanwhile.
+
+        Its place in a token is durable before it is made: if it is not kept, it does not stay there.
+        """
+        number = standing.latest.number + 1 if standing.latest else 1
+        now = self._clock.now()
+        place = await asyncio.to_thread(self._workshop.place, standing)
+        if place is not None:
+            await self._store.announce(place, unclaimed_from=now + UNCLAIMED_AFTER)
+        made = await asyncio.to_thread(self._workshop.certify, standing, number=number, now=now, place=place)
+        if not await self._store.succeed(made, event=self._event(made, actor)):
+            return None
+        logger.info("issuer %s has certified OCSP responder %d", standing.issuer_id, number)
+        return made
+
+    def _event(self, made: StoredResponder, actor: str = "service") -> AuditEvent:
         certificate = x509.load_der_x509_certificate(made.certificate)
         return AuditEvent(
             kind=AuditKind.OCSP_RESPONDER_CERTIFIED,
             at=self._clock.now(),
-            actor="service",
+            actor=actor,
             subject=made.issuer_id,
             detail={
                 "responder": made.responder_id,
@@ -189,6 +248,7 @@ class OcspResponders:
                 "serial": f"{made.serial_number:x}",
                 "algorithm": algorithm_of(certificate.public_key()).value,
                 "not_after": made.not_after.isoformat(),
+                **place_of(made.token_key),
             },
         )
 
@@ -205,7 +265,7 @@ class OcspResponders:
 
     async def _current(self, standing: ResponderStanding) -> OcspResponder | None:
         had, latest = self._opened.get(standing.issuer_id), standing.latest
-        if latest is None or latest.sealed_key is None or latest.not_after <= self._clock.now():
+        if latest is None or not latest.has_key or latest.not_after <= self._clock.now():
             self._say("issuer %s has no OCSP responder: %s", standing.issuer_id, "every asker is put off")
             return None
         if had is not None and _is_certificate(had.certificate, latest.certificate):

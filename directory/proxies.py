@@ -21,8 +21,8 @@ from ca.keyrequests import KeyRequest
 from ca.keys import PublicKey, algorithm_of, key_hash
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
 from directory.audit import AuditEvent, AuditKind, partition_detail
+from directory.certificatemaker import CertificateMaker
 from directory.clock import Clock
-from directory.enrolment import CertificateMaker
 from directory.errors import ConfigurationRefused
 from directory.lookup import Origin, PublishedCertificate
 from directory.organization import Organization

@@ -11,7 +11,7 @@ from ca.sealing import SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Agent
 from directory.clock import Clock
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.errors import RelayRefused
 from directory.spelling import Spelling, spell
 

@@ -17,7 +17,7 @@ from directory.crls import StoredCrl
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.issuers import find_issuer
-from directory.issuing import IssuerKeys
+from directory.issuing_ports import IssuerKeys
 
 USUAL_CRL: Final = timedelta(days=180)
 

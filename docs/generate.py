@@ -14,7 +14,7 @@ from directory.settings.sections import ENVIRONMENT_PREFIX
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
-READ_IN = {"audit_requirements.py", "store/audit_log.py", "store/inspection.py"}
+READ_IN = {"audit_requirements.py", "store/audit_log.py", "store/inspected_enrolments.py"}
 """Modules that name kinds of events without writing one."""
 
 

@@ -76,6 +76,11 @@ class FakeToken:
         self.keys[key_id] = generate(algorithm)
         return self.keys[key_id].public_key()
 
+    def destroy(self, key_id: bytes) -> bool:
+        self._called(f"destroy {key_id.hex()}")
+        self._opened()
+        return self.keys.pop(key_id, None) is not None
+
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         self._called("public_keys")
         self._opened()

@@ -122,6 +122,19 @@ class Pkcs11Driver:
         check_quality(made)  # tokens, too, have made keys that can be taken apart
         return made
 
+    def destroy(self, key_id: bytes) -> bool:
+        """Destroy both halves of the key pair of this CKA_ID; tell whether there was one."""
+        self._keys.pop(key_id, None)
+        with self._mapping_errors():
+            writing = self._opened().token.open(rw=True)
+            try:
+                halves = list(writing.get_objects({pkcs11.Attribute.ID: key_id}))
+                for half in halves:
+                    half.destroy()
+            finally:
+                writing.close()
+        return bool(halves)
+
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         """Return the public halves of the private keys that are of a kind we use, by CKA_ID."""
         found: dict[bytes, PublicKey] = {}

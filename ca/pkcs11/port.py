@@ -64,6 +64,10 @@ class TokenDriver(Protocol):
         """Make a key pair in the token, whose private half cannot leave it; return the public half."""
         ...
 
+    def destroy(self, key_id: bytes) -> bool:
+        """Destroy both halves of the key pair of this CKA_ID; tell whether there was one."""
+        ...
+
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         """Return the public halves of the private keys that are of a kind we use, by CKA_ID."""
         ...

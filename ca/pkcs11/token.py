@@ -122,6 +122,22 @@ class TokenThread:
             self._limits.generate,
         )
 
+    def destroy(self, key_id: bytes) -> bool:
+        """Destroy the key pair of this CKA_ID in the token; tell whether there was one.
+
+        Raises:
+            SignerUnavailable: it could not.
+        """
+        destroyed = self._call(
+            lambda: self._with_session(lambda: self._driver.destroy(key_id)), self._limits.connect
+        )
+        self.dismiss(key_id)
+        return destroyed
+
+    def dismiss(self, key_id: bytes) -> None:
+        """Miss a key no more, which nobody will sign with again; asks nobody."""
+        self._missing.pop(key_id, None)
+
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         """Return the public halves of its private keys that are of a kind we use, by CKA_ID.
 

@@ -10,7 +10,7 @@ from directory.channels.jobs import CallFailure, WebhookAttempt, WebhookEvent, W
 from directory.channels.signing import SignedCall, signed
 from directory.channels.targets import WebhookTarget, parse_target
 from directory.clock import Clock
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.errors import ConfigurationRefused
 from directory.faults import log_failure
 from directory.organization import Webhook, webhook_secret_identity

@@ -8,7 +8,7 @@ import typer
 
 from ca.crlrequests import CrlRequest
 from directory.authorities import AuthorityBoard, PublishedCrl
-from directory.cli import cross, issuers, issuing, roots
+from directory.cli import cross, issuers, issuing, responders, roots
 from directory.cli.keyfiles import read_file
 from directory.cli.opening import Config, installation_with_issuers, operator, run
 from directory.cli.output import Json, show
@@ -27,6 +27,7 @@ app.add_typer(
     cross.app, name="cross", help="Cross-certificates: of our CAs by others, and of others by ours."
 )
 app.add_typer(crl, name="crl", help="Revocation lists.")
+app.add_typer(responders.app, name="responder", help="Who signs OCSP responses.")
 
 
 @crl.command("issue")

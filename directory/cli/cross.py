@@ -13,7 +13,7 @@ from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import algorithm_of
 from ca.publication import Publication
 from ca.signing import SignatureScheme
-from directory.cli.issuing import fingerprint_given
+from directory.cli.chains import Chain, Trust, read_chain, read_trust
 from directory.cli.keyfiles import read_file
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, progress, show
@@ -21,6 +21,7 @@ from directory.cli.roots import PassphraseFile, Scheme, open_key_file, write_out
 from directory.clock import SystemClock
 from directory.crosscertificates import CrossCertificate, SignedForOthers
 from directory.errors import ConfigurationRefused
+from directory.hierarchy import issuer_id_of
 from directory.issuing import issuing_profile
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,13 +33,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def take_in(
     certificate: Annotated[Path, typer.Argument(help="What another CA has certified, PEM or DER.")],
     *,
-    chain: Annotated[
-        list[Path] | None, typer.Option("--chain", help="The CAs above it that are not here, PEM. Repeat.")
-    ] = None,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(help="SHA-256 of a root, in hex, that you know to be the right one. Repeat."),
-    ] = None,
+    chain: Chain = None,
+    trust: Trust = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -46,8 +42,7 @@ def take_in(
     from directory.wiring.issuing import cross_desk  # noqa: PLC0415 - for this command alone
 
     file = read_file("CERTIFICATE", certificate)
-    above = [read_file("--chain", one) for one in chain or ()]
-    trusted = {fingerprint_given(one) for one in trust or ()}
+    above, trusted = read_chain(chain), read_trust(trust)
 
     async def work() -> CrossCertificate:
         async with installation(config) as opened:
@@ -135,7 +130,8 @@ def sign(
 ) -> None:
     """Certify somebody else's CA, which has none below it, for addresses at some domains.
 
-    With --key neither database nor configuration is needed; bring it back with ca cross record.
+    With --key neither database nor configuration is needed; bring it back with ca cross record. A --root
+    beside it has to be the one whose key that is.
     """
     content, permitted = read_file("FILE", file), frozenset(permit)
     try:
@@ -149,6 +145,7 @@ def sign(
         certificate = _signed_here(content, permitted, root, config)
     else:
         ca, now = open_key_file(key, passphrase_file, signature), SystemClock().now()
+        _require_root(ca.certificate, root)
         algorithm, ends = algorithm_of(other.public_key), ca.certificate.not_valid_after_utc
         with progress.status("Signing …"):
             profile = issuing_profile(algorithm, permitted, ends, now)
@@ -188,13 +185,30 @@ def _signed_here(
     content: bytes, permitted: frozenset[str], root: str | None, config: Path | None
 ) -> x509.Certificate:
     from directory.wiring.issuing import cross_desk  # noqa: PLC0415 - for this command alone
+    from directory.wiring.timekeeping import refuse_doubted_clock  # noqa: PLC0415 - likewise
 
     async def work() -> SignedForOthers:
         async with installation(config) as opened:
+            await refuse_doubted_clock(opened)
             return await cross_desk(opened, operator()).sign(content, permitted, root)
 
     with progress.status("Signing …"):
         return x509.load_der_x509_certificate(run(work()).certificate)
+
+
+def _require_root(certificate: x509.Certificate, root: str | None) -> None:
+    """Return if the key file is that of the root that was named, or none was.
+
+    Raises:
+        ConfigurationRefused: it is another root's.
+    """
+    root_id = issuer_id_of(certificate)
+    if root is not None and not root_id.startswith(root.lower()):
+        raise ConfigurationRefused(
+            key="--root",
+            reason=f"the key file is that of root {root_id}",
+            remedy="leave --root out, or bring the key file of that root",
+        )
 
 
 def _publication(public_url: str | None) -> Publication:

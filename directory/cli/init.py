@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ca.signing import SignatureScheme
 from directory.cli.opening import operator, run
 from directory.cli.output import Json, progress, show
 from directory.errors import ConfigurationRefused
@@ -37,6 +38,12 @@ def init(
     token_keys: Annotated[
         TokenKeys, typer.Option(help="Which keys are made in the token; the others are sealed.")
     ] = TokenKeys.ALL,
+    signature: Annotated[
+        SignatureScheme | None,
+        typer.Option(
+            help="How RSA keys of CAs sign, from the root's own certificate on; kept as [ca] signature."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create an installation in a new folder; never touches an existing one."""
@@ -50,6 +57,7 @@ def init(
         passphrase_file=passphrase_file.absolute() if passphrase_file else None,
         passphrase=read_secret_file("--passphrase-file", passphrase_file) if passphrase_file else None,
         token=_token_plan(pkcs11_module, token, pin_file, token_keys),
+        signature=signature,
     )
     with progress.status("Making master key, root and issuing CA …") as status:
         created = run(initialize(blueprint, actor=operator(), tell=status.update))

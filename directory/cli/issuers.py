@@ -15,7 +15,7 @@ from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import Hierarchy, IssuerState, StoredIssuer
 from directory.issuers import find
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.issuing import SqlIssuing
 
@@ -25,6 +25,9 @@ _KEYS = (
     *("id", "purpose", "state", "key", "subject", "serial", "not_before", "not_after", "parent"),
     *("active_from", "organization", "revoked_at", "cross_certified", *_LONG),
 )
+
+_DAMAGED = "damaged"
+"""A request whose record is not what was stored: it can only be withdrawn."""
 
 IssuerId = Annotated[
     str, typer.Argument(metavar="ID", help="Its key identifier in hex, or how that begins; see ca list.")
@@ -116,15 +119,22 @@ def _pem(der: bytes) -> str:
 
 
 def _document_of_request(pending: PendingIssuer, slugs: Mapping[str, str]) -> dict[str, str | None]:
+    request = pending.readable()
     return dict.fromkeys(_KEYS) | {
         "id": pending.issuer_id,
         "purpose": Purpose.ISSUING_CA.value,
-        "state": IssuerState.PENDING.value,
-        "key": "sealed here",
+        "state": IssuerState.PENDING.value if request and pending.has_key else _DAMAGED,
+        "key": _place_of_pending(pending),
         "subject": pending.subject,
         "organization": slugs.get(pending.organization_id or ""),
-        "request": x509.load_der_x509_csr(pending.request).public_bytes(Encoding.PEM).decode(),
+        "request": request.public_bytes(Encoding.PEM).decode() if request else None,
     }
+
+
+def _place_of_pending(pending: PendingIssuer) -> str:
+    if pending.token_key is not None:
+        return f"token {pending.token_key.token}"
+    return "sealed here" if pending.has_key else "lost"
 
 
 def _place_of_key(issuer: StoredIssuer) -> str:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.keys import KeyAlgorithm
 from ca.revocation import RevocationReason
+from directory.cli.chains import Chain, Trust, read_chain, read_trust
 from directory.cli.issuers import IssuerId, moment_of
 from directory.cli.keyfiles import read_file
 from directory.cli.opening import Config, confirm, installation_with_issuers, operator, run
@@ -19,7 +20,7 @@ from directory.cli.output import Json, progress, show
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import RevokedIssuer
-from directory.issuing import PendingIssuer, Wish
+from directory.issuing_ports import PendingIssuer, Wish
 from directory.wiring.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,6 +28,9 @@ app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str | None, typer.Option("--name", help="Its common name; else one that says what it is.")]
 Org = Annotated[str | None, typer.Option("--org", help="Only for this organization, which is isolated.")]
 Key = Annotated[KeyAlgorithm, typer.Option("--key", help="What key it gets.")]
+Token = Annotated[
+    bool, typer.Option("--token", help="Make its key in the token of [pkcs11]; else it is sealed.")
+]
 At = Annotated[str | None, typer.Option("--at", help="From when on, ISO 8601, UTC unless it says; else now.")]
 
 
@@ -41,9 +45,7 @@ def create(
         list[str] | None,
         typer.Option(help="A domain it may certify addresses at; with a dot in front, below it. Repeat."),
     ] = None,
-    token: Annotated[
-        bool, typer.Option("--token", help="Make its key in the token of [pkcs11]; else it is sealed.")
-    ] = False,
+    token: Token = False,
     activate: Annotated[bool, typer.Option("--activate", help="Let it certify at once.")] = False,
     at: At = None,
     config: Config = None,
@@ -81,6 +83,7 @@ def request(
     name: Name = None,
     org: Org = None,
     key: Key = KeyAlgorithm.RSA_3072,
+    token: Token = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -90,7 +93,7 @@ def request(
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
 
         async with installation_with_issuers(config) as opened:
-            wish = await _wish(opened, name, org, key)
+            wish = replace(await _wish(opened, name, org, key), in_token=token)
             return await issuing_desk(opened, operator()).request(wish)
 
     pending = run(work())
@@ -106,20 +109,14 @@ def request(
 def complete(
     certificate: Annotated[Path, typer.Argument(help="The certificate that was signed, PEM or DER.")],
     *,
-    chain: Annotated[
-        Path | None, typer.Option("--chain", help="The CAs above it that are not here, PEM.")
-    ] = None,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(help="SHA-256 of a root, in hex, that you know to be the right one. Repeat."),
-    ] = None,
+    chain: Chain = None,
+    trust: Trust = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Take in the certificate that a request was answered with. Its CA waits until it is made active."""
     file = read_file("CERTIFICATE", certificate)
-    above = None if chain is None else read_file("--chain", chain)
-    trusted = {fingerprint_given(one) for one in trust or ()}
+    above, trusted = read_chain(chain), read_trust(trust)
 
     async def work() -> StoredIssuer:
         from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
@@ -193,7 +190,7 @@ def revoke(
 ) -> None:
     """Revoke an issuing CA with all that it issued; whoever asks next is minted a new certificate.
 
-    Make another one active before. If it is interrupted, run it again.
+    Make another one active before. If it is interrupted, a running service goes on with it; or run it again.
     """
     confirm(f"Revoke issuing CA {issuer_id} and every certificate that it issued ({reason})?", yes=yes)
 
@@ -267,19 +264,3 @@ async def _wish(
 async def _activate(opened: Installation, issuer_id: str, moment: datetime | None) -> StoredIssuer:
     validity = timedelta(days=opened.settings.ca.validity_days)
     return await opened.issuer_desk(operator()).activate(issuer_id, moment, validity=validity)
-
-
-def fingerprint_given(text: str) -> bytes:
-    """Read a SHA-256 of the option --trust.
-
-    Raises:
-        ConfigurationRefused: it is none.
-    """
-    digits = text.replace(":", "")
-    try:
-        found = bytes.fromhex(digits)
-    except ValueError:
-        found = b""
-    if len(found) != 32:  # noqa: PLR2004 - octets of a SHA-256
-        raise ConfigurationRefused(key="--trust", reason=f"{text!r} is no SHA-256 in hexadecimal")
-    return found

@@ -19,7 +19,7 @@ from directory.delivery.keymail import MESSAGE as KEY_MESSAGE
 from directory.delivery.stationery import Stationery
 from directory.errors import ConfigurationRefused
 from directory.hierarchy import StoredIssuer
-from directory.issuing import PendingIssuer, Wish
+from directory.issuing_ports import PendingIssuer, Wish
 from directory.organization import (
     Correspondence,
     EndOfHold,

@@ -14,7 +14,8 @@ from directory.cli.keyfiles import take_place
 from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
-from directory.recovery import Recovery, RecoveryDesk, Released, Requester
+from directory.recovery import RecoveryDesk, Released
+from directory.recovery_requests import Recovery, Requester
 from directory.settings import parse_mailbox, read_secret_text
 
 app = typer.Typer(no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""`pushpki ca token`: the token that holds keys of CAs."""
+"""`pushpki ca token`: the token that holds keys of CAs, and perhaps of their OCSP responders."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,12 +8,13 @@ import typer
 
 from ca.keys import algorithm_of
 from ca.pkcs11 import TokenThread
+from ca.signers import Signer
 from ca.signing import require_signature, signature_over
 from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
-from directory.hierarchy import StoredIssuer
 from directory.wiring.installation import Installation
+from directory.wiring.tokenkeys import Keyholder, keyholders, spare_keys_in
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +27,13 @@ class _Listed:
     key_id: str
     algorithm: str
     issuer: str | None
-    """The name of the issuer whose key it is; None if it is nobody's here."""
+    """The name of whose key it is; None if it is nobody's here."""
+    spare: bool
+    """Whether it is destroyed soon, since nobody signs with it any more."""
+
+    @property
+    def whose(self) -> str:
+        return "of nobody any more, to be destroyed" if self.spare else self.issuer or "of no issuer here"
 
 
 @app.command("list")
@@ -37,39 +44,45 @@ def list_keys(*, config: Config = None, as_json: Json = False) -> None:
         async with installation(config) as opened:
             token = _token(opened)
             found = await asyncio.to_thread(token.public_keys)
-            owners = {
-                one.token_key.key_id: one.subject for one in await _issuers_in(opened, token) if one.token_key
-            }
+            owners = {one.key.key_id: one.name for one in await keyholders(opened, token)}
+            spare = await spare_keys_in(opened, token)
             return token.label, [
                 _Listed(
-                    key_id=key_id.hex(), algorithm=algorithm_of(key).value, issuer=owners.get(key_id.hex())
+                    key_id=key_id.hex(),
+                    algorithm=algorithm_of(key).value,
+                    issuer=owners.get(key_id.hex()),
+                    spare=key_id.hex() in spare,
                 )
                 for key_id, key in sorted(found.items())
             ]
 
     label, keys = run(work())
-    documents = [{"key_id": one.key_id, "algorithm": one.algorithm, "issuer": one.issuer} for one in keys]
-    lines = [f"{one.key_id}  {one.algorithm}  {one.issuer or 'of no issuer here'}" for one in keys]
+    documents = [
+        {"key_id": one.key_id, "algorithm": one.algorithm, "issuer": one.issuer, "spare": one.spare}
+        for one in keys
+    ]
+    lines = [f"{one.key_id}  {one.algorithm}  {one.whose}" for one in keys]
     show({"token": label, "keys": documents}, as_json=as_json, lines=lines or [f"Token {label} has no keys."])
 
 
 @app.command("test")
 def try_keys(*, config: Config = None, as_json: Json = False) -> None:
-    """Log in, let every issuer's key that is in the token sign, and check the signatures."""
+    """Log in, let every key of ours that is in the token sign, and check the signatures."""
 
-    async def work() -> tuple[str, Sequence[StoredIssuer]]:
+    async def work() -> tuple[str, Sequence[Keyholder]]:
         async with installation(config) as opened:
             token = _token(opened)
-            issuers = await _issuers_in(opened, token)
-            if not issuers:
+            holders = await keyholders(opened, token)
+            if not holders:
                 await asyncio.to_thread(token.public_keys)  # at least it is there, and takes the PIN
-            for issuer in issuers:
-                await asyncio.to_thread(_try, opened, issuer)
-            return token.label, issuers
+            for holder in holders:
+                await asyncio.to_thread(_try, holder.signer, holder.name)
+            return token.label, holders
 
-    label, issuers = run(work())
-    lines = [f"{one.subject}: signs." for one in issuers] or [f"Token {label} is there, and takes the PIN."]
-    show({"token": label, "issuers": [one.issuer_id for one in issuers]}, as_json=as_json, lines=lines)
+    label, holders = run(work())
+    lines = [f"{one.name}: signs." for one in holders] or [f"Token {label} is there, and takes the PIN."]
+    issuers = [one.issuer_id for one in holders if one.is_issuer]
+    show({"token": label, "issuers": issuers}, as_json=as_json, lines=lines)
 
 
 def _token(opened: Installation) -> TokenThread:
@@ -80,14 +93,5 @@ def _token(opened: Installation) -> TokenThread:
     return opened.token
 
 
-async def _issuers_in(opened: Installation, token: TokenThread) -> list[StoredIssuer]:
-    return [
-        one
-        for one in (await opened.issuers.hierarchy()).issuers
-        if one.token_key is not None and one.token_key.token == token.label
-    ]
-
-
-def _try(opened: Installation, issuer: StoredIssuer) -> None:
-    signer = opened.signers.of_issuer(issuer)
-    require_signature(signer.public_key, signature_over(_TRIAL, signer), _TRIAL, f"trial of {issuer.subject}")
+def _try(signer: Signer, name: str) -> None:
+    require_signature(signer.public_key, signature_over(_TRIAL, signer), _TRIAL, f"trial of {name}")

@@ -24,13 +24,14 @@ from ca.signing import SIGNATURE_HASH, SignatureScheme
 from directory.audit_requirements import REQUIREMENTS
 from directory.bounces import pausing
 from directory.changes import INTERVAL, TRUST
-from directory.cps.practice import Delivering, Issuing, Keeping, Practice, StandingAuthority
+from directory.cps.practice import Crossing, Delivering, Issuing, Keeping, Practice, StandingAuthority
 from directory.crl_invariants import GRACE
 from directory.delivery.exchanges.settings import LeastProtection
-from directory.enrolment import PASSWORD_RULES
+from directory.enrolmentsecrets import PASSWORD_RULES
 from directory.limits import MintRates
 from directory.mailbudget import BUDGET_PERIOD, MOST_KEY_MAILS
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy
+from directory.ocsp_responders import ResponderKey
 from directory.organization import Organization
 from directory.policy import DOMSEC_LOCAL_PARTS
 from directory.timekeeping import TOLERANCE
@@ -59,6 +60,7 @@ def facts_of(practice: Practice, now: datetime) -> Facts:
             "policy_is_documentation": _policy_oid(issuing.profile) == DOCUMENTATION_POLICY_OID,
         },
         "issuers": [_authority(one, issuing) for one in practice.authorities],
+        "cross_certificates": _cross_certificates(practice.crossing, now),
         "isolated_need_own_issuer": issuing.isolated_need_own_issuer,
         "organizations": [_organization(one) for one in practice.organizations],
         "recipients": _recipients(issuing.profile, now),
@@ -145,10 +147,49 @@ def _authority(authority: StandingAuthority, issuing: Issuing) -> Facts:
     }
 
 
+_IN_TOKEN = "in a PKCS#11 token, which it never leaves"  # noqa: S105 - a place, not a password
+_SEALED = "in the database, sealed"
+
+
+def _cross_certificates(crossing: Crossing, now: datetime) -> Facts:
+    """Tell of those that have not expired."""
+    return {
+        "by_others": [
+            {"of": _text(one.subject), "by": _text(one.issuer), "until": _date(one), "sha256": _sha256(one)}
+            for one in crossing.by_others
+            if one.not_valid_after_utc > now
+        ],
+        "of_others": [
+            {
+                "of": _text(one.subject),
+                "by": _text(one.issuer),
+                "until": _date(one),
+                "sha256": _sha256(one),
+                "name_constraints": _name_constraints(one),
+                "revoked": revoked_at.date().isoformat() if revoked_at else None,
+            }
+            for one, revoked_at in crossing.of_others
+            if one.not_valid_after_utc > now
+        ],
+    }
+
+
+def _text(name: x509.Name) -> str:
+    return name.rfc4514_string()
+
+
+def _date(certificate: x509.Certificate) -> str:
+    return certificate.not_valid_after_utc.date().isoformat()
+
+
+def _sha256(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
 def _key_place(authority: StandingAuthority) -> str:
     if authority.has_token_key:
-        return "in a PKCS#11 token, which it never leaves"
-    return "in the database, sealed" if authority.has_sealed_key else "elsewhere"
+        return _IN_TOKEN
+    return _SEALED if authority.has_sealed_key else "elsewhere"
 
 
 def _name_constraints(certificate: x509.Certificate) -> str:
@@ -236,6 +277,7 @@ def _ocsp(issuing: Issuing) -> Facts:
         "never_issued": NeverIssuedPolicy(issuing.ocsp.never_issued).value,
         "responder_algorithm": issuing.responder.key_algorithm.value,
         "responder_days": _days(issuing.responder.validity),
+        "responder_key_place": _IN_TOKEN if issuing.responder_key is ResponderKey.TOKEN else _SEALED,
     }
 
 

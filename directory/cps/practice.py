@@ -4,8 +4,8 @@ Nothing in here is a copy: a rule that changes, by configuration or by code, cha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from cryptography import x509
 
@@ -20,6 +20,7 @@ from directory.enrolment import MintRules
 from directory.followup import FollowUpRules
 from directory.hierarchy import IssuerState
 from directory.ocsp import OcspRules
+from directory.ocsp_responders import ResponderKey
 from directory.organization import Organization
 from directory.policy import MintPolicy
 from directory.recovery import RecoveryRules
@@ -38,6 +39,15 @@ class StandingAuthority:
     has_token_key: bool = False
     """Whether its key is in a PKCS#11 token."""
     state: IssuerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """Who vouches for our CAs beside their own, and for whose CAs ours vouch."""
+
+    by_others: Sequence[x509.Certificate] = ()
+    of_others: Sequence[tuple[x509.Certificate, datetime | None]] = ()
+    """With the moment at which one was revoked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,8 @@ class Issuing:
     """Among so many CRLs each issuing CA spreads what it issues; 0: there are complete ones only."""
     ocsp: OcspRules
     responder: Profile
+    responder_key: ResponderKey
+    """Where the next responders' keys are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +112,7 @@ class Practice:
     software: str
     """The version."""
     authorities: Sequence[StandingAuthority]
+    crossing: Crossing = field(default_factory=Crossing)
     organizations: Sequence[Organization]
     issuing: Issuing
     delivering: Delivering

@@ -14,7 +14,7 @@ from ca.keypackage import KeyPackageFormat, PackageContents, build_key_package, 
 from ca.keys import unsafe_from_sealed_pkcs8
 from ca.passwords import Password
 from ca.sealing import SealedSecret, Sealer
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.organization import Organization
 
 

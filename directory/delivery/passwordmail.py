@@ -17,7 +17,7 @@ from directory.delivery.enveloping import enveloped_for
 from directory.delivery.letters import letter
 from directory.delivery.outbox import DueMail
 from directory.delivery.stationery import Stationery
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.errors import MailRefused
 from directory.separation import shares_channel
 from directory.spelling import LetterCase, read_aloud, spell

@@ -10,7 +10,7 @@ from ca.keypackage import KeyPackageFormat
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
 from directory.languages import LANGUAGE_PATTERN
 from directory.lookup import Origin
-from directory.recovery import RecoveryState
+from directory.recovery_requests import RecoveryState
 from directory.relay import LONGEST_NOTE, PasswordChannel, RelayOutcome, RelayState
 from directory.spelling import LetterCase
 from directory.status import ChannelState, KeyState, Place

@@ -17,7 +17,7 @@ from directory.http.openapi import CREDENTIALS, JSON_BODY, RECOVERY_AGENT_TOO, R
 from directory.http.problem_kinds import HttpProblem
 from directory.http.services import HttpServices
 from directory.http.strict_json import StrictJsonRoute
-from directory.recovery import Recovery, Requester
+from directory.recovery_requests import Recovery, Requester
 
 ENVELOPE_TYPE = "application/pkcs7-mime"
 """RFC 8551 section 3.2.1; with smime-type=enveloped-data."""

@@ -163,6 +163,10 @@ class CaSettings(_Section):
     section 2.2); `unknown`, so that the client asks elsewhere."""
     ocsp_responder_days: int = Field(default=30, ge=3, le=90)
     """How long the certificate of the OCSP responder lives; it is replaced when a third of that is left."""
+    ocsp_responder_key: Literal["software", "token"] = "software"
+    """Where the next responders' keys are made: `software`, sealed in the database; `token`, in the token of
+    `[pkcs11]`, where what replaces one destroys it. A token then signs every response that is not remembered:
+    whoever asks for made-up serial numbers keeps it busy, one at a time for each process."""
     ocsp_remembered: int = Field(default=20_000, ge=0, le=1_000_000)
     """How many signed OCSP responses each process remembers; 2 KiB each."""
 

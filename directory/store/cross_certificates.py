@@ -16,7 +16,7 @@ from directory.audit import AuditEvent
 from directory.crosscertificates import CrossCertificate, SignedForOthers
 from directory.errors import AlreadyExists, Unknown
 from directory.hierarchy import Hierarchy
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.issuer_revocations import AUTHORITY

@@ -5,11 +5,12 @@ it by the rule that it lists every other by.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from secrets import token_hex
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, insert, select, update
 
 from ca.revocation import RevocationReason
 from directory.audit import AuditEvent, AuditKind
@@ -33,6 +34,19 @@ _END = (
     update(issuers)
     .where(issuers.c.id == bindparam("of_issuer"))
     .values(revoked_at=bindparam("moment"), revocation_reason=bindparam("reason"))
+)
+_UNENDED = (
+    select(issuers.c.id)
+    .where(
+        issuers.c.revoked_at.is_not(None),
+        issuers.c.not_after > bindparam("now"),  # what it issued does not outlive it, nor is it looked for
+        exists().where(
+            certificates.c.issuer_id == issuers.c.id,
+            certificates.c.revoked_at.is_(None),
+            certificates.c.not_after > bindparam("now"),
+        ),
+    )
+    .order_by(issuers.c.id)
 )
 _PAGE = (
     select(
@@ -86,6 +100,10 @@ class SqlIssuerRevocations(SqlIssuers):
             partial(_end, node=self._node, issuer=issuer, reason=reason, at=at, event=event)
         )
 
+    async def unended(self, now: datetime) -> Sequence[str]:
+        """Return issuers that were revoked, though not all that they issued."""
+        return await self._database.read(partial(unended, now=now))
+
     async def end_certificates(
         self, issuer_id: str, after: str, at: datetime, actor: str, *, most: int
     ) -> Batch:
@@ -101,6 +119,11 @@ class SqlIssuerRevocations(SqlIssuers):
                 most=most,
             )
         )
+
+
+def unended(connection: Connection, *, now: datetime) -> list[str]:
+    """Return issuers that were revoked, though not all that they issued, in the transaction under way."""
+    return list(connection.execute(_UNENDED, {"now": now}).scalars())
 
 
 def _end(

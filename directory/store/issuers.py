@@ -13,7 +13,7 @@ from directory.errors import AlreadyExists, IssuerEnded, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.store import audit_log
 from directory.store.database import Database
-from directory.store.rows import AnyRow, sealed, sealed_columns, token_key
+from directory.store.rows import AnyRow, sealed, sealed_columns, token_columns, token_key
 from directory.store.statements import Upsert
 from directory.store.tables import issuers
 
@@ -106,8 +106,7 @@ def add(connection: Connection, *, node: str, issuer: StoredIssuer, events: tupl
             "is_foreign": issuer.is_foreign,
             "organization_id": issuer.organization_id,
             "active_from": issuer.active_from,
-            "token": issuer.token_key.token if issuer.token_key else None,
-            "token_key": issuer.token_key.key_id if issuer.token_key else None,
+            **token_columns(issuer.token_key),
             "created_at": issuer.created_at,
         },
     )

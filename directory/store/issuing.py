@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, delete, select
 from directory.audit import AuditEvent
 from directory.errors import AlreadyExists, Unknown
 from directory.hierarchy import StoredIssuer
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store import audit_log, issuers
 from directory.store.issuers import SqlIssuers
-from directory.store.rows import AnyRow, sealed, sealed_columns
+from directory.store.rows import AnyRow, sealed, sealed_columns, token_columns, token_key
 from directory.store.statements import Upsert
 from directory.store.tables import issuers as issuers_table
 from directory.store.tables import pending_issuers
@@ -73,14 +73,12 @@ def every_pending(connection: Connection) -> list[PendingIssuer]:
 
 
 def _of(row: AnyRow) -> PendingIssuer:
-    secret = sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext)
-    if secret is None:
-        raise Unknown(kind="key of a pending issuer", name=row.id)
     return PendingIssuer(
         issuer_id=row.id,
         subject=row.subject,
         request=row.request,
-        sealed_key=secret,
+        sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        token_key=token_key(row),
         organization_id=row.organization_id,
         created_at=row.created_at,
     )
@@ -112,6 +110,7 @@ def _request(
             "subject": pending.subject,
             "request": pending.request,
             **sealed_columns("key", pending.sealed_key),
+            **token_columns(pending.token_key),
             "organization_id": pending.organization_id,
             "created_at": pending.created_at,
         },

@@ -1,6 +1,7 @@
 """Who signs OCSP responses, and what was issued? Reads and writes `ocsp_responders`, reads `certificates`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import (
@@ -18,14 +19,16 @@ from sqlalchemy import (
 )
 
 from ca.ocsp import Good, Revoked
+from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from directory.audit import AuditEvent
 from directory.ocsp import IssuedCertificate
 from directory.ocsp_responders import ResponderStanding, StoredResponder
-from directory.store import audit_log
+from directory.sparekeys import GRACE
+from directory.store import audit_log, spare_keys
 from directory.store.crls import reason_of
 from directory.store.database import Database
-from directory.store.rows import AnyRow, sealed, sealed_columns, token_key
+from directory.store.rows import AnyRow, sealed, sealed_columns, token_columns, token_key
 from directory.store.tables import certificates, issuers, ocsp_responders
 
 _others = ocsp_responders.alias("others")
@@ -42,8 +45,8 @@ _STANDINGS = (
         issuers.c.key_master_key_id.label("issuer_master_key_id"),
         issuers.c.key_wrapped_key.label("issuer_wrapped_key"),
         issuers.c.key_ciphertext.label("issuer_ciphertext"),
-        issuers.c.token,
-        issuers.c.token_key,
+        issuers.c.token.label("issuer_token"),
+        issuers.c.token_key.label("issuer_token_key"),
         ocsp_responders,
     )
     .join_from(
@@ -62,7 +65,16 @@ _NUMBER = select(func.coalesce(func.max(ocsp_responders.c.number), 0)).where(_TH
 _ERASE_FORMER = (
     update(ocsp_responders)
     .where(_THIS_ISSUER)
-    .values(key_master_key_id=null(), key_wrapped_key=null(), key_ciphertext=null())
+    .values(
+        key_master_key_id=null(),
+        key_wrapped_key=null(),
+        key_ciphertext=null(),
+        token=null(),
+        token_key=null(),
+    )
+)
+_FORMER_IN_TOKEN = select(ocsp_responders.c.token, ocsp_responders.c.token_key).where(
+    _THIS_ISSUER, ocsp_responders.c.token_key.is_not(None)
 )
 _SERIALS: BindParameter[str] = bindparam("serials", expanding=True)
 _ISSUED = union_all(
@@ -103,8 +115,15 @@ class SqlResponders:
         """Return every issuing CA, the oldest first."""
         return await self._database.read(_standings)
 
+    async def announce(self, place: TokenKey, *, unclaimed_from: datetime) -> None:
+        """Write down where in a token a key is about to be made: if it stays nobody's, it is destroyed."""
+        await self._database.write(partial(spare_keys.put_aside, place=place, destroy_from=unclaimed_from))
+
     async def succeed(self, responder: StoredResponder, *, event: AuditEvent) -> bool:
-        """Keep a responder and erase its predecessor's key, if it follows the latest; tell whether it did."""
+        """Keep a responder and erase its predecessor's key, if it follows the latest; tell whether it did.
+
+        A key in a token is not erased here, but written down as spare.
+        """
         return await self._database.write(
             partial(_succeed, node=self._node, responder=responder, event=event)
         )
@@ -132,7 +151,11 @@ def _standing(row: AnyRow) -> ResponderStanding:
         issuer_id=row.issuer,
         certificate=row.issuer_der,
         sealed_key=sealed(row.issuer_master_key_id, row.issuer_wrapped_key, row.issuer_ciphertext),
-        token_key=token_key(row),
+        token_key=(
+            None
+            if row.issuer_token_key is None
+            else TokenKey(token=row.issuer_token, key_id=row.issuer_token_key)
+        ),
         latest=None if row.id is None else _responder(row),
     )
 
@@ -146,6 +169,7 @@ def _responder(row: AnyRow) -> StoredResponder:
         serial_number=int(row.serial, 16),
         not_after=row.not_after,
         sealed_key=sealed(row.key_master_key_id, row.key_wrapped_key, row.key_ciphertext),
+        token_key=token_key(row),
     )
 
 
@@ -154,6 +178,12 @@ def _succeed(connection: Connection, *, node: str, responder: StoredResponder, e
     connection.execute(_LOCK, of_issuer).one()
     if connection.execute(_NUMBER, of_issuer).scalar_one() != responder.number - 1:
         return False
+    made = responder.token_key
+    if made is not None and not spare_keys.claim(connection, made):
+        return False  # it took so long that the key counts as nobody's
+    for row in connection.execute(_FORMER_IN_TOKEN, of_issuer).all():
+        former = TokenKey(token=row.token, key_id=row.token_key)
+        spare_keys.put_aside(connection, former, event.at + GRACE)
     connection.execute(_ERASE_FORMER, of_issuer)
     connection.execute(
         insert(ocsp_responders),
@@ -165,6 +195,7 @@ def _succeed(connection: Connection, *, node: str, responder: StoredResponder, e
             "serial": f"{responder.serial_number:x}",
             "not_after": responder.not_after,
             **sealed_columns("key", responder.sealed_key),
+            **token_columns(responder.token_key),
         },
     )
     audit_log.append(connection, node, event)

@@ -15,14 +15,8 @@ from directory.audit import AuditEvent
 from directory.callers import RecoveryAgent
 from directory.delivery.outbox import MailKind, NewMail
 from directory.errors import RecoveryRefused, Unknown
-from directory.recovery import (
-    Approval,
-    Escrowed,
-    Recovery,
-    Releasable,
-    Release,
-    Released,
-)
+from directory.recovery import Escrowed, Releasable, Release, Released
+from directory.recovery_requests import Approval, Recovery
 from directory.status import KeyState
 from directory.store import audit_log
 from directory.store.database import Database

@@ -35,6 +35,11 @@ def token_key(row: AnyRow) -> TokenKey | None:
     return None if row.token_key is None else TokenKey(token=row.token, key_id=row.token_key)
 
 
+def token_columns(key: TokenKey | None) -> dict[str, str | None]:
+    """Return the columns that say where in a token a key is."""
+    return {"token": key.token if key else None, "token_key": key.key_id if key else None}
+
+
 def labelled(table: Table, prefix: str) -> tuple[Label[Any], ...]:
     """Return a table's columns under names that stay apart in a join."""
     return tuple(column.label(f"{prefix}_{column.name}") for column in table.c)

@@ -12,13 +12,14 @@ from cryptography import x509
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
+from ca.pkcs11 import TokenKey
 from ca.publication import Publication
 from ca.sealing import SealedSecret
 from ca.signers import MadeKey
 from directory.crl_import import CrlDesk
 from directory.crosscertificates import CrossDesk
 from directory.hierarchy import StoredIssuer
-from directory.issuer_revocation import IssuerRevocation
+from directory.issuer_revocation import InterruptedRevocations, IssuerRevocation
 from directory.issuing import IssuingDesk
 from directory.roots import RootDesk
 from directory.rounds import end_within
@@ -54,6 +55,14 @@ class SealedKeys:
         """Seal a key for this issuer alone."""
         return self._installation.sealer.seal(to_pkcs8(key), ca_key_identity(issuer_id))
 
+    def destroy(self, place: TokenKey) -> None:
+        """Destroy a key in a token; takes a while.
+
+        Raises:
+            KeyRefused, SignerUnavailable: the token is not here, or does not do so.
+        """
+        self._installation.signers.destroy(place)
+
     def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
         """Open it.
 
@@ -79,6 +88,13 @@ class SealedKeys:
 
 
 @asynccontextmanager
+async def tending_issuers(installation: Installation, doubt: Doubt) -> AsyncIterator[None]:
+    """Make the next issuing CAs in time, and go on with ends of others, until the context ends."""
+    async with preparing(installation, doubt), resuming(installation):
+        yield
+
+
+@asynccontextmanager
 async def preparing(installation: Installation, doubt: Doubt) -> AsyncIterator[None]:
     """Make the next issuing CAs in time, where that is wanted, until the context ends."""
     settings = installation.settings.ca
@@ -99,6 +115,20 @@ async def preparing(installation: Installation, doubt: Doubt) -> AsyncIterator[N
     finally:
         succession.stop()
         await end_within(_PATIENCE_AT_STOP, task)
+
+
+@asynccontextmanager
+async def resuming(installation: Installation) -> AsyncIterator[None]:
+    """Go on with revocations of issuing CAs that were interrupted, until the context ends."""
+    interrupted = InterruptedRevocations(
+        revocation=issuer_revocation(installation, "service"), uniform=random.SystemRandom().uniform
+    )
+    task = asyncio.create_task(interrupted.run(), name="interrupted revocations")
+    try:
+        yield
+    finally:
+        interrupted.stop()
+        await task
 
 
 def crl_desk(installation: Installation, actor: str) -> CrlDesk:

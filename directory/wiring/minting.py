@@ -22,7 +22,8 @@ from ca.keyshelf import Watermarks
 from ca.linting import CertificateLinter
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
-from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
+from directory.certificatemaker import CertificateMaker, CertificateMakers
+from directory.enrolment import Enroller, MintRules
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import StoredIssuer
 from directory.limits import Limit, MintRates, Rate

@@ -11,17 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.issuance import Issuer
-from ca.keys import generate, to_pkcs8
+from ca.keys import to_pkcs8
 from ca.linting import Linter
 from ca.ocsp import OcspResponder
+from ca.pkcs11 import TokenKey
 from ca.profiles import Profile, ProfileConfig, Purpose
 from ca.publication import Publication
 from ca.sealing import Sealer
 from directory.changes import ChangeFollower
+from directory.errors import ConfigurationRefused
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy, OcspDesk, OcspRules
 from directory.ocsp_memory import OcspMemory
 from directory.ocsp_responders import (
     OcspResponders,
+    ResponderKey,
     ResponderStanding,
     StoredResponder,
     ocsp_key_identity,
@@ -33,23 +36,49 @@ from directory.wiring.installation import Installation
 from directory.wiring.signers import Signers
 
 _LEFT_WHEN_RENEWED = 1 / 3
+_LABEL = "OCSP responder"
 
 
-class SealedResponders:
-    """Certifies responders with issuers' sealed keys, which are open for that moment only."""
+class KeptResponders:
+    """Certifies responders with issuers' keys; those that are sealed are open for that moment only."""
 
-    def __init__(self, signers: Signers, sealer: Sealer, publication: Publication, profile: Profile) -> None:
+    def __init__(
+        self,
+        signers: Signers,
+        sealer: Sealer,
+        publication: Publication,
+        profile: Profile,
+        *,
+        where: ResponderKey = ResponderKey.SOFTWARE,
+    ) -> None:
         self._signers = signers
         self._sealer = sealer
         self._publication = publication
         self._profile = profile
+        self._where = where
 
-    def certify(self, standing: ResponderStanding, *, number: int, now: datetime) -> StoredResponder:
-        """Make a key, and certify it for this issuer.
+    def place(self, standing: ResponderStanding) -> TokenKey | None:
+        """Return where in the token the next key for this issuer is to be; None if it is to be sealed.
+
+        Raises:
+            KeyRefused: the issuer's key is not here, or no token is.
+            SealBroken: it does not open.
+            SignerUnavailable: it is known that the token is away.
+        """
+        if self._where is ResponderKey.SOFTWARE:
+            return None
+        self._signers.of_issuer(standing).require_available()
+        return self._signers.free_place()
+
+    def certify(
+        self, standing: ResponderStanding, *, number: int, now: datetime, place: TokenKey | None = None
+    ) -> StoredResponder:
+        """Make a key, at this place in the token or sealed, and certify it for this issuer.
 
         Raises:
             KeyRefused: the issuer's key is not here, or not its certificate's.
             SealBroken: it does not open.
+            SignerUnavailable: the token makes no key, or does not sign.
             ProfileRefused, LintFailed: the issuer may not certify a responder now.
         """
         issuer = Issuer(
@@ -58,10 +87,12 @@ class SealedResponders:
             self._publication,
             self._linter,
         )
-        key = generate(self._profile.key_algorithm)
-        prepared = issuer.prepare_ocsp_responder(self._profile, key.public_key(), now)
+        made = self._signers.make_key_at(place, self._profile.key_algorithm, _LABEL)
+        public_key, key = made.signer.public_key, made.kept
+        prepared = issuer.prepare_ocsp_responder(self._profile, public_key, now)
         certificate = issuer.sign(issuer.lint(prepared))
-        key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        key_id = x509.SubjectKeyIdentifier.from_public_key(public_key).digest.hex()
+        sealed = None if isinstance(key, TokenKey) else to_pkcs8(key)
         return StoredResponder(
             responder_id=key_id,
             issuer_id=standing.issuer_id,
@@ -69,14 +100,15 @@ class SealedResponders:
             certificate=certificate.public_bytes(Encoding.DER),
             serial_number=certificate.serial_number,
             not_after=certificate.not_valid_after_utc,
-            sealed_key=self._sealer.seal(to_pkcs8(key), ocsp_key_identity(key_id)),
+            sealed_key=None if sealed is None else self._sealer.seal(sealed, ocsp_key_identity(key_id)),
+            token_key=place,
         )
 
     def open(self, standing: ResponderStanding, responder: StoredResponder) -> OcspResponder:
         """Open the responder's key.
 
         Raises:
-            KeyRefused, ProfileRefused: it has been erased, or is not what it should be.
+            KeyRefused, ProfileRefused: it has been erased, is in another token, or is not what it should be.
             SealBroken: it does not open.
         """
         return OcspResponder(
@@ -112,13 +144,28 @@ def ocsp_rules(settings: Settings) -> OcspRules:
 
 
 def ocsp_responders(installation: Installation, doubt: Doubt = never_doubted) -> OcspResponders:
-    """Return what has the responders at hand."""
+    """Return what has the responders at hand.
+
+    Raises:
+        ConfigurationRefused: their keys are to be in a token, and there is none.
+    """
     settings = installation.settings
+    where = ResponderKey(settings.ca.ocsp_responder_key)
+    if where is ResponderKey.TOKEN and installation.token is None:
+        raise ConfigurationRefused(
+            key="ca.ocsp_responder_key",
+            reason="no token is configured",
+            remedy="set module, label and pin_file of [pkcs11]",
+        )
     profile = responder_profile(settings)
     return OcspResponders(
         store=SqlResponders(installation.database, node=installation.node),
-        workshop=SealedResponders(
-            installation.signers, installation.sealer, Publication(settings.ca.public_url), profile
+        workshop=KeptResponders(
+            installation.signers,
+            installation.sealer,
+            Publication(settings.ca.public_url),
+            profile,
+            where=where,
         ),
         renew_before=profile.validity * _LEFT_WHEN_RENEWED,
         clock=installation.clock,
@@ -134,6 +181,7 @@ async def answering_ocsp(
     """Have responders, and what they signed, at hand until the context ends.
 
     Raises:
+        ConfigurationRefused: responders' keys are to be in a token, and there is none.
         StoreUnavailable: the database does not answer.
     """
     memory = OcspMemory(most=installation.settings.ca.ocsp_remembered, is_current=follower.is_current)
@@ -149,6 +197,8 @@ async def answering_ocsp(
             rules=ocsp_rules(installation.settings),
             clock=installation.clock,
             doubt=doubt,
+            # A token signs one after the other, and mints wait for it too.
+            signing_at_once=1 if installation.settings.ca.ocsp_responder_key == "token" else None,
         )
     finally:
         responders.stop()

@@ -6,9 +6,11 @@ from cryptography import x509
 
 from ca.publication import Publication
 from directory import __version__
-from directory.cps.practice import Delivering, Issuing, Keeping, Practice, StandingAuthority
+from directory.cps.practice import Crossing, Delivering, Issuing, Keeping, Practice, StandingAuthority
 from directory.evidence.notary import PROMISE
+from directory.ocsp_responders import ResponderKey
 from directory.settings import Settings
+from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.postgresql import PostgresqlDatabase
 from directory.wiring.authorities import crl_rhythm
 from directory.wiring.extracts import delivery_settings, direct_settings, http_settings, ldap_settings
@@ -28,6 +30,7 @@ async def practice_of(installation: Installation) -> Practice:
         StoreUnavailable: the database does not answer.
     """
     settings = installation.settings
+    crossed = SqlCrossCertificates(installation.database, node=installation.node)
     hierarchy, now = await sound_issuers(installation), installation.clock.now()
     return Practice(
         software=__version__,
@@ -42,6 +45,15 @@ async def practice_of(installation: Installation) -> Practice:
             )
             for issuer in hierarchy.issuers
         ],
+        crossing=Crossing(
+            by_others=[
+                x509.load_der_x509_certificate(one.certificate) for one in await crossed.cross_certificates()
+            ],
+            of_others=[
+                (x509.load_der_x509_certificate(one.certificate), one.revoked_at)
+                for one in await crossed.signed_for_others()
+            ],
+        ),
         organizations=await installation.organizations.all(),
         issuing=_issuing(settings),
         delivering=_delivering(settings),
@@ -66,6 +78,7 @@ def _issuing(settings: Settings) -> Issuing:
         crl_partitions=settings.ca.crl_partitions,
         ocsp=ocsp_rules(settings),
         responder=responder_profile(settings),
+        responder_key=ResponderKey(settings.ca.ocsp_responder_key),
     )
 
 

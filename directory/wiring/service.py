@@ -30,14 +30,14 @@ from directory.wiring.evidence import life_on_record, notarized, watching
 from directory.wiring.following import follow_up, following_up
 from directory.wiring.frontends import FrontEndParts, serving_bounces, serving_http, serving_ldap
 from directory.wiring.installation import Installation
-from directory.wiring.issuing import preparing
+from directory.wiring.issuing import tending_issuers
 from directory.wiring.keystock import key_pool_administration, supplied
 from directory.wiring.linting import linting
 from directory.wiring.measuring import Measuring
 from directory.wiring.ocsp import answering_ocsp
-from directory.wiring.pkcs11 import watching_token
 from directory.wiring.remembering import remembering
 from directory.wiring.renewing import renewal_rules, renewing
+from directory.wiring.sparekeys import keeping_token
 from directory.wiring.timekeeping import keeping_time
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def serving(
         keeper = await stack.enter_async_context(keeping_time(installation))
 
         #    What looks after the token that may hold the issuing CA's key.
-        await stack.enter_async_context(watching_token(installation.token))
+        await stack.enter_async_context(keeping_token(installation))
         measuring.token(installation.token)
 
         # 2. What mints, with at least one key ready, so that the first question need not wait.
@@ -116,7 +116,7 @@ async def serving(
         stack.push_async_callback(minter.settle)
         await stack.enter_async_context(_tidied(installation))
         await stack.enter_async_context(following_up(following))
-        await stack.enter_async_context(preparing(installation, keeper.doubt))
+        await stack.enter_async_context(tending_issuers(installation, keeper.doubt))
         await stack.enter_async_context(renewing(installation, minter, keeper.doubt))
         await stack.enter_async_context(publishing(published))
 

@@ -61,15 +61,43 @@ class Signers:
             KeyRefused: there is no token, or it has made a key that can be taken apart.
             SignerUnavailable: the token could not make one.
         """
-        if not in_token:
-            key = generate(algorithm)
-            return MadeKey(signer=SoftwareSigner(key), kept=key)
+        return self.make_key_at(self.free_place() if in_token else None, algorithm, name)
+
+    def free_place(self) -> TokenKey:
+        """Return a place in the token where no key is yet; asks nobody.
+
+        Raises:
+            KeyRefused: there is no token.
+            SignerUnavailable: it is known that the token is away.
+        """
         if self._token is None:
             raise KeyRefused("no token is configured that a key could be made in")
         key_id = secrets.token_bytes(_KEY_ID_OCTETS)
-        public_key = self._token.generate(algorithm, key_id, name)
-        place = TokenKey(token=self._token.label, key_id=key_id.hex())
-        return MadeKey(signer=TokenSigner(self._token, place, public_key), kept=place)
+        self._token.require(key_id)
+        return TokenKey(token=self._token.label, key_id=key_id.hex())
+
+    def make_key_at(self, place: TokenKey | None, algorithm: KeyAlgorithm, name: str) -> MadeKey:
+        """Make a key pair at a place in the token, or in memory; takes its time.
+
+        Raises:
+            KeyRefused: the place is in no token that is here, or that has made a key that can be taken apart.
+            SignerUnavailable: the token could not make one.
+        """
+        if place is None:
+            key = generate(algorithm)
+            return MadeKey(signer=SoftwareSigner(key), kept=key)
+        token = self._token_named(place.token)
+        public_key = token.generate(algorithm, bytes.fromhex(place.key_id), name)
+        return MadeKey(signer=TokenSigner(token, place, public_key), kept=place)
+
+    def destroy(self, place: TokenKey) -> None:
+        """Destroy a key in the token, if it is there.
+
+        Raises:
+            KeyRefused: the place is in no token that is here.
+            SignerUnavailable: the token could not.
+        """
+        self._token_named(place.token).destroy(bytes.fromhex(place.key_id))
 
     def of_issuer(self, issuer: KeyOfIssuer) -> Signer:
         """Return what signs as this issuer.
@@ -89,9 +117,12 @@ class Signers:
         """Return what signs as this OCSP responder.
 
         Raises:
-            KeyRefused: its key has been erased, or is of a kind that is not used.
+            KeyRefused: its key has been erased, is in another token, or is of a kind that is not used.
             SealBroken: it does not open.
         """
+        if responder.token_key is not None:
+            token = self._token_named(responder.token_key.token)
+            return TokenSigner(token, responder.token_key, _public_key(responder.certificate))
         if responder.sealed_key is None:
             raise KeyRefused(f"the key of OCSP responder {responder.responder_id} has been erased")
         return self._opened(responder.sealed_key, ocsp_key_identity(responder.responder_id))
@@ -102,6 +133,11 @@ class Signers:
             return None
         return self._token
 
+    def _token_named(self, label: str) -> TokenThread:
+        if self._token is None or self._token.label != label:
+            raise KeyRefused(f"no token {label!r} is configured")
+        return self._token
+
     def _opened(self, sealed: SealedSecret, identity: SecretIdentity) -> Signer:
         return SoftwareSigner(unsafe_from_sealed_pkcs8(self._sealer.unseal(sealed, identity)))
 
@@ -109,7 +145,7 @@ class Signers:
 def _public_key(der: bytes) -> PublicKey:
     public_key = x509.load_der_x509_certificate(der).public_key()
     if not isinstance(public_key, PublicKey):
-        raise KeyRefused("an issuer's key is RSA or P-256")
+        raise KeyRefused("the authority's keys are RSA or P-256")
     return public_key
 
 

@@ -12,7 +12,7 @@ from ca.address import Mailbox
 from ca.errors import SealBroken
 from ca.keys import PrivateKey, to_pkcs8
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.holds import EndOfHolds
 from directory.relay import RelayDesk, RelayOutcome
 from directory.store import sqlite

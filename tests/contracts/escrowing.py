@@ -8,7 +8,7 @@ from directory.callers import RecoveryAgent
 from directory.escrowing import SealedAway
 from directory.holds import EndedHold
 from directory.organization import KeyFate
-from directory.recovery import Requester
+from directory.recovery_requests import Requester
 from directory.store.database import Database
 from directory.store.escrows import SqlEscrows
 from directory.store.recovery_setup import SqlRecoverySetup

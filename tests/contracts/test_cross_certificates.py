@@ -18,7 +18,8 @@ from directory.audit import AuditEvent, AuditKind, ChainedEvent
 from directory.crosscertificates import CrossCertificate, CrossDesk
 from directory.errors import AlreadyExists, ConfigurationRefused, IssuerEnded, Unknown
 from directory.issuer_revocation import IssuerRevocation
-from directory.issuing import IssuingDesk, Wish
+from directory.issuing import IssuingDesk
+from directory.issuing_ports import Wish
 from directory.reconciling import Reconciliation
 from directory.revocation import Revocation
 from directory.store.crls import SqlCrlStore

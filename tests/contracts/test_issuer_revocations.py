@@ -6,7 +6,7 @@ from ca.address import Mailbox
 from ca.revocation import RevocationReason, RevokedCertificate
 from directory.audit import AuditKind
 from directory.errors import ConfigurationRefused, IssuerEnded, Unknown
-from directory.issuer_revocation import IssuerRevocation
+from directory.issuer_revocation import InterruptedRevocations, IssuerRevocation
 from directory.status import Place
 from directory.store import issuers as issuer_rows
 from directory.store.crls import SqlCrlReader
@@ -109,6 +109,56 @@ async def test_what_is_interrupted_goes_on(store: Store) -> None:
     assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 2
     assert (await a_revocation(store).revoke("issuing-1", REASON)).certificates == 0
     assert await store.rows("SELECT count(*) FROM audit_events WHERE kind = 'issuer.revoked'") == [(0,)]
+
+
+class PowerCutError(Exception):
+    pass
+
+
+async def test_a_service_goes_on_with_what_was_interrupted_between_two_batches(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("directory.issuer_revocation.BATCH", 2)
+    await mint_several(store, 5)
+
+    def cut(count: int) -> None:
+        raise PowerCutError(count)
+
+    with pytest.raises(PowerCutError):
+        await a_revocation(store).revoke("issuing-1", REASON, progress=cut)
+    inspector = SqlStoreInspector(store.database)
+    assert await inspector.unended_issuers(NOW) == ["issuing-1"]
+
+    service = InterruptedRevocations(
+        revocation=IssuerRevocation(
+            store=SqlIssuerRevocations(store.database, node="node-1"),
+            clock=StoppedClock(NOW),
+            actor="service",
+        ),
+        uniform=max,
+    )
+    await service.look()
+    await service.look()
+
+    assert await inspector.unended_issuers(NOW) == []
+    assert caplog.text.count("3 certificates of revoked issuers") == 1
+    rows = await store.rows(
+        "SELECT actor, count(*) FROM audit_events WHERE kind = 'certificate.revoked'"
+        " GROUP BY actor ORDER BY actor"
+    )
+    assert rows == [("operator:olga", 2), ("service", 3)]
+
+
+async def test_a_service_that_stops_leaves_the_rest_to_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("directory.issuer_revocation.BATCH", 2)
+    await mint_several(store, 5)
+    await SqlIssuerRevocations(store.database, node="desk").end(an_issuer(), REASON, NOW, an_event())
+
+    assert await a_revocation(store).resume(is_stopped=lambda: True) == 2
+    assert await a_revocation(store).resume() == 3
+    assert await a_revocation(store).resume() == 0
 
 
 async def test_others_and_what_ended_before_are_left_alone(store: Store) -> None:

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.carequests import read_ca_request
-from ca.errors import IssuerRefused, ProfileRefused
+from ca.errors import IssuerRefused, KeyRefused, ProfileRefused
 from ca.issuerimport import ImportFlaw, fingerprint
 from ca.keys import KeyAlgorithm, generate, same_key
 from ca.linting import Linter
@@ -16,7 +16,8 @@ from ca.profiles import Purpose
 from directory.audit import AuditKind
 from directory.errors import AlreadyExists, ConfigurationRefused, Unknown
 from directory.hierarchy import IssuerState, StoredIssuer
-from directory.issuing import IssuingDesk, PendingIssuer, Wish
+from directory.issuing import IssuingDesk
+from directory.issuing_ports import PendingIssuer, Wish
 from directory.store.issuing import SqlIssuing
 from tests.builders import Authority
 from tests.ca.strangers import Stranger
@@ -149,6 +150,7 @@ async def test_a_request_waits_with_its_key_until_it_is_withdrawn(house: House) 
     pending = await house.desk.request(SMALL)
 
     assert await house.issuing.pending() == [pending]
+    assert pending.sealed_key is not None
     key = house.keys.unseal(pending.sealed_key, pending.issuer_id)
     assert same_key(key.public_key(), read_ca_request(pending.request).public_key)
     assert await violations(house.store.database) == []
@@ -173,7 +175,7 @@ async def test_a_stranger_certifies_what_waits_and_comes_in_without_a_key(house:
     )
     chain = b"".join(one.certificate.public_bytes(Encoding.PEM) for one in (policy, root))
 
-    issuer = await house.desk.complete(signed_by(policy, pending), chain, {fingerprint(root.certificate)})
+    issuer = await house.desk.complete(signed_by(policy, pending), [chain], {fingerprint(root.certificate)})
 
     hierarchy = await house.issuing.hierarchy()
     above = hierarchy.chain(issuer.issuer_id)[1:]
@@ -197,10 +199,10 @@ async def test_a_stranger_who_is_here_is_trusted_the_next_time(house: House) -> 
     root = Stranger("Stranger Root")
     first, second = await house.desk.request(SMALL), await house.desk.request(SMALL)
     await house.desk.complete(
-        signed_by(root, first), root.certificate.public_bytes(Encoding.PEM), {fingerprint(root.certificate)}
+        signed_by(root, first), [root.certificate.public_bytes(Encoding.PEM)], {fingerprint(root.certificate)}
     )
 
-    issuer = await house.desk.complete(signed_by(root, second), None, ())
+    issuer = await house.desk.complete(signed_by(root, second), [], ())
 
     assert issuer.parent_id is not None
     assert len([one for one in (await house.issuers()).values() if one.is_foreign]) == 1
@@ -211,7 +213,7 @@ async def test_a_stranger_nobody_trusts_certifies_nothing(house: House) -> None:
     pending = await house.desk.request(SMALL)
 
     with pytest.raises(IssuerRefused) as refused:
-        await house.desk.complete(signed_by(root, pending), root.certificate.public_bytes(Encoding.PEM), ())
+        await house.desk.complete(signed_by(root, pending), [root.certificate.public_bytes(Encoding.PEM)], ())
 
     assert refused.value.code == ImportFlaw.UNTRUSTED
     assert len(await house.issuers()) == 2
@@ -223,7 +225,7 @@ async def test_a_certificate_for_a_key_that_does_not_wait_is_refused(house: Hous
     other = stranger.certify(stranger.name, generate(KeyAlgorithm.RSA_2048).public_key())
 
     with pytest.raises(IssuerRefused) as refused:
-        await house.desk.complete(other.public_bytes(Encoding.PEM), None, ())
+        await house.desk.complete(other.public_bytes(Encoding.PEM), [], ())
 
     assert refused.value.code == ImportFlaw.KEY_MISMATCH
 
@@ -232,10 +234,10 @@ async def test_a_certificate_is_imported_once(house: House) -> None:
     root = Stranger("Stranger Root")
     pending = await house.desk.request(SMALL)
     signed, above = signed_by(root, pending), root.certificate.public_bytes(Encoding.PEM)
-    await house.desk.complete(signed, above, {fingerprint(root.certificate)})
+    await house.desk.complete(signed, [above], {fingerprint(root.certificate)})
 
     with pytest.raises(AlreadyExists):
-        await house.desk.complete(signed, above, ())
+        await house.desk.complete(signed, [above], ())
 
 
 async def test_a_name_that_another_issuer_has_is_refused(house: House) -> None:
@@ -246,7 +248,7 @@ async def test_a_name_that_another_issuer_has_is_refused(house: House) -> None:
 
     with pytest.raises(IssuerRefused) as refused:
         await house.desk.complete(
-            same_name, root.certificate.public_bytes(Encoding.PEM), {fingerprint(root.certificate)}
+            same_name, [root.certificate.public_bytes(Encoding.PEM)], {fingerprint(root.certificate)}
         )
 
     assert refused.value.code == ImportFlaw.NAME_TAKEN
@@ -276,3 +278,23 @@ async def test_a_successor_is_of_the_same_kind_and_there_is_one(house: House) ->
     assert isinstance(after.public_key(), type(before.public_key()))
     assert await house.desk.succeed(former, NOW + 2 * DAY) is None
     assert len(await house.issuers()) == 4
+
+
+async def test_a_damaged_record_keeps_no_other_request_from_its_certificate(house: House) -> None:
+    root = Stranger("Stranger Root")
+    damaged, keyless, sound = [await house.desk.request(SMALL) for _ in range(3)]
+    await house.store.sql(
+        f"UPDATE pending_issuers SET request = '' WHERE id = '{damaged.issuer_id}'",  # noqa: S608
+        "UPDATE pending_issuers SET key_master_key_id = NULL, key_wrapped_key = NULL, key_ciphertext = NULL"  # noqa: S608
+        f" WHERE id = '{keyless.issuer_id}'",
+    )
+    above, trusted = [root.certificate.public_bytes(Encoding.PEM)], {fingerprint(root.certificate)}
+
+    with pytest.raises(KeyRefused, match="is lost"):
+        await house.desk.complete(signed_by(root, keyless), above, trusted)
+    issuer = await house.desk.complete(signed_by(root, sound), above, trusted)
+
+    assert issuer.issuer_id == sound.issuer_id
+    for one in (damaged, keyless):
+        await house.desk.withdraw(one.issuer_id)
+    assert await house.issuing.pending() == []

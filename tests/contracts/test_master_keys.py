@@ -7,9 +7,9 @@ import pytest
 from ca.address import Mailbox
 from ca.errors import SealBroken
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer, SecretIdentity, SecretKind
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.errors import AlreadyExists, ConfigurationRefused, StoreUnavailable, Unknown
-from directory.issuing import PendingIssuer
+from directory.issuing_ports import PendingIssuer
 from directory.store.database import Database
 from directory.store.inspection import SqlStoreInspector
 from directory.store.issuers import SqlIssuers

@@ -17,7 +17,7 @@ from directory.store.database import Database
 from directory.store.master_keys import SqlMasterKeys
 from directory.store.ocsp import SqlOcspReader, SqlResponders
 from directory.store.revocations import SqlRevocationStore
-from directory.wiring.ocsp import SealedResponders
+from directory.wiring.ocsp import KeptResponders
 from directory.wiring.signers import Signers
 from tests.builders import NOW, PUBLICATION, Authority, a_profile
 from tests.contracts.world import MASTER_KEY, SEALER, Store, an_event
@@ -35,12 +35,12 @@ def one_key() -> PrivateKey:
     return generate(KeyAlgorithm.RSA_2048)
 
 
-def a_workshop(sealer: Sealer) -> SealedResponders:
-    return SealedResponders(Signers(sealer), sealer, PUBLICATION, a_profile(Purpose.OCSP_RESPONDER))
+def a_workshop(sealer: Sealer) -> KeptResponders:
+    return KeptResponders(Signers(sealer), sealer, PUBLICATION, a_profile(Purpose.OCSP_RESPONDER))
 
 
 @pytest.fixture(scope="module")
-def workshop() -> SealedResponders:
+def workshop() -> KeptResponders:
     return a_workshop(SEALER)
 
 
@@ -50,7 +50,7 @@ async def founded(store: Store, authority: Authority) -> Store:
     return store
 
 
-def node(database: Database, workshop: SealedResponders, clock: StoppedClock, name: str) -> OcspResponders:
+def node(database: Database, workshop: KeptResponders, clock: StoppedClock, name: str) -> OcspResponders:
     return OcspResponders(
         store=SqlResponders(database, node=name),
         workshop=workshop,
@@ -97,7 +97,7 @@ async def test_what_was_revoked_says_since_when_and_why(
 
 
 async def test_a_process_certifies_the_responder_that_others_take_up(
-    founded: Store, authority: Authority, workshop: SealedResponders
+    founded: Store, authority: Authority, workshop: KeptResponders
 ) -> None:
     clock = StoppedClock(NOW)
     first, second = (node(founded.database, workshop, clock, name) for name in ("node-1", "node-2"))
@@ -119,7 +119,7 @@ async def test_a_process_certifies_the_responder_that_others_take_up(
     assert [one.status for one in issued.values()] == [Good()]
 
 
-async def test_by_a_clock_in_doubt_none_is_certified(founded: Store, workshop: SealedResponders) -> None:
+async def test_by_a_clock_in_doubt_none_is_certified(founded: Store, workshop: KeptResponders) -> None:
     doubts: list[str | None] = ["it has jumped"]
     responders = OcspResponders(
         store=SqlResponders(founded.database, node="node-1"),
@@ -138,7 +138,7 @@ async def test_by_a_clock_in_doubt_none_is_certified(founded: Store, workshop: S
 
 
 async def test_of_two_that_find_it_due_at_once_one_certifies(
-    founded: Store, workshop: SealedResponders
+    founded: Store, workshop: KeptResponders
 ) -> None:
     keeper = SqlResponders(founded.database, node="node-1")
     (standing,) = await keeper.standings()
@@ -154,7 +154,7 @@ async def test_of_two_that_find_it_due_at_once_one_certifies(
 
 
 async def test_before_it_ends_another_takes_its_place_and_its_key_is_erased(
-    founded: Store, authority: Authority, workshop: SealedResponders
+    founded: Store, authority: Authority, workshop: KeptResponders
 ) -> None:
     clock = StoppedClock(NOW)
     responders = node(founded.database, workshop, clock, "node-1")
@@ -176,7 +176,7 @@ async def test_before_it_ends_another_takes_its_place_and_its_key_is_erased(
 async def test_where_the_issuers_key_is_not_here_the_last_responder_goes_on_until_it_ends(
     founded: Store,
     authority: Authority,
-    workshop: SealedResponders,
+    workshop: KeptResponders,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = StoppedClock(NOW)
@@ -207,7 +207,7 @@ async def test_a_root_has_no_responder(founded: Store, authority: Authority) -> 
 
 
 async def test_its_key_moves_with_the_master_key_and_opens_afterwards(
-    founded: Store, authority: Authority, workshop: SealedResponders
+    founded: Store, authority: Authority, workshop: KeptResponders
 ) -> None:
     await node(founded.database, workshop, StoppedClock(NOW), "node-1").refresh()
     successor = MasterKey(key_id="master-2", material=b"\x02" * 32)

@@ -12,7 +12,7 @@ from ca.keyrequests import KeyRequest
 from ca.keys import PrivateKey, key_hash
 from ca.revocation import RevocationReason
 from directory.audit import AuditKind
-from directory.enrolment import CertificateMaker
+from directory.certificatemaker import CertificateMaker
 from directory.errors import ConfigurationRefused, KeyBlocked
 from directory.lookup import Found, Lookup, Origin, PublishedCertificate, Question
 from directory.organization import Organization

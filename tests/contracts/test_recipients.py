@@ -7,7 +7,7 @@ import pytest
 
 from ca.keypackage import KeyPackageFormat
 from directory.audit import AuditKind
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.links import LinkPurpose, PresentedLink
 from directory.recipient import Recipient
 from directory.store.database import Database

@@ -12,7 +12,8 @@ from directory.audit import AuditKind
 from directory.callers import Agent, RecoveryAgent
 from directory.delivery.outbox import MailKind, MailState
 from directory.errors import RecoveryRefused, Unknown
-from directory.recovery import Recovery, RecoveryDesk, RecoveryRules, RecoveryState, Requester
+from directory.recovery import RecoveryDesk, RecoveryRules
+from directory.recovery_requests import Recovery, RecoveryState, Requester
 from directory.revocation import Revocation, RevocationReason
 from directory.store.recoveries import SqlRecoveries
 from directory.store.recovery_setup import SqlRecoverySetup

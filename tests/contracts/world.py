@@ -16,7 +16,7 @@ from ca.profiles import Purpose
 from ca.sealing import MasterKey, MasterKeyring, SealedSecret, Sealer
 from directory.audit import AuditEvent, AuditKind
 from directory.callers import Agent, Gateway
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.hierarchy import StoredIssuer
 from directory.limits import Limit
 from directory.lookup import Origin, PublishedCertificate

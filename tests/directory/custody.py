@@ -9,7 +9,8 @@ from ca.address import Mailbox
 from directory.audit import AuditEvent
 from directory.callers import RecoveryAgent
 from directory.errors import Unknown
-from directory.recovery import Approval, Escrowed, Recovery, Releasable, Release, Released
+from directory.recovery import Escrowed, Releasable, Release, Released
+from directory.recovery_requests import Approval, Recovery
 from tests.directory.builders import a_recovery_agent
 
 ENVELOPE = b"an envelope"

@@ -6,6 +6,7 @@ from ca.errors import KeyRefused
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
+from ca.pkcs11 import TokenKey
 from ca.sealing import SealedSecret
 from ca.signers import MadeKey, SoftwareSigner
 from directory.hierarchy import StoredIssuer
@@ -25,6 +26,9 @@ class SealedKeys:
         assert not in_token
         key = generate(algorithm)
         return MadeKey(signer=SoftwareSigner(key), kept=key)
+
+    def destroy(self, place: TokenKey) -> None:
+        raise KeyRefused(f"no token {place.token!r} is configured")
 
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         return SEALER.seal(to_pkcs8(key), ca_key_identity(issuer_id))

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8
 from ca.profiles import Purpose
 from ca.sealing import Sealer
+from directory.certificatemaker import CertificateMaker, CertificateMakers
 from directory.clock import Clock
-from directory.enrolment import CertificateMaker, CertificateMakers, Enroller, MintRules
+from directory.enrolment import Enroller, MintRules
 from directory.limits import MintRates, Rate
 from directory.mint_ports import FreshEnrolment, MailClaim, MintStore, Postman
 from directory.organization import Organization

@@ -10,7 +10,7 @@ from ca.keypackage import KeyPackageFormat
 from ca.keys import PrivateKey, to_pkcs8
 from ca.sealing import Sealer
 from directory.audit import AuditEvent
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.links import LinkPurpose, NewLink, PresentedLink, issue_link
 from directory.organization import Organization
 from directory.recipient import Recipient

@@ -22,7 +22,8 @@ from ca.profiles import Purpose
 from directory.audit import AuditKind
 from directory.callers import Gateway
 from directory.delivery.outbox import MailState, due_mail_of
-from directory.enrolment import Enroller, recipient_key_identity, relay_password_identity
+from directory.enrolment import Enroller
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.errors import StoreUnavailable
 from directory.invariants import InspectedEnrolment
 from directory.lookup import Absent, Answer, Deferred, Found, Lookup, Minted, Question

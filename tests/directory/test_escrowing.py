@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.escrow import open_escrow
 from ca.keys import PrivateKey, same_key, to_pkcs8
 from directory.audit import AuditEvent
-from directory.enrolment import recipient_key_identity
+from directory.enrolmentsecrets import recipient_key_identity
 from directory.escrowing import DueEscrow, EscrowEvent, Escrowing, SealedAway
 from directory.holds import EndedHold, HoldEnd
 from tests.builders import NOW, Authority, a_certificate

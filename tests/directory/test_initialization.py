@@ -11,10 +11,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ca.keys import KeyAlgorithm, algorithm_of
 from ca.linting import Linter
 from ca.profiles import Purpose
+from ca.signing import SignatureScheme
 from directory.audit import AuditKind
 from directory.clock import SystemClock
 from directory.errors import ConfigurationRefused, StoreUnavailable
@@ -239,3 +241,33 @@ async def test_of_two_at_once_on_one_database_one_founds_it(tmp_path: Path, data
     assert left_in(tmp_path) == [created.configuration.parent.name]
     async with open_installation(load_settings(created.configuration), None) as installation:
         assert [one async for one in installation.verification().violations()] == []
+
+
+async def test_root_and_issuing_ca_are_signed_as_wished_and_so_is_what_follows(tmp_path: Path) -> None:
+    wished = replace(a_blueprint(tmp_path / "pushpki"), signature=SignatureScheme.PSS)
+
+    created = await make(wished)
+
+    settings = load_settings(created.configuration)
+    assert settings.ca.signature is SignatureScheme.PSS
+    async with open_installation(settings, None) as installation:
+        issuers = (await installation.issuers.hierarchy()).issuers
+    assert len(issuers) == 2
+    for issuer in issuers:
+        certificate = x509.load_der_x509_certificate(issuer.certificate)
+        assert certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+        assert Linter().findings(issuer.certificate, issuer.purpose) == ()
+
+
+async def test_a_variable_says_how_they_are_signed_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSHPKI_CA__SIGNATURE", "pss")
+
+    created = await make(a_blueprint(tmp_path / "pushpki"))
+
+    async with open_installation(load_settings(created.configuration), None) as installation:
+        issuers = (await installation.issuers.hierarchy()).issuers
+    assert {x509.load_der_x509_certificate(one.certificate).signature_algorithm_oid for one in issuers} == {
+        SignatureAlgorithmOID.RSASSA_PSS
+    }

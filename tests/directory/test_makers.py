@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ca.errors import SealBroken
-from directory.enrolment import CertificateMaker
+from directory.certificatemaker import CertificateMaker
 from directory.errors import StoreUnavailable
 from directory.hierarchy import Hierarchy, StoredIssuer
 from directory.makers import MakerRoster

@@ -7,19 +7,24 @@ import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp
 
+from ca.keys import KeyAlgorithm
 from ca.ocsp import OcspResponder, Revoked
 from ca.ocsprequests import IdHash
+from ca.pkcs11 import TokenKey, TokenLimits, TokenSigner, TokenThread
+from ca.profiles import Purpose
 from ca.revocation import RevocationReason
 from directory.ocsp import NeverIssuedPolicy, NoncePolicy, OcspRules
 from directory.ocsp_memory import OcspAnswer
-from tests.builders import NOW, Authority
+from tests.builders import NOW, Authority, a_profile
 from tests.directory.clocks import StoppedClock
 from tests.directory.ocspdesks import ISSUED, REVOKED, Books, a_memory, an_ocsp_desk, seats_of
+from tests.faketoken import FakeToken
 from tests.responders import a_mark, a_request, a_responder, joined
 
 HOUR = timedelta(hours=1)
 GOOD = ocsp.OCSPCertStatus.GOOD
 UNKNOWN = 99
+TRY_LATER = ocsp.OCSPResponseStatus.TRY_LATER
 WITH_NONCE = OcspRules(nonce=NoncePolicy.ANSWER)
 
 
@@ -285,3 +290,71 @@ async def test_of_a_crowd_with_made_up_serials_some_are_put_off_and_the_known_ar
     answered = [one for one in answers if one.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL]
     assert len(put_off) == 200 - 64
     assert {one.certificate_status for one in answered} == {ocsp.OCSPCertStatus.REVOKED}
+
+
+@pytest.fixture
+def fake() -> FakeToken:
+    return FakeToken()
+
+
+@pytest.fixture
+def in_token(authority: Authority, fake: FakeToken) -> OcspResponder:
+    """A responder whose key is in a token."""
+    token = TokenThread(fake, TokenLimits(sign=60, connect=60))
+    public_key = token.generate(KeyAlgorithm.P_256, b"ocsp", "OCSP responder")
+    signer = TokenSigner(token, TokenKey(token=fake.label, key_id=b"ocsp".hex()), public_key)
+    profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=KeyAlgorithm.P_256)
+    prepared = authority.issuer.prepare_ocsp_responder(profile, public_key, NOW)
+    certificate = authority.issuer.sign(authority.issuer.lint(prepared))
+    return OcspResponder(certificate, authority.issuer.certificate, signer)
+
+
+async def test_while_the_token_is_away_what_was_signed_is_answered_as_long_as_it_holds(
+    authority: Authority, in_token: OcspResponder, fake: FakeToken, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = StoppedClock(NOW)
+    desk = an_ocsp_desk(seats=seats_of(authority, in_token), clock=clock)
+    request = a_request(a_mark(authority), ISSUED)
+    first = await desk.answer(request)
+    fake.take_away()
+
+    clock.advance(23 * HOUR)  # it would have been signed anew for half a day
+
+    assert await desk.answer(request) is first
+    assert why_not(await desk.answer(a_request(a_mark(authority), REVOKED))) is TRY_LATER
+    clock.advance(HOUR)
+    assert why_not(await desk.answer(request)) is TRY_LATER
+    assert caplog.text == ""
+
+
+async def test_what_was_signed_is_not_answered_when_it_is_not_true_any_more(
+    authority: Authority, in_token: OcspResponder, fake: FakeToken
+) -> None:
+    books, memory = Books(), a_memory()
+    desk = an_ocsp_desk(seats=seats_of(authority, in_token), reader=books, memory=memory)
+    request = a_request(a_mark(authority), ISSUED)
+    await desk.answer(request)
+    fake.take_away()
+
+    memory.forget_everything()
+    books.status[ISSUED] = books.status[REVOKED]
+
+    assert why_not(await desk.answer(request)) is TRY_LATER
+
+
+async def test_a_token_signs_for_one_asker_after_the_other(
+    authority: Authority, in_token: OcspResponder, fake: FakeToken
+) -> None:
+    desk = an_ocsp_desk(seats=seats_of(authority, in_token), signing_at_once=1)
+    fake.goes_on.clear()
+    fake.reached.clear()
+    requests = [a_request(a_mark(authority), serial) for serial in (ISSUED, REVOKED, UNKNOWN)]
+    asked = [asyncio.create_task(desk.answer(request)) for request in requests]
+    await asyncio.to_thread(fake.reached.wait)
+    assert fake.calls.count("sign") == 1
+
+    fake.goes_on.set()
+
+    assert {read(one).response_status for one in await asyncio.gather(*asked)} == {
+        ocsp.OCSPResponseStatus.SUCCESSFUL
+    }

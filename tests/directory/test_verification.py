@@ -22,7 +22,8 @@ from directory.authorities import AuthorityBoard
 from directory.crl_building import ThreadOrProcess
 from directory.crl_production import CrlProduction
 from directory.crls import CrlRhythm
-from directory.enrolment import Enroller, recipient_key_identity
+from directory.enrolment import Enroller
+from directory.enrolmentsecrets import recipient_key_identity
 from directory.evidence.keys import AuditKeys, audit_key_identity
 from directory.evidence.statements import AuditSigner
 from directory.invariants import HOLD_OVERRUN

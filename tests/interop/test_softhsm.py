@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
+from ca.errors import TokenKeyMissing
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, generate, same_key
@@ -222,6 +223,20 @@ def test_keys_of_every_kind_are_made_and_sign_there(connected: TokenThread, algo
     signer = TokenSigner(connected, TokenKey(token=LABEL, key_id=key_id.hex()), public_key)
     require_signature(public_key, signature_over(b"text", signer), b"text", "trial")
     assert same_key(connected.public_keys()[key_id], public_key)
+
+
+def test_a_key_that_is_destroyed_there_is_gone_with_both_halves(connected: TokenThread) -> None:
+    public_key = connected.generate(KeyAlgorithm.P_256, b"gone", "trial")
+    connected.generate(KeyAlgorithm.P_256, b"stays", "trial")
+    signer = TokenSigner(connected, TokenKey(token=LABEL, key_id=b"gone".hex()), public_key)
+
+    assert connected.destroy(b"gone")
+    assert not connected.destroy(b"gone")
+
+    assert b"stays" in connected.public_keys()
+    assert b"gone" not in connected.public_keys()
+    with pytest.raises(TokenKeyMissing):
+        signature_over(b"text", signer)
 
 
 def test_rsassa_pss_is_signed_there(program: Program, connected: TokenThread, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from directory.store.tables.authorities import (
     issuers,
     ocsp_responders,
     pending_issuers,
+    spare_token_keys,
 )
 from directory.store.tables.callers import (
     agents,
@@ -100,6 +101,7 @@ __all__ = [
     "recovery_approvals",
     "recovery_certificates",
     "relays",
+    "spare_token_keys",
     "suppressions",
     "tls_reports",
     "webhook_attempts",

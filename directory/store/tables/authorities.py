@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from directory.store.tables.columns import UtcDateTime, metadata, secret
+from directory.store.tables.columns import UtcDateTime, in_token, metadata, secret
 
 issuers = Table(
     "issuers",
@@ -28,9 +28,7 @@ issuers = Table(
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     *secret("key"),
-    # Where the key is in a PKCS#11 token: the label of that, and the CKA_ID in hex.
-    Column("token", String(32)),
-    Column("token_key", String(128)),
+    *in_token(),
     # Somebody else's, who tells himself what it has revoked.
     Column("is_foreign", Boolean, nullable=False),
     # Whom alone it serves; without one, everybody who has no issuer of his own.
@@ -51,6 +49,7 @@ pending_issuers = Table(
     Column("subject", Text, nullable=False),
     Column("request", LargeBinary, nullable=False),
     *secret("key"),
+    *in_token(),
     Column("organization_id", String(32), ForeignKey("organizations.id")),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -127,5 +126,16 @@ ocsp_responders = Table(
     Column("serial", String(40), nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     *secret("key"),
+    *in_token(),
     UniqueConstraint("issuer_id", "number"),
+)
+
+# Keys in a token that nobody signs with: each is destroyed there, then forgotten. A responder's is written
+# down before it is made, so that none is left of a process that ends meanwhile.
+spare_token_keys = Table(
+    "spare_token_keys",
+    metadata,
+    Column("token", String(32), primary_key=True),
+    Column("token_key", String(128), primary_key=True),
+    Column("destroy_from", UtcDateTime, nullable=False),
 )

@@ -70,6 +70,11 @@ def secret(prefix: str) -> tuple[Column[Any], Column[Any], Column[Any], CheckCon
     )
 
 
+def in_token() -> tuple[Column[Any], Column[Any]]:
+    """Return the columns that say where in a PKCS#11 token a key is: the token's label, the CKA_ID in hex."""
+    return Column("token", String(32)), Column("token_key", String(128))
+
+
 master_keys = Table(
     "master_keys",
     metadata,

@@ -218,3 +218,25 @@ def test_a_token_that_was_never_asked_has_nothing_to_close(fake: FakeToken) -> N
     TokenThread(fake, PATIENT).close()
 
     assert not fake.closed
+
+
+def test_a_key_that_is_destroyed_is_gone_and_not_missed(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    with pytest.raises(TokenKeyMissing):
+        sign(token, OTHER_KEY)
+
+    assert not token.destroy(OTHER_KEY)
+    assert token.destroy(KEY)
+
+    assert token.problem is None
+    assert fake.keys == {}
+
+
+def test_a_token_that_is_away_destroys_nothing(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.take_away()
+
+    with pytest.raises(SignerUnavailable):
+        token.destroy(KEY)
+
+    assert set(fake.keys) == {KEY}

@@ -14,7 +14,7 @@ import pytest
 from ca.address import Mailbox
 from directory.channels.jobs import CallFailure, WebhookState
 from directory.channels.overview import WebhookDelivery
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.relay import PasswordChannel, RelayState
 from directory.steps import Step
 from directory.store.database import Database

@@ -10,6 +10,8 @@ from ca.keys import KeyAlgorithm, generate
 from directory.audit import AuditEvent, AuditKind
 from directory.settings import load_settings
 from directory.wiring.installation import open_installation
+from tests.ca.strangers import Stranger
+from tests.directory.cli.test_cross import BEGIN, END, OTHER
 from tests.directory.cli.workplace import Workplace
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
@@ -65,15 +67,23 @@ def test_after_a_day_ahead_nothing_is_minted_until_an_operator_says_what_time_it
     root_key, passphrase = workplace.folder / "root.pem", workplace.folder / "passphrase"
     passphrase.touch(mode=0o600)
     passphrase.write_text("seven words that nobody would think of")
+    issuing = workplace.document("ca", "list")["issuers"][1]["id"]
+    theirs, signed = workplace.folder / "theirs.pem", workplace.folder / "signed.pem"
+    friend = Stranger("Friendly Root", not_before=BEGIN, not_after=END)
+    other = friend.certify(OTHER, friend.key.public_key(), not_before=BEGIN, not_after=END)
+    theirs.write_bytes(other.public_bytes(Encoding.PEM))
     leaving = ("--out", str(root_key), "--passphrase-file", str(passphrase), "--yes")
     for command in (
         binding,
         ("ca", "crl", "issue"),
         ("ca", "issuing", "create", "--key", "p-256"),
+        ("ca", "responder", "renew", issuing),
+        ("ca", "cross", "sign", str(theirs), "--permit", "other.example", "--out", str(signed), "--yes"),
         ("ca", "root", "export", *leaving),
     ):
         assert "is on record" in workplace.refusal(*command, code=78)
     assert not root_key.exists()
+    assert not signed.exists()
 
     workplace.document("clock", "accept", "--yes")
     assert len(workplace.document(*binding)["published"]) == 1

@@ -26,6 +26,7 @@ STATED = {
     "ca.ocsp_nonce": "answer",
     "ca.ocsp_never_issued": "unknown",
     "ca.ocsp_responder_days": "20",
+    "ca.ocsp_responder_key": "token",
     "directory.suffix": "o=clinic",
     "directory.anonymous_read": "everyone",
     "directory.credentials_in_clear_from_loopback": "false",

@@ -62,6 +62,7 @@ def test_what_another_ca_certifies_is_taken_in_shown_and_removed(
     assert workplace.document("ca", "cross", "list") == {"cross_certificates": [taken], "signed": []}
     shown = workplace.document("ca", "show", root["id"])
     assert x509.load_pem_x509_certificates(shown["cross_certificates"].encode()) == [crossed]
+    assert any("CN=Friendly Root" in line for line in workplace.lines("cps"))
     assert [one["cross_certified"] for one in workplace.document("ca", "list")["issuers"]] == ["1", "0"]
     (line,) = workplace.lines("ca", "cross", "list")
     assert "CN=Friendly Root" in line
@@ -80,8 +81,12 @@ def test_our_root_certifies_another_ca_and_revokes_that(
     command = ("ca", "cross", "sign", theirs, *PERMIT, "--out", str(out))
 
     assert "--yes" in workplace.refusal(*command, code=78)
+    assert "No CA of others is certified." in workplace.lines("cps")
     signed = workplace.document(*command, "--yes")
 
+    (stated,) = [line for line in workplace.lines("cps") if "CN=Other Issuing CA" in line]
+    assert "permitted other.example" in stated
+    assert "| valid |" in stated
     certificate = x509.load_pem_x509_certificate(out.read_bytes())
     assert certificate.subject == OTHER
     (listed,) = workplace.document("ca", "cross", "list")["signed"]
@@ -92,6 +97,7 @@ def test_our_root_certifies_another_ca_and_revokes_that(
     assert revoked == [{"address": None, "serial": signed["serial"]}]
     (listed,) = workplace.document("ca", "cross", "list")["signed"]
     assert listed["revoked_at"] is not None
+    assert any("| revoked on " in line for line in workplace.lines("cps") if "CN=Other Issuing CA" in line)
     crls = workplace.document("ca", "crl", "issue")["crls"]
     assert {one["issuer"]: one["entries"] for one in crls}[listed["issuer"]] == 1
     assert workplace.document("verify") == {"violations": []}
@@ -109,9 +115,14 @@ def test_a_root_that_is_off_line_certifies_with_its_key_file(
     command = ("ca", "cross", "sign", theirs, *PERMIT, "--out", str(out), "--yes")
     assert "--key" in workplace.refusal(*command, code=78)
     elsewhere = (*command, "--key", str(key), *protected)
+    another = the_line_of(
+        pushpki(*elsewhere, "--root", "abcdef", "--public-url", "http://pki.example.com"), 78
+    )
+    assert f"--root: the key file is that of root {root}" in another
     assert "--public-url" in the_line_of(pushpki(*elsewhere), 78)
 
-    done = pushpki(*elsewhere, "--public-url", "http://pki.example.com", "--json").document
+    named = (*elsewhere, "--root", root[:8].upper())
+    done = pushpki(*named, "--public-url", "http://pki.example.com", "--json").document
 
     recorded = workplace.document("ca", "cross", "record", str(out))
     assert (recorded["serial"], recorded["issuer"]) == (done["serial"], root)

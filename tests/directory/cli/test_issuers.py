@@ -85,3 +85,36 @@ def test_an_issuer_that_is_not_what_it_should_be_takes_one_line(workplace: Workp
         ("issuing", "revoke", issuing, "--yes"),
     ):
         assert "restore it from a backup" in workplace.refusal("ca", *command, code=78)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "key", "is_shown"),
+    [
+        ("UPDATE pending_issuers SET request = X'3000' WHERE id = ?", "sealed here", False),
+        (
+            """UPDATE pending_issuers
+               SET key_master_key_id = NULL, key_wrapped_key = NULL, key_ciphertext = NULL WHERE id = ?""",
+            "lost",
+            True,
+        ),
+    ],
+)
+def test_a_request_whose_record_was_damaged_is_told_as_such_beside_the_others(
+    workplace: Workplace, spoil: str, key: str, *, is_shown: bool
+) -> None:
+    out = str(workplace.folder / "issuing.csr")
+    made = workplace.document("ca", "issuing", "csr", "--key", "p-256", "--out", out)
+    with sqlite3.connect(workplace.folder / "pushpki.sqlite3") as connection:
+        connection.execute(spoil, (made["id"],))
+    connection.close()
+
+    listed = {one["id"]: one for one in workplace.document("ca", "list")["issuers"]}
+    shown = workplace.document("ca", "show", made["id"])
+
+    assert len(listed) == 3
+    assert (listed[made["id"]]["state"], listed[made["id"]]["key"]) == ("damaged", key)
+    assert (shown["request"] is not None) is is_shown
+    assert any("damaged" in line for line in workplace.lines("ca", "list"))
+    workplace.document("ca", "issuing", "csr", "--key", "p-256", "--out", out)
+    workplace.document("ca", "issuing", "withdraw", made["id"], "--yes")
+    assert made["id"] not in {one["id"] for one in workplace.document("ca", "list")["issuers"]}

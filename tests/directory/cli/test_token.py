@@ -1,16 +1,24 @@
 """Keys of CAs in a token: `pushpki init --token`, and `pushpki ca token`; the token is played by a fake."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.keys import KeyAlgorithm, generate
+from ca.keys import KeyAlgorithm, PublicKey, generate
 from ca.pkcs11 import driver
 from directory.initialization import TokenKeys
+from tests.ca.strangers import Stranger
 from tests.command import pushpki
 from tests.directory.cli.workplace import Workplace, the_line_of
 from tests.faketoken import FakeToken
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+BEGIN, END = NOW - timedelta(days=1), NOW + timedelta(days=3650)
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +153,99 @@ def test_without_a_token_no_key_is_made_in_one(template: Workplace) -> None:
     line = template.refusal("ca", "issuing", "create", "--token", code=70)
 
     assert "no token is configured" in line
+
+
+def test_a_request_has_its_key_there_until_it_is_withdrawn(
+    workplace: Workplace, fake: FakeToken, tmp_path: Path
+) -> None:
+    before = set(fake.keys)
+    out = str(tmp_path / "a.csr")
+
+    pending = workplace.document("ca", "issuing", "csr", "--token", "--key", "p-256", "--out", out)
+
+    (key_id,) = fake.keys.keys() - before
+    shown = {one["id"]: one for one in workplace.document("ca", "list")["issuers"]}[pending["id"]]
+    assert (shown["state"], shown["key"]) == ("pending", "token token-1")
+    listed = {key["key_id"]: key["issuer"] for key in workplace.document("ca", "token", "list")["keys"]}
+    assert listed[key_id.hex()] == f"{pending['subject']}, which waits for its certificate"
+    fake.take_away()
+    workplace.refusal("ca", "issuing", "withdraw", pending["id"], "--yes", code=75)
+    fake.bring_back()
+    assert workplace.document("ca", "issuing", "withdraw", pending["id"], "--yes")
+    assert set(fake.keys) == before
+
+
+def test_a_request_that_comes_back_signed_certifies_with_its_key_there(
+    workplace: Workplace, fake: FakeToken, tmp_path: Path
+) -> None:
+    before = set(fake.keys)
+    request, signed, root = tmp_path / "a.csr", tmp_path / "signed.pem", tmp_path / "root.pem"
+    pending = workplace.document("ca", "issuing", "csr", "--token", "--key", "p-256", "--out", str(request))
+    asked = x509.load_pem_x509_csr(request.read_bytes())
+    stranger = Stranger("Stranger Root", not_before=BEGIN, not_after=END)
+    certificate = stranger.certify(asked.subject, _key(asked), not_before=BEGIN, not_after=END)
+    signed.write_bytes(certificate.public_bytes(Encoding.PEM))
+    root.write_bytes(stranger.certificate.public_bytes(Encoding.PEM))
+    known = ("--chain", str(root), "--trust", stranger.certificate.fingerprint(SHA256()).hex())
+
+    imported = workplace.document("ca", "issuing", "import", str(signed), *known)
+
+    assert len(fake.keys.keys() - before) == 1
+    assert pending["id"] == imported["id"]
+    workplace.document("ca", "issuing", "activate", imported["id"])
+    issuers = {one["id"]: one for one in workplace.document("ca", "list")["issuers"]}
+    assert (issuers[imported["id"]]["state"], issuers[imported["id"]]["key"]) == ("active", "token token-1")
+    assert imported["id"] in workplace.document("ca", "token", "test")["issuers"]
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_a_responder_gets_its_key_there_where_the_setting_says_so(
+    workplace: Workplace, fake: FakeToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (issuer, *_) = [
+        one for one in workplace.document("ca", "list")["issuers"] if one["purpose"] == "issuing-ca"
+    ]
+    monkeypatch.setenv("PUSHPKI_CA__OCSP_RESPONDER_KEY", "token")
+    before = set(fake.keys)
+
+    first = workplace.document("ca", "responder", "renew", issuer["id"])
+    second = workplace.document("ca", "responder", "renew", issuer["id"])
+
+    assert (first["key"], second["number"]) == ("token token-1", first["number"] + 1)
+    assert len(fake.keys.keys() - before) == 2
+    listed = [
+        key for key in workplace.document("ca", "token", "list")["keys"] if key["algorithm"] == "rsa-2048"
+    ]
+    assert sorted((key["spare"], key["issuer"]) for key in listed) == [
+        (False, f"OCSP responder {second['number']} of {issuer['subject']}"),
+        (True, None),
+    ]
+    assert any("to be destroyed" in line for line in workplace.lines("ca", "token", "list"))
+    tried = workplace.lines("ca", "token", "test")
+    assert f"OCSP responder {second['number']} of {issuer['subject']}: signs." in tried
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_without_a_token_no_responder_gets_its_key_there(
+    template: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSHPKI_CA__OCSP_RESPONDER_KEY", "token")
+    (issuer,) = [one for one in template.document("ca", "list")["issuers"] if one["purpose"] == "issuing-ca"]
+
+    line = template.refusal("ca", "responder", "renew", issuer["id"], code=78)
+
+    assert "ca.ocsp_responder_key: no token is configured" in line
+
+
+def test_a_responder_of_what_is_no_issuing_ca_is_not_renewed(template: Workplace) -> None:
+    (root,) = [one for one in template.document("ca", "list")["issuers"] if one["purpose"] == "root-ca"]
+
+    line = template.refusal("ca", "responder", "renew", root["id"], code=66)
+
+    assert "no issuing CA" in line
+
+
+def _key(request: x509.CertificateSigningRequest) -> PublicKey:
+    key = request.public_key()
+    assert isinstance(key, PublicKey)
+    return key

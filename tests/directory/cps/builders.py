@@ -22,6 +22,7 @@ from directory.followup import FollowUpRules
 from directory.hierarchy import IssuerState
 from directory.limits import MintRates, Rate
 from directory.ocsp import OcspRules
+from directory.ocsp_responders import ResponderKey
 from directory.organization import Dkim, EndOfHold, HoldPolicy, Organization, PasswordMail, Webhook
 from directory.policy import MintPolicy
 from directory.recovery import RecoveryRules
@@ -88,6 +89,7 @@ def a_practice() -> Practice:
             crl_partitions=0,
             ocsp=OcspRules(),
             responder=a_profile(Purpose.OCSP_RESPONDER),
+            responder_key=ResponderKey.SOFTWARE,
         ),
         delivering=Delivering(
             delivery=DeliverySettings(hold=timedelta(days=7)),

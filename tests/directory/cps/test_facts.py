@@ -11,15 +11,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from ca.address import Mailbox
+from ca.constraints import permitted_domains
 from ca.keypackage import KeyPackageFormat
 from ca.keys import KeyAlgorithm, generate
 from ca.passwords import PasswordStyle
 from ca.profiles import Purpose
 from ca.signing import SignatureScheme
 from directory.cps.facts import facts_of
-from directory.cps.practice import Practice
+from directory.cps.practice import Crossing, Practice
 from directory.organization import Correspondence, HoldPolicy, KeyDelivery, Organization, Renewal
 from tests.builders import NOW, a_profile
+from tests.ca.strangers import Stranger
 from tests.directory.cps.builders import a_busy_organization, a_practice
 
 DESK = Mailbox.parse("other@hospital.org")
@@ -153,3 +155,19 @@ def test_where_a_cas_key_is_kept_is_stated(
     facts = facts_of(replace(practice, authorities=[authority]), NOW)
 
     assert f'"key_place": "{stated}"' in json.dumps(facts)
+
+
+def test_cross_certificates_are_told_until_they_expire() -> None:
+    friend = Stranger("Friendly Root")
+    theirs = friend.certify(friend.name, friend.key.public_key(), more=permitted_domains(["other.example"]))
+    expired = friend.certify(friend.name, friend.key.public_key(), not_after=NOW)
+    crossing = Crossing(
+        by_others=[friend.certificate, expired], of_others=[(theirs, NOW), (theirs, None), (expired, None)]
+    )
+
+    told = facts_of(replace(a_practice(), crossing=crossing), NOW)["cross_certificates"]
+
+    assert isinstance(told, dict)
+    assert [one["by"] for one in told["by_others"]] == ["CN=Friendly Root"]
+    assert [one["revoked"] for one in told["of_others"]] == [NOW.date().isoformat(), None]
+    assert {one["name_constraints"] for one in told["of_others"]} == {"permitted other.example"}

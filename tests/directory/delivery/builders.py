@@ -21,7 +21,7 @@ from directory.delivery.keymail import KeyMailComposer
 from directory.delivery.outbox import Acceptance, DueMail, MailKind
 from directory.delivery.packing import pack
 from directory.delivery.stationery import Stationery
-from directory.enrolment import recipient_key_identity, relay_password_identity
+from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
 from directory.lookup import Origin, PublishedCertificate
 from directory.mint_ports import EnrolmentRecord, FreshEnrolment, MailClaim, Reservation
 from directory.organization import Organization

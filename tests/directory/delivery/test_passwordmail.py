@@ -17,7 +17,7 @@ from ca.address import Mailbox
 from directory.delivery.outbox import DueMail, MailKind
 from directory.delivery.passwordmail import PasswordMailComposer, unsealed_password
 from directory.delivery.stationery import Stationery
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.errors import EnvelopeRefused, MailRefused
 from directory.organization import Correspondence, PasswordMail
 from tests.directory.builders import an_organization

@@ -30,7 +30,7 @@ from directory.callers import (
 )
 from directory.cursors import Cursor
 from directory.delivery.outbox import DeliveryState, MailKind, MailState
-from directory.enrolment import relay_password_identity
+from directory.enrolmentsecrets import relay_password_identity
 from directory.errors import Unknown
 from directory.http.app import create_app
 from directory.http.pages.rendering import Sender

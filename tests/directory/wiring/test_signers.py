@@ -1,9 +1,9 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.errors import KeyRefused, SealBroken
+from ca.errors import KeyRefused, SealBroken, SignerUnavailable
 from ca.keys import PrivateKey, same_key, to_pkcs8
 from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
 from ca.sealing import SealedSecret
@@ -109,3 +109,31 @@ def test_an_issuers_key_does_not_open_as_a_responders(recipient_key: PrivateKey)
 def test_a_responder_whose_key_was_erased_does_not_sign() -> None:
     with pytest.raises(KeyRefused, match="has been erased"):
         Signers(SEALER).of_responder(a_responder(None))
+
+
+def test_a_responders_key_in_the_token_signs(authority: Authority) -> None:
+    token = TokenThread(FakeToken({b"\x0a": authority.issuing_key}), TokenLimits(sign=60, connect=60))
+    place = TokenKey(token="token-1", key_id="0a")
+    der = authority.issuer.certificate.public_bytes(Encoding.DER)
+    responder = replace(a_responder(None), token_key=place, certificate=der)
+
+    signer = Signers(SEALER, token).of_responder(responder)
+
+    assert repr(signer) == "<TokenSigner token-1/0a>"
+    assert responder.has_key
+    with pytest.raises(KeyRefused, match="no token 'token-1' is configured"):
+        Signers(SEALER).of_responder(responder)
+
+
+def test_no_place_is_free_in_a_token_that_is_known_to_be_away() -> None:
+    fake = FakeToken()
+    token = TokenThread(fake, TokenLimits(sign=60, connect=60))
+    signers = Signers(SEALER, token)
+    assert signers.free_place() != signers.free_place()
+    fake.take_away()
+    token.check()
+
+    with pytest.raises(SignerUnavailable):
+        signers.free_place()
+    with pytest.raises(KeyRefused, match="no token is configured"):
+        Signers(SEALER).free_place()

@@ -116,8 +116,7 @@ def _create_issuers() -> None:
         _moment("not_before"),
         _moment("not_after"),
         *_secret("key"),
-        _text("token", 32, nullable=True),
-        _text("token_key", 128, nullable=True),
+        *_in_token(),
         Column("is_foreign", sa.Boolean, nullable=False),
         Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
         _moment("active_from", nullable=True),
@@ -131,6 +130,7 @@ def _create_issuers() -> None:
         Column("subject", sa.Text, nullable=False),
         Column("request", sa.LargeBinary, nullable=False),
         *_secret("key"),
+        *_in_token(),
         Column("organization_id", sa.String(32), ForeignKey("organizations.id")),
         _moment("created_at"),
     )
@@ -282,7 +282,14 @@ def _create_ocsp_responders() -> None:
         _text("serial", 40),
         _moment("not_after"),
         *_secret("key"),
+        *_in_token(),
         UniqueConstraint("issuer_id", "number"),
+    )
+    op.create_table(
+        "spare_token_keys",
+        _key("token"),
+        _key("token_key", 128),
+        _moment("destroy_from"),
     )
 
 
@@ -622,6 +629,10 @@ def _token() -> _Columns:
         _moment("created_at"),
         _moment("disabled_at", nullable=True),
     )
+
+
+def _in_token() -> _Columns:
+    return (_text("token", 32, nullable=True), _text("token_key", 128, nullable=True))
 
 
 def _secret(prefix: str) -> _Columns:

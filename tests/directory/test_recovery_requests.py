@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from directory.callers import RecoveryAgent
-from directory.recovery import count_people
+from directory.recovery_requests import count_people
 from tests.directory.builders import a_recovery_agent
 
 

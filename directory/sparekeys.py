@@ -1,0 +1,123 @@
+"""Which keys in a token does nobody sign with any more? They are destroyed there, when nobody can need them.
+
+A key pair in a token is no row: it is made before the transaction that makes it somebody's, and outlives the
+one in which another takes its place. So its place is written down as spare before it is made, and again when
+it is superseded; whoever finds it so after a while destroys it. A token that is away is cleared later.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from ca.errors import SignerUnavailable
+from ca.pkcs11 import TokenKey
+from directory.audit import AuditEvent, AuditKind
+from directory.clock import Clock
+from directory.rounds import Rounds, Uniform
+
+logger = logging.getLogger(__name__)
+
+POLL: Final = timedelta(minutes=1)
+UNCLAIMED_AFTER: Final = timedelta(hours=1)
+"""How long after its place was written down a key is nobody's: a token makes none for so long."""
+GRACE: Final = timedelta(minutes=15)
+"""How long a superseded key is left: every process has taken up the next one by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpareKey:
+    """A key in a token that nobody signs with, or that is being made."""
+
+    place: TokenKey
+    destroy_from: datetime
+
+
+class SpareKeyStore(Protocol):
+    """Remembers them."""
+
+    async def spare(self, token: str) -> Sequence[SpareKey]:
+        """Return those in a token."""
+        ...
+
+    async def release_ended(self, token: str, now: datetime) -> None:
+        """Write down the keys of responders that have ended by now."""
+        ...
+
+    async def gone(self, place: TokenKey, event: AuditEvent | None) -> None:
+        """Forget one that is not in the token any more; with the event, unless another process has."""
+        ...
+
+
+class ClearedToken(Protocol):
+    """A token in which keys can be destroyed."""
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def problem(self) -> SignerUnavailable | None:
+        """What keeps it from signing, as last known; None if nothing does."""
+        ...
+
+    def destroy(self, key_id: bytes) -> bool:
+        """Destroy a key pair; tell whether there was one.
+
+        Raises:
+            SignerUnavailable: it could not.
+        """
+        ...
+
+    def dismiss(self, key_id: bytes) -> None:
+        """Miss a key no more, which nobody will sign with again."""
+        ...
+
+
+class SpareKeys:
+    """Clears a token of them."""
+
+    def __init__(self, *, store: SpareKeyStore, token: ClearedToken, clock: Clock, uniform: Uniform) -> None:
+        self._store = store
+        self._token = token
+        self._clock = clock
+        self._rounds = Rounds(apart=POLL, failing="spare keys stay in the token", uniform=uniform)
+
+    async def clear(self) -> None:
+        """Destroy those whose time has come, if the token is there.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        now = self._clock.now()
+        await self._store.release_ended(self._token.label, now)
+        for one in await self._store.spare(self._token.label):
+            self._token.dismiss(bytes.fromhex(one.place.key_id))
+            if one.destroy_from > now or self._token.problem is not None:
+                continue
+            try:
+                there_was_one = await asyncio.to_thread(self._token.destroy, bytes.fromhex(one.place.key_id))
+            except SignerUnavailable as error:
+                logger.warning("a spare key stays in the token for now: %s", error)
+                return
+            await self._store.gone(one.place, self._event(one.place, now) if there_was_one else None)
+
+    async def run(self) -> None:
+        """Clear it again and again until stopped."""
+        await self._rounds.run(self.clear)
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._rounds.stop()
+
+    def _event(self, place: TokenKey, now: datetime) -> AuditEvent:
+        return AuditEvent(
+            kind=AuditKind.OCSP_RESPONDER_KEY_DESTROYED,
+            at=now,
+            actor="service",
+            subject=place.key_id,
+            detail={"token": place.token},
+        )

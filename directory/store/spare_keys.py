@@ -1,0 +1,98 @@
+"""Which keys in a token does nobody sign with? Reads and writes `spare_token_keys`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, delete, exists, null, select, update
+
+from ca.pkcs11 import TokenKey
+from directory.audit import AuditEvent
+from directory.sparekeys import SpareKey
+from directory.store import audit_log
+from directory.store.database import Database
+from directory.store.rows import AnyRow, token_columns
+from directory.store.statements import Upsert
+from directory.store.tables import issuers, ocsp_responders, pending_issuers, spare_token_keys
+
+_ADD = Upsert(spare_token_keys, lambda insert: insert.on_conflict_do_nothing())
+_THIS = (
+    spare_token_keys.c.token == bindparam("of_token"),
+    spare_token_keys.c.token_key == bindparam("of_key"),
+)
+_FORGET = delete(spare_token_keys).where(*_THIS)
+# Whatever wrote it down: a key that signs for somebody is not spare.
+_IN_USE = [
+    exists().where(
+        owner.c.token == spare_token_keys.c.token, owner.c.token_key == spare_token_keys.c.token_key
+    )
+    for owner in (issuers, pending_issuers, ocsp_responders)
+]
+_SPARE = (
+    select(spare_token_keys)
+    .where(spare_token_keys.c.token == bindparam("of_token"), *(~in_use for in_use in _IN_USE))
+    .order_by(spare_token_keys.c.destroy_from, spare_token_keys.c.token_key)
+)
+_ENDED = (
+    select(ocsp_responders.c.id, ocsp_responders.c.token, ocsp_responders.c.token_key)
+    .where(ocsp_responders.c.token == bindparam("of_token"), ocsp_responders.c.not_after <= bindparam("now"))
+    .order_by(ocsp_responders.c.id)
+)
+_RELEASE = (
+    update(ocsp_responders)
+    .where(ocsp_responders.c.id == bindparam("of_responder"))
+    .values(token=null(), token_key=null())
+)
+
+
+class SqlSpareKeys:
+    """Remembers them."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def spare(self, token: str) -> Sequence[SpareKey]:
+        """Return those in a token."""
+        return await self._database.read(partial(_spare, token=token))
+
+    async def release_ended(self, token: str, now: datetime) -> None:
+        """Write down the keys of responders that have ended by now."""
+        if await self._database.read(partial(_ended, token=token, now=now)):
+            await self._database.write(partial(_release_ended, token=token, now=now))
+
+    async def gone(self, place: TokenKey, event: AuditEvent | None) -> None:
+        """Forget one that is not in the token any more; with the event, unless another process has."""
+        await self._database.write(partial(_gone, node=self._node, place=place, event=event))
+
+
+def put_aside(connection: Connection, place: TokenKey, destroy_from: datetime) -> None:
+    """Write down a key that nobody signs with, in the transaction under way."""
+    connection.execute(_ADD.on(connection), {**token_columns(place), "destroy_from": destroy_from})
+
+
+def claim(connection: Connection, place: TokenKey) -> bool:
+    """Make a key somebody's, in the transaction under way; tell whether it was still written down."""
+    return connection.execute(_FORGET, {"of_token": place.token, "of_key": place.key_id}).rowcount == 1
+
+
+def _spare(connection: Connection, *, token: str) -> list[SpareKey]:
+    return [
+        SpareKey(place=TokenKey(token=row.token, key_id=row.token_key), destroy_from=row.destroy_from)
+        for row in connection.execute(_SPARE, {"of_token": token})
+    ]
+
+
+def _ended(connection: Connection, *, token: str, now: datetime) -> Sequence[AnyRow]:
+    return connection.execute(_ENDED, {"of_token": token, "now": now}).all()
+
+
+def _release_ended(connection: Connection, *, token: str, now: datetime) -> None:
+    for row in _ended(connection, token=token, now=now):
+        put_aside(connection, TokenKey(token=row.token, key_id=row.token_key), now)
+        connection.execute(_RELEASE, {"of_responder": row.id})
+
+
+def _gone(connection: Connection, *, node: str, place: TokenKey, event: AuditEvent | None) -> None:
+    if claim(connection, place) and event is not None:
+        audit_log.append(connection, node, event)

@@ -1,0 +1,327 @@
+"""Responders' keys in a token: made, superseded and destroyed there, on both databases."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+
+from ca.errors import TokenKeyMissing
+from ca.keys import KeyAlgorithm, generate, same_key
+from ca.ocsp import Good, Period
+from ca.ocsprequests import CertificateId
+from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
+from ca.profiles import Purpose
+from directory.errors import Unknown
+from directory.ocsp_responders import OcspResponders, ResponderKey
+from directory.sparekeys import GRACE, UNCLAIMED_AFTER, SpareKeys
+from directory.store.ocsp import SqlResponders
+from directory.store.spare_keys import SqlSpareKeys
+from directory.wiring.ocsp import KeptResponders
+from directory.wiring.signers import Signers
+from tests.builders import NOW, PUBLICATION, Authority, a_profile
+from tests.contracts.world import SEALER, Store
+from tests.directory.clocks import StoppedClock
+from tests.directory.minting import found_authority, violations
+from tests.faketoken import FakeToken
+from tests.responders import a_mark
+
+DAY = timedelta(days=1)
+MOMENT = timedelta(seconds=1)
+PATIENT = TokenLimits(sign=60, connect=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One of several that share database and token."""
+
+    responders: OcspResponders
+    workshop: KeptResponders
+    spare: SpareKeys
+    store: SqlResponders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """A token and a database, and the processes that use them."""
+
+    store: Store
+    token: FakeToken
+    clock: StoppedClock
+
+    def process(self, name: str = "node-1", where: ResponderKey = ResponderKey.TOKEN) -> Process:
+        thread = TokenThread(self.token, PATIENT)
+        store = SqlResponders(self.store.database, node=name)
+        profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=KeyAlgorithm.P_256)
+        workshop = KeptResponders(Signers(SEALER, thread), SEALER, PUBLICATION, profile, where=where)
+        return Process(
+            responders=OcspResponders(
+                store=store,
+                workshop=workshop,
+                renew_before=10 * DAY,
+                clock=self.clock,
+                uniform=lambda _shortest, longest: longest,
+            ),
+            workshop=workshop,
+            spare=SpareKeys(
+                store=SqlSpareKeys(self.store.database, node=name),
+                token=thread,
+                clock=self.clock,
+                uniform=lambda _shortest, longest: longest,
+            ),
+            store=store,
+        )
+
+    @property
+    def made(self) -> set[str]:
+        return {key_id.hex() for key_id in self.token.keys}
+
+    async def in_use(self) -> set[object]:
+        rows = await self.store.rows("SELECT token_key FROM ocsp_responders WHERE token_key IS NOT NULL")
+        return {key for (key,) in rows}
+
+    async def spare(self) -> set[object]:
+        return {key for (key,) in await self.store.rows("SELECT token_key FROM spare_token_keys")}
+
+    async def destroyed(self) -> list[object]:
+        rows = await self.store.rows(
+            "SELECT subject FROM audit_events WHERE kind = 'ocsp_responder.key_destroyed' ORDER BY sequence"
+        )
+        return [subject for (subject,) in rows]
+
+
+@pytest.fixture
+async def house(store: Store, authority: Authority) -> House:
+    await found_authority(store, authority)
+    return House(store=store, token=FakeToken(), clock=StoppedClock(NOW))
+
+
+def signs(process: Process, authority: Authority) -> x509.Certificate:
+    seat = process.responders.seat(a_mark(authority))
+    assert seat is not None
+    assert seat.responder is not None
+    return seat.responder.certificate
+
+
+async def test_its_key_is_made_in_the_token_and_others_sign_with_it_too(
+    house: House, authority: Authority
+) -> None:
+    first, second = house.process("node-1"), house.process("node-2")
+
+    await first.responders.refresh()
+    await second.responders.refresh()
+
+    ((_, key),) = house.token.keys.items()
+    assert await house.in_use() == house.made
+    assert await house.spare() == set()
+    for process in (first, second):
+        assert same_key(signs(process, authority).public_key(), key.public_key())
+    assert await house.store.rows("SELECT key_wrapped_key FROM ocsp_responders") == [(None,)]
+    ((detail,),) = await house.store.rows(
+        "SELECT detail FROM audit_events WHERE kind = 'ocsp_responder.certified'"
+    )
+    assert '"kept":"token"' in str(detail).replace(" ", "")
+    assert await violations(house.store.database) == []
+
+
+async def test_the_key_of_the_one_before_is_destroyed_when_nobody_can_need_it(house: House) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    (former,) = house.made
+    house.clock.advance(21 * DAY)
+
+    await process.responders.refresh()
+
+    assert await house.spare() == {former}
+    await process.spare.clear()
+    assert former in house.made
+    house.clock.advance(GRACE + MOMENT)
+    await process.spare.clear()
+    assert house.made == await house.in_use() != {former}
+    assert await house.spare() == set()
+    assert await house.destroyed() == [former]
+
+
+async def test_of_two_that_find_it_due_at_once_the_others_key_does_not_stay(house: House) -> None:
+    one, other = house.process("node-1"), house.process("node-2")
+    (standing,) = await one.store.standings()
+    await one.responders._certify(standing)
+
+    assert await other.responders._certify(standing) is None
+
+    assert len(house.made) == 2
+    house.clock.advance(UNCLAIMED_AFTER + MOMENT)
+    await one.spare.clear()
+    assert house.made == await house.in_use()
+
+
+async def test_of_a_process_that_ended_while_it_made_one_none_stays(house: House) -> None:
+    process = house.process()
+    (standing,) = await process.store.standings()
+    place = process.workshop.place(standing)
+    assert place is not None
+    await process.store.announce(place, unclaimed_from=NOW + UNCLAIMED_AFTER)
+    process.workshop.certify(standing, number=1, now=NOW, place=place)
+
+    house.clock.advance(UNCLAIMED_AFTER - MOMENT)
+    await process.spare.clear()
+    assert house.made == {place.key_id}
+    house.clock.advance(2 * MOMENT)
+    await process.spare.clear()
+
+    assert house.made == set()
+    assert await house.spare() == set()
+
+
+async def test_one_that_took_too_long_is_not_kept(house: House) -> None:
+    process = house.process()
+    (standing,) = await process.store.standings()
+    place = process.workshop.place(standing)
+    made = process.workshop.certify(standing, number=1, now=NOW, place=place)
+
+    assert not await process.store.succeed(made, event=process.responders._event(made))
+
+
+async def test_one_that_was_never_made_leaves_no_event(house: House) -> None:
+    process = house.process()
+    await process.store.announce(TokenKey(token=house.token.label, key_id="0a"), unclaimed_from=NOW)
+
+    await process.spare.clear()
+
+    assert await house.spare() == set()
+    assert await house.destroyed() == []
+
+
+async def test_two_processes_that_clear_at_once_tell_of_it_once(house: House) -> None:
+    house.token.keys[b"\x0a"] = generate(KeyAlgorithm.P_256)
+    one, other = house.process("node-1"), house.process("node-2")
+    place = TokenKey(token=house.token.label, key_id="0a")
+    await one.store.announce(place, unclaimed_from=NOW)
+    event = one.spare._event(place, NOW)
+
+    for process in (one, other):
+        await process.spare._store.gone(place, event)
+
+    assert await house.destroyed() == ["0a"]
+
+
+async def test_a_key_in_another_token_stays(house: House) -> None:
+    process = house.process()
+    await process.store.announce(TokenKey(token="another", key_id="0a"), unclaimed_from=NOW)
+
+    await process.spare.clear()
+
+    assert await house.spare() == {"0a"}
+
+
+async def test_a_key_that_signs_for_somebody_is_never_destroyed(house: House) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    (in_use,) = house.made
+    await process.store.announce(TokenKey(token=house.token.label, key_id=in_use), unclaimed_from=NOW)
+
+    await process.spare.clear()
+
+    assert house.made == {in_use}
+
+
+async def test_a_token_that_is_away_is_cleared_on_its_return(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = house.process()
+    house.token.keys[b"\x0a"] = generate(KeyAlgorithm.P_256)
+    await process.store.announce(TokenKey(token=house.token.label, key_id="0a"), unclaimed_from=NOW)
+    house.token.take_away()
+
+    with caplog.at_level(logging.WARNING):
+        await process.spare.clear()
+        await process.spare.clear()
+
+    assert caplog.text.count("a spare key stays in the token for now") == 1
+    assert await house.spare() == {"0a"}
+    house.token.bring_back()
+    thread = process.spare._token
+    assert isinstance(thread, TokenThread)
+    assert thread.check() is None
+    await process.spare.clear()
+    assert house.made == set()
+
+
+async def test_while_the_token_is_away_no_place_is_written_down(house: House) -> None:
+    process = house.process()
+    house.token.take_away()
+
+    await process.responders.refresh()
+    assert len(await house.spare()) == 1
+    for _ in range(3):
+        await process.responders.refresh()
+    assert len(await house.spare()) == 1
+    house.token.bring_back()
+    thread = process.spare._token
+    assert isinstance(thread, TokenThread)
+    assert thread.check() is None
+    await process.responders.refresh()
+
+    assert await house.in_use() == house.made != set()
+
+
+async def test_the_key_of_one_that_has_ended_is_destroyed(house: House) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    (ended,) = house.made
+    house.clock.advance(31 * DAY)
+
+    await process.spare.clear()
+
+    assert house.made == set()
+    assert await house.destroyed() == [ended]
+
+
+async def test_from_software_to_the_token_and_back(house: House, authority: Authority) -> None:
+    await house.process(where=ResponderKey.SOFTWARE).responders.refresh()
+    assert house.made == set()
+
+    in_token = house.process()
+    assert await in_token.responders.renew(authority.issuer.key_id, "operator:olga") is not None
+    assert await house.in_use() == house.made != set()
+    assert await house.store.rows("SELECT number FROM ocsp_responders WHERE key_wrapped_key IS NULL") == [
+        (1,),
+        (2,),
+    ]
+
+    software = house.process(where=ResponderKey.SOFTWARE)
+    await software.responders.renew(authority.issuer.key_id, "operator:olga")
+    house.clock.advance(GRACE + MOMENT)
+    await software.spare.clear()
+    assert house.made == set()
+
+
+async def test_what_is_no_issuing_ca_has_none_to_renew(house: House, authority: Authority) -> None:
+    with pytest.raises(Unknown):
+        await house.process().responders.renew(authority.root.key_id, "operator:olga")
+
+
+async def test_a_key_that_was_deleted_is_missed_until_another_takes_its_place(
+    house: House, authority: Authority
+) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    house.token.keys.clear()
+    thread = process.spare._token
+    assert isinstance(thread, TokenThread)
+    seat = process.responders.seat(a_mark(authority))
+    assert seat is not None
+    assert seat.responder is not None
+    with pytest.raises(TokenKeyMissing):
+        seat.responder.answer(
+            CertificateId(issuer=a_mark(authority), serial_number=7),
+            Good(),
+            Period(this_update=NOW, next_update=NOW + DAY),
+        )
+    assert thread.problem is not None
+
+    await process.responders.renew(authority.issuer.key_id, "operator:olga")
+    await process.spare.clear()
+
+    assert thread.problem is None
