@@ -160,7 +160,8 @@ class Mailbox:
         coarse for an identity; use `key` for that.
         """
         base, _, _ = self.local_part.partition("+")
-        return f"{base.replace('.', '').casefold()}@{self.domain}"
+        # Composed again, or Greek would grow beyond the length of an address.
+        return f"{unicodedata.normalize('NFC', base.replace('.', '').casefold())}@{self.domain}"
 
     @property
     def is_international(self) -> bool:

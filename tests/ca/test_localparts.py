@@ -165,6 +165,14 @@ def test_all_cases_share_one_rate_limit() -> None:
     }
 
 
+@pytest.mark.parametrize("local_part", ["ΐ" * 32, "ΰ" * 32, "ß" * 32, "İ" * 32, "ẞ" * 21])
+def test_no_key_is_longer_than_an_address(local_part: str) -> None:
+    domain = ".".join(["x" * 60, "x" * 60, "x" * 60, "y" * 5])
+    mailbox = Mailbox.parse_international(f"{local_part}@{domain}")
+    assert len(mailbox.base_key) <= 254
+    assert len(mailbox.key.encode()) <= 254
+
+
 @given(st.text(max_size=70))
 def test_answers_any_local_part_with_a_canonical_mailbox_or_a_refusal(local_part: str) -> None:
     try:
@@ -175,6 +183,7 @@ def test_answers_any_local_part_with_a_canonical_mailbox_or_a_refusal(local_part
     assert Mailbox.parse_international(str(mailbox)) == mailbox
     assert Mailbox.parse_international(mailbox.key).key == mailbox.key
     assert len(local_part.encode()) <= 64
+    assert len(mailbox.base_key) <= len(str(mailbox).encode())
     assert unicodedata.normalize("NFKC", local_part) == local_part
     assert str(mailbox).isprintable()
 
