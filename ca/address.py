@@ -6,8 +6,8 @@ only what every parser of the mail chain reads alike, and refuses the rest:
 
 * the local part is a dot-atom (RFC 5322 section 3.2.3) of at most 64 octets, without `*`, a leading hyphen,
   and the routing operators `%` and `!` that mail servers rewrite into another address;
-* it is ASCII, or where the caller is prepared for it (`Mailbox.parse_international`) holds beyond ASCII what
-  `ca.localparts` accepts (RFC 6531 section 3.3), and is never written any other way, as Punycode least of all;
+* it is ASCII, or for who is prepared for it (`Mailbox.parse_international`) holds beyond ASCII what
+  `ca.localparts` accepts (RFC 6531 section 3.3), and is never written any other way, as Punycode least;
 * the domain has two or more LDH labels (RFC 5890 section 2.3.1), in lower case, international labels as
   IDNA2008 A-labels (RFC 9598 section 3); nothing is mapped, normalized or repaired on the way;
 * the whole has at most 254 octets (RFC 5321 section 4.5.3.1.3).
@@ -112,17 +112,17 @@ class Mailbox:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read one address with an ASCII local part, or refuse; never repairs, never skips a part of the text.
+        """Read one address of an ASCII local part, or refuse; never repairs, never skips a part of the text.
 
         The domain may come in any ASCII case, and with U-labels.
 
         Raises:
             AddressRefused: with a code of `AddressRefusal`, and without the text.
         """
-        mailbox = cls.parse_international(text)
-        if mailbox.is_international:
+        local_part, domain = _parts(text)
+        if not local_part.isascii():
             raise _refused(AddressRefusal.NON_ASCII_LOCAL_PART)
-        return mailbox
+        return cls(local_part=local_part, domain=domain)
 
     @classmethod
     def parse_international(cls, text: str) -> Self:
@@ -133,15 +133,8 @@ class Mailbox:
         Raises:
             AddressRefused: with a code of `AddressRefusal`, and without the text.
         """
-        _check_readable(text)
-        local_part, at, domain = text.rpartition("@")
-        if not at:
-            raise _refused(AddressRefusal.SYNTAX)
-        if domain.startswith("["):
-            raise _refused(AddressRefusal.DOMAIN_LITERAL)
-        if not _SPECIALS.isdisjoint(domain):
-            raise _refused(AddressRefusal.SYNTAX)
-        return cls(local_part=local_part, domain=_a_labels(domain.translate(_ASCII_LOWER)))
+        local_part, domain = _parts(text)
+        return cls(local_part=local_part, domain=domain)
 
     @property
     def key(self) -> str:
@@ -221,6 +214,19 @@ def _refused(refusal: AddressRefusal) -> AddressRefused:
     return AddressRefused(code=refusal.value, reason=_REASONS[refusal])
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """Take an address apart into its local part, not looked at yet, and its domain in A-labels."""
+    _check_readable(text)
+    local_part, at, domain = text.rpartition("@")
+    if not at:
+        raise _refused(AddressRefusal.SYNTAX)
+    if domain.startswith("["):
+        raise _refused(AddressRefusal.DOMAIN_LITERAL)
+    if not _SPECIALS.isdisjoint(domain):
+        raise _refused(AddressRefusal.SYNTAX)
+    return local_part, _a_labels(domain.translate(_ASCII_LOWER))
+
+
 def _check_readable(text: str) -> None:
     """Refuse what no further step should look at; the length first, so that all the others are cheap."""
     if not text:
@@ -262,7 +268,7 @@ def _check_local_part(local_part: str) -> None:
 def _check_international(local_part: str) -> None:
     if not localparts.is_acceptable(local_part):
         raise _refused(AddressRefusal.LOCAL_PART_CHARACTER)
-    # In lower case as well, or the key of one mailbox would be the look-alike of another's (J and a caron, ǰ).
+    # In lower case as well, or the key of one mailbox would look like another's (J and a caron, ǰ).
     if not all(map(localparts.is_normal, (local_part, local_part.translate(_ASCII_LOWER)))):
         raise _refused(AddressRefusal.LOCAL_PART_NOT_NORMAL)
     if len(local_part.encode()) > _LONGEST_LOCAL_PART:

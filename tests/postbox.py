@@ -66,9 +66,7 @@ def postbox(port: int = 0, *, offers_smtputf8: bool = False) -> Iterator[Postbox
 
     async def open_() -> None:
         made = await loop.create_server(
-            lambda: SMTP(
-                box, hostname="postbox.localhost", loop=loop, enable_SMTPUTF8=offers_smtputf8
-            ),
+            lambda: SMTP(box, hostname="postbox.localhost", loop=loop, enable_SMTPUTF8=offers_smtputf8),
             host="127.0.0.1",
             port=port,
         )

@@ -279,8 +279,8 @@ class SmtpSession:
             # HDRS: a notification must not carry the key package back.
             options += ["RET=HDRS", f"ENVID={_xtext(envelope.envelope_id)}"]
         if envelope.recipient.is_international:
-            # For this recipient alone: with it, the mail could not be passed on to a server without it. Such a
-            # server offers 8BITMIME, which the headers in UTF-8 take (RFC 6531 sections 3.1 and 3.6).
+            # For this recipient alone: with it, no mail gets past a server without it. Who offers it offers
+            # 8BITMIME too, which headers in UTF-8 take (RFC 6531 sections 3.1 and 3.6).
             options += ["BODY=8BITMIME", "SMTPUTF8"]
         return options
 

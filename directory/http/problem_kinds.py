@@ -103,7 +103,7 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         Refusal.INTERNATIONAL_LOCAL_PART,
         HTTPStatus.NOT_FOUND,
         "The local part is not ASCII",
-        "Nothing is minted for addresses that take SMTPUTF8 unless the operator allows it (RFC 6531, RFC 9598).",
+        "Nothing is minted for addresses that take SMTPUTF8, unless the operator allows it (RFC 6531).",
     ),
     (
         Refusal.RESERVED_LOCAL_PART,

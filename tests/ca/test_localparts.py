@@ -1,5 +1,6 @@
 """Addresses beyond ASCII: what is accepted, what is refused, and which of them are the same recipient."""
 
+import contextlib
 import time
 import unicodedata
 
@@ -67,9 +68,9 @@ def test_an_ascii_local_part_is_not_international_whatever_the_domain() -> None:
         "カ・タ",
         "½",
         "Ⅷ",  # a number that is no digit
-        "ａnna",  # full-width
+        "\uff41nna",  # full-width
         "ﬁlm",  # a compatibility form
-        "ſ",  # to some, the letter s
+        "\u017f",  # to some, the letter s
         "ǅ",
         "a\u3164b",  # letters and marks that nobody sees
         "a\u115fb",
@@ -141,10 +142,10 @@ def test_bounds_octets_not_characters() -> None:
         ("jörg", "JÖRG"),  # beyond ASCII, every octet counts
         ("ß", "ss"),
         ("ß", "ẞ"),
-        ("σ", "ς"),
-        ("ı", "i"),
+        ("\u03c3", "\u03c2"),
+        ("\u0131", "i"),
         ("İ", "i"),
-        ("а", "a"),
+        ("\u0430", "a"),
         ("jörg", "jorg"),
     ],
 )
@@ -230,10 +231,8 @@ def test_decides_about_the_longest_hostile_local_part_within_5_ms(pattern: str) 
 
     def elapsed() -> float:
         started = time.perf_counter()
-        try:
+        with contextlib.suppress(AddressRefused):
             Mailbox.parse_international(text)
-        except AddressRefused:
-            pass
         return time.perf_counter() - started
 
     assert min(elapsed() for _ in range(5)) < 0.005

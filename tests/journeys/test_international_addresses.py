@@ -1,4 +1,4 @@
-"""Addresses beyond ASCII, from the question to the opened key package, and the ways in which they are refused."""
+"""Addresses beyond ASCII, from the question to the opened key package; and the ways to be refused."""
 
 import json
 import uuid

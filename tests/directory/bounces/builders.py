@@ -62,7 +62,9 @@ def a_notification(
 
     As RFC 6533 has it, if it is international.
     """
-    address_type, kind = ("utf-8", "global-delivery-status") if international else ("rfc822", "delivery-status")
+    address_type, kind = (
+        ("utf-8", "global-delivery-status") if international else ("rfc822", "delivery-status")
+    )
     per_message = "Reporting-MTA: dns; mx.example.net\r\n"
     if envelope_id is not None:
         per_message += f"Original-Envelope-Id: {envelope_id}\r\n"
