@@ -32,8 +32,9 @@ def a_mailbox(text: str) -> Mailbox:
 async def served(store: Store, text: str) -> Mailbox | None:
     reader = SqlDirectoryReader(store.database)
     best = await reader.best_certificate(a_mailbox(text).key, a_gateway(), NOW)
-    assert best is None or isinstance(best.mailbox, Mailbox)
-    return None if best is None else best.mailbox
+    mailbox = None if best is None else best.mailbox
+    assert mailbox is None or isinstance(mailbox, Mailbox)
+    return mailbox
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
