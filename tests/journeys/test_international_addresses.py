@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
+from tests.databases import Databases
 from tests.directory.bounces.builders import a_notification
 from tests.gateways import TIMEOUT_SECONDS, call, certificates_of, ldap_connection, look_up
 from tests.journeys.test_bounces import hand_over, return_path
@@ -40,8 +41,15 @@ def mail(offers_smtputf8: bool) -> Iterator[Postbox]:  # noqa: FBT001 - a fixtur
 
 
 @pytest.fixture
-def installed(tmp_path_factory: pytest.TempPathFactory, mail: Postbox) -> Installed:
-    made = install(tmp_path_factory.mktemp("international") / "pushpki", smtp=mail.smtp)
+def database(request: pytest.FixtureRequest, databases: Databases) -> str | None:
+    """Where everything is kept: as the test says, else where it is by default."""
+    return databases.empty(request.param) if hasattr(request, "param") else None
+
+
+@pytest.fixture
+def installed(tmp_path_factory: pytest.TempPathFactory, mail: Postbox, database: str | None) -> Installed:
+    folder = tmp_path_factory.mktemp("international") / "pushpki"
+    made = install(folder, smtp=mail.smtp, database=database)
     succeed("org", "set", "hospital", "--notices-to", DESK, "--config", str(made.config))
     return made
 
@@ -70,6 +78,7 @@ def the_enrolment(running: Running, address: str) -> dict[str, str]:
     return dict(enrolment)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("offers_smtputf8", [True], indirect=True)
 def test_a_key_arrives_and_opens(installed: Installed, mail: Postbox) -> None:
     with serving(installed, variables=ALLOWED) as running:
