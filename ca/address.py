@@ -4,8 +4,10 @@ The one parser for LDAP, HTTP, the agents' desk, the certificate's subjectAltNam
 two parsers disagree about an address, a certificate for one person goes to another; so this one accepts
 only what every parser of the mail chain reads alike, and refuses the rest:
 
-* the local part is an ASCII dot-atom (RFC 5322 section 3.2.3) of at most 64 octets, without `*`, a leading
-  hyphen, and the routing operators `%` and `!` that mail servers rewrite into another address;
+* the local part is a dot-atom (RFC 5322 section 3.2.3) of at most 64 octets, without `*`, a leading hyphen,
+  and the routing operators `%` and `!` that mail servers rewrite into another address;
+* it is ASCII, or for who is prepared for it (`Mailbox.parse_international`) holds beyond ASCII what
+  `ca.localparts` accepts (RFC 6531 section 3.3), and is never written any other way, as Punycode least;
 * the domain has two or more LDH labels (RFC 5890 section 2.3.1), in lower case, international labels as
   IDNA2008 A-labels (RFC 9598 section 3); nothing is mapped, normalized or repaired on the way;
 * the whole has at most 254 octets (RFC 5321 section 4.5.3.1.3).
@@ -25,6 +27,7 @@ from typing import Self
 
 import idna
 
+from ca import localparts
 from ca.errors import AddressRefused
 
 _LONGEST_LOCAL_PART = 64
@@ -42,6 +45,8 @@ class AddressRefusal(StrEnum):
     ENCODED_WORD = "address.encoded_word"
     QUOTED_LOCAL_PART = "address.quoted_local_part"
     NON_ASCII_LOCAL_PART = "address.non_ascii_local_part"
+    LOCAL_PART_CHARACTER = "address.local_part_character"
+    LOCAL_PART_NOT_NORMAL = "address.local_part_not_normal"
     SOURCE_ROUTE = "address.source_route"
     DOMAIN_LITERAL = "address.domain_literal"
     DOMAIN = "address.domain"
@@ -56,6 +61,10 @@ _REASONS = {
     AddressRefusal.ENCODED_WORD: "the address holds the beginning of an encoded-word",
     AddressRefusal.QUOTED_LOCAL_PART: "quoted local parts are not accepted",
     AddressRefusal.NON_ASCII_LOCAL_PART: "local parts beyond ASCII are not accepted",
+    AddressRefusal.LOCAL_PART_CHARACTER: (
+        "beyond ASCII a local part holds letters and digits, in one direction, and marks that follow them"
+    ),
+    AddressRefusal.LOCAL_PART_NOT_NORMAL: "the local part is not in its normal form (NFKC)",
     AddressRefusal.SOURCE_ROUTE: "the local part holds a routing operator",
     AddressRefusal.DOMAIN_LITERAL: "an IP address is not accepted as domain",
     AddressRefusal.DOMAIN: "the domain is not one complete, valid domain name",
@@ -68,6 +77,7 @@ _REASONS = {
 # place, which becomes an option wherever an address becomes an argument; mail servers refuse it for that.
 _ATOM = r"[A-Za-z0-9#$&'+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"(?!-){_ATOM}(?:\.{_ATOM})*")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 # Hyphens in third and fourth place are reserved (RFC 5890 section 2.3.1); of those only A-labels are in use.
 # A last label that starts with a digit is read as part of an IPv4 address by some ("1.2.3.4", "1.0x7f").
@@ -84,7 +94,8 @@ class Mailbox:
     """One mail address that every parser reads alike; an unacceptable one cannot be constructed.
 
     The local part keeps its spelling; the domain is in lower case and in A-labels. Two mailboxes are *equal*
-    when spelled alike; they are *the same recipient* when their `key` is the same.
+    when spelled alike; they are *the same recipient* when their `key` is the same. The local part may be
+    international: who makes a mailbox out of what others say decides by `parse` or `parse_international`.
 
     Raises:
         AddressRefused: the parts are not acceptable; see `AddressRefusal`.
@@ -94,38 +105,45 @@ class Mailbox:
     domain: str
 
     def __post_init__(self) -> None:
-        if len(self.local_part) + len("@") + len(self.domain) > _LONGEST_ADDRESS:
-            raise _refused(AddressRefusal.TOO_LONG)
         _check_local_part(self.local_part)
+        if len(self.local_part.encode()) + len("@") + len(self.domain) > _LONGEST_ADDRESS:
+            raise _refused(AddressRefusal.TOO_LONG)
         _check_domain(self.domain)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read one address, or refuse; never repairs, never skips a part of the text.
+        """Read one address of an ASCII local part, or refuse; never repairs, never skips a part of the text.
 
         The domain may come in any ASCII case, and with U-labels.
 
         Raises:
             AddressRefused: with a code of `AddressRefusal`, and without the text.
         """
-        _check_readable(text)
-        local_part, at, domain = text.rpartition("@")
-        if not at:
-            raise _refused(AddressRefusal.SYNTAX)
-        if domain.startswith("["):
-            raise _refused(AddressRefusal.DOMAIN_LITERAL)
-        if not _SPECIALS.isdisjoint(domain):
-            raise _refused(AddressRefusal.SYNTAX)
-        return cls(local_part=local_part, domain=_a_labels(domain.translate(_ASCII_LOWER)))
+        local_part, domain = _parts(text)
+        if not local_part.isascii():
+            raise _refused(AddressRefusal.NON_ASCII_LOCAL_PART)
+        return cls(local_part=local_part, domain=domain)
+
+    @classmethod
+    def parse_international(cls, text: str) -> Self:
+        """Read one address as `parse` does, whose local part may go beyond ASCII.
+
+        For recipients alone: whatever else an address of ours is written into takes ASCII.
+
+        Raises:
+            AddressRefused: with a code of `AddressRefusal`, and without the text.
+        """
+        local_part, domain = _parts(text)
+        return cls(local_part=local_part, domain=domain)
 
     @property
     def key(self) -> str:
         """The recipient's identity, for uniqueness and lookup.
 
         Folds the ASCII case of the local part and nothing else: a wrong merge would hand one person's mail to
-        another, so tags and dots count.
+        another, so tags and dots count, and beyond ASCII every octet does (RFC 9598 section 5).
         """
-        return f"{self.local_part.lower()}@{self.domain}"
+        return f"{self.local_part.translate(_ASCII_LOWER)}@{self.domain}"
 
     @property
     def base_key(self) -> str:
@@ -135,7 +153,13 @@ class Mailbox:
         coarse for an identity; use `key` for that.
         """
         base, _, _ = self.local_part.partition("+")
-        return f"{base.replace('.', '').lower()}@{self.domain}"
+        # Composed again, or Greek would grow beyond the length of an address.
+        return f"{unicodedata.normalize('NFC', base.replace('.', '').casefold())}@{self.domain}"
+
+    @property
+    def is_international(self) -> bool:
+        """Whether mail to it takes SMTPUTF8 (RFC 6531), and a certificate for it an SmtpUTF8Mailbox."""
+        return not self.local_part.isascii()
 
     @property
     def display_domain(self) -> str:
@@ -190,6 +214,19 @@ def _refused(refusal: AddressRefusal) -> AddressRefused:
     return AddressRefused(code=refusal.value, reason=_REASONS[refusal])
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """Take an address apart into its local part, not looked at yet, and its domain in A-labels."""
+    _check_readable(text)
+    local_part, at, domain = text.rpartition("@")
+    if not at:
+        raise _refused(AddressRefusal.SYNTAX)
+    if domain.startswith("["):
+        raise _refused(AddressRefusal.DOMAIN_LITERAL)
+    if not _SPECIALS.isdisjoint(domain):
+        raise _refused(AddressRefusal.SYNTAX)
+    return local_part, _a_labels(domain.translate(_ASCII_LOWER))
+
+
 def _check_readable(text: str) -> None:
     """Refuse what no further step should look at; the length first, so that all the others are cheap."""
     if not text:
@@ -210,10 +247,11 @@ def _is_visible(text: str) -> bool:
 
 
 def _check_local_part(local_part: str) -> None:
+    # Characters first: what is not visible, as a lone surrogate, may have no octets.
     if len(local_part) > _LONGEST_LOCAL_PART:
         raise _refused(AddressRefusal.TOO_LONG)
     if not local_part.isascii():
-        raise _refused(AddressRefusal.NON_ASCII_LOCAL_PART)
+        _check_international(local_part)
     if '"' in local_part:
         raise _refused(AddressRefusal.QUOTED_LOCAL_PART)
     # `=?utf-8?q?a=40b?=` is a correct atom, and becomes `a@b` in parsers that decode it.
@@ -223,8 +261,18 @@ def _check_local_part(local_part: str) -> None:
     # "anna%home.example@hop.example", "home.example!anna@hop.example".
     if local_part.startswith("@") or not _ROUTING_OPERATORS.isdisjoint(local_part):
         raise _refused(AddressRefusal.SOURCE_ROUTE)
-    if _DOT_ATOM.fullmatch(local_part) is None:
+    if _DOT_ATOM.fullmatch(_BEYOND_ASCII.sub("x", local_part)) is None:
         raise _refused(AddressRefusal.SYNTAX)
+
+
+def _check_international(local_part: str) -> None:
+    if not localparts.is_acceptable(local_part):
+        raise _refused(AddressRefusal.LOCAL_PART_CHARACTER)
+    # In lower case as well, or the key of one mailbox would look like another's (J and a caron, ǰ).
+    if not all(map(localparts.is_normal, (local_part, local_part.translate(_ASCII_LOWER)))):
+        raise _refused(AddressRefusal.LOCAL_PART_NOT_NORMAL)
+    if len(local_part.encode()) > _LONGEST_LOCAL_PART:
+        raise _refused(AddressRefusal.TOO_LONG)
 
 
 def _check_domain(domain: str) -> None:

@@ -1,7 +1,8 @@
 """For which mail addresses may a CA certify? Name constraints on rfc822Name (RFC 5280 section 4.2.1.10).
 
 A constraint is a mailbox (`anna@example.org`), a host (`example.org`: every mailbox there, none below) or a
-domain (`.example.org`: every mailbox at hosts below it).
+domain (`.example.org`: every mailbox at hosts below it). The last two hold for SmtpUTF8Mailboxes as well; the
+first cannot name one (RFC 9598 section 6).
 """
 
 from collections.abc import Iterable

@@ -2,6 +2,7 @@
 
     CaError
     ├── AddressRefused        the text is not one complete, acceptable address
+    │   └── MailNameMalformed  what stands for an address in a certificate is not even text
     ├── ProfileRefused        a profile asks for what the rules refuse
     ├── IssuerRefused         a certificate from elsewhere cannot make a key an issuing CA
     ├── KeyRefused            a key is too weak, of an unsupported kind, or not the certificate's
@@ -41,6 +42,10 @@ class AddressRefused(CaError):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.code})"
+
+
+class MailNameMalformed(AddressRefused):
+    """A name in a certificate is of another type than it says; who finds one does not read on."""
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ from ca.constraints import permits
 from ca.errors import AddressRefused, KeyRefused
 from ca.keyquality import check_quality
 from ca.keys import algorithm_of
+from ca.mailnames import mailbox_of, mailboxes_of
 from ca.profiles import (
     DOMAIN_AUTHORITY,
     LONGEST_VALIDITY,
@@ -69,10 +70,13 @@ def broken_by(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
 
 
 def _broken_by_recipient(certificate: x509.Certificate, purpose: Purpose) -> Iterator[str]:
+    # Who is named by nothing else has a critical subjectAltName (RFC 5280 section 4.2.1.6).
+    nameless = {ExtensionOID.SUBJECT_ALTERNATIVE_NAME} if not list(certificate.subject) else set()
+    critical = _CRITICAL | nameless
     for known in certificate.extensions:
         if known.oid not in _OF_RECIPIENTS:
             yield "pushpki.extension_not_of_the_purpose"
-        elif known.critical is not (known.oid in _CRITICAL):
+        elif known.critical is not (known.oid in critical):
             yield "pushpki.criticality_not_of_the_purpose"
         elif known.oid == SMIME_CAPABILITIES.oid and known.value != SMIME_CAPABILITIES:
             yield "pushpki.capabilities_not_of_the_purpose"
@@ -110,9 +114,8 @@ def _is_permitted(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     alternatives = _value(certificate.extensions, x509.SubjectAlternativeName)
     if alternatives is None:
         return True
-    addresses = alternatives.get_values_for_type(x509.RFC822Name)
     try:
-        return all(permits(issuer, Mailbox.parse(address)) for address in addresses)
+        return all(permits(issuer, mailbox) for mailbox in mailboxes_of(alternatives))
     except AddressRefused:
         return False
 
@@ -148,17 +151,28 @@ def _names_a_domain_authority(certificate: x509.Certificate) -> bool:
 
 
 def _names_one_mailbox(certificate: x509.Certificate) -> bool:
-    """Whether SAN, emailAddress and (unless too long for it) CN hold one and the same address."""
+    """Whether SAN, emailAddress and CN hold one and the same address, each of them if it can (RFC 9598)."""
     alternatives = _value(certificate.extensions, x509.SubjectAlternativeName)
     if alternatives is None:
         return False
-    names = list(alternatives)
-    if len(names) != 1 or not isinstance(names[0], x509.RFC822Name):
+    names, attributes = list(alternatives), list(certificate.subject)
+    named = {attribute.oid: attribute.value for attribute in attributes}
+    if len(names) != 1 or len(attributes) != len(named):
         return False
-    attributes = {attribute.oid: attribute.value for attribute in certificate.subject}
-    if len(attributes) != len(list(certificate.subject)):
-        return False
-    named = {NameOID.EMAIL_ADDRESS: names[0].value}
-    if NameOID.COMMON_NAME in attributes:
-        named[NameOID.COMMON_NAME] = names[0].value
-    return attributes == named
+    match names[0]:
+        case x509.RFC822Name(value=address):
+            due = {NameOID.EMAIL_ADDRESS: address}
+        case x509.OtherName() as other if (mailbox := _international(other)) is not None:
+            address, due = str(mailbox), {}
+        case _:
+            return False
+    if NameOID.COMMON_NAME in named:
+        due[NameOID.COMMON_NAME] = address
+    return named == due
+
+
+def _international(name: x509.OtherName) -> Mailbox | None:
+    try:
+        return mailbox_of(name)
+    except AddressRefused:
+        return None

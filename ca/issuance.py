@@ -17,6 +17,7 @@ from ca.constraints import specimen
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import PublicKey, algorithm_of, same_key
 from ca.linting import CertificateLinter
+from ca.mailnames import mail_name
 from ca.profiles import DOMAIN_AUTHORITY, Profile, Purpose
 from ca.publication import Publication
 from ca.signers import Signer
@@ -87,23 +88,23 @@ class Issuer:
         """Write down the certificate of a mailbox. CN, emailAddress and rfc822Name are the same bytes.
 
         Some clients read only the subject, some only the SAN, and some compare with case. An address longer
-        than a CN may be does without one.
+        than a CN may be does without one. One with a local part beyond ASCII does without emailAddress, which
+        cannot hold it, and is in an SmtpUTF8Mailbox (RFC 9598 section 3) alone.
 
         Raises:
             KeyRefused: the key is not of the profile's algorithm.
             ProfileRefused: not a recipient's profile, not an issuing CA, or the issuer ends too soon; or the
-                address stands for a whole domain and the profile does not, or the other way round.
+                address stands for a whole domain and the profile does not, or the other way round; or its
+                local part is beyond ASCII and the profile's are not.
         """
         if not profile.purpose.is_recipient:
             raise ProfileRefused("purpose", f"{profile.purpose} certificates do not belong to a mailbox")
         if (mailbox.local_part.lower() == DOMAIN_AUTHORITY) is not (profile.purpose is Purpose.DOMAIN):
             raise ProfileRefused("purpose", f"{DOMAIN_AUTHORITY} and nobody else decrypts for a whole domain")
-        address = str(mailbox)
-        attributes = [x509.NameAttribute(NameOID.EMAIL_ADDRESS, address)]
-        if len(address) <= _LONGEST_COMMON_NAME:
-            attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, address))
-        san = x509.SubjectAlternativeName([x509.RFC822Name(address)])
-        return self._prepare(profile, x509.Name(attributes), public_key, now, san)
+        if mailbox.is_international and not profile.international_local_parts:
+            raise ProfileRefused("international_local_parts", "local parts beyond ASCII are not certified")
+        san = x509.SubjectAlternativeName([mail_name(mailbox)])
+        return self._prepare(profile, _subject_of(mailbox), public_key, now, san)
 
     def prepare_issuing_ca(
         self, profile: Profile, name: x509.Name, public_key: PublicKey, now: datetime
@@ -191,7 +192,7 @@ class Issuer:
             extensions=(
                 *profile.extensions(),
                 *(
-                    x509.Extension(value.oid, critical=False, value=value)
+                    x509.Extension(value.oid, critical=_is_critical(value, subject), value=value)
                     for value in (*identity, *self._keys_named(public_key), *self._places(profile, partition))
                 ),
             ),
@@ -252,6 +253,21 @@ class Issuer:
                 x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _uri(self._publication.ocsp_url))
             )
         return descriptions
+
+
+def _subject_of(mailbox: Mailbox) -> x509.Name:
+    address = str(mailbox)
+    attributes = []
+    if not mailbox.is_international:
+        attributes.append(x509.NameAttribute(NameOID.EMAIL_ADDRESS, address))
+    if len(address) <= _LONGEST_COMMON_NAME:
+        attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, address))
+    return x509.Name(attributes)
+
+
+def _is_critical(value: x509.ExtensionType, subject: x509.Name) -> bool:
+    """Whether the certificate has no other name than this (RFC 5280 section 4.2.1.6)."""
+    return isinstance(value, x509.SubjectAlternativeName) and not list(subject)
 
 
 def _check_key(public_key: PublicKey, profile: Profile) -> None:

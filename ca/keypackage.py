@@ -5,6 +5,7 @@ above it. The library fixes the MAC at 2048 rounds whatever one asks for, so it 
 format, that keeps the key: see `ca.passwords`. Knows nothing of mail, links or installation pages.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum, unique
@@ -24,6 +25,7 @@ from ca.errors import KeyRefused
 from ca.keys import PrivateKey, same_key
 from ca.passwords import Password
 
+_BEYOND_BMP = re.compile(r"[^\u0000-\uffff]")
 _ROUNDS = 1000
 """The fewest that RFC 8018 section 4.2 recommends; every importer accepts them. More would slow down the
 bags, for us as for the recipient, and not an attacker: he has to guess 112 bits and more, at any price."""
@@ -92,8 +94,13 @@ def build_keyless_package(chain: Sequence[x509.Certificate], package_format: Key
 
 
 def friendly_name_for(mailbox: Mailbox, certificate: x509.Certificate) -> str:
-    """Name the identity as key stores list it: `alice@example.com S/MIME 2026-11`."""
-    return f"{mailbox} S/MIME {certificate.not_valid_before_utc:%Y-%m}"
+    """Name the identity as key stores list it: `alice@example.com S/MIME 2026-11`.
+
+    It is a BMPString (RFC 2985 section 5.5.1): where the address has characters that it cannot hold, readers
+    would find no name, or nothing at all, so U+FFFD stands for them.
+    """
+    address = _BEYOND_BMP.sub("\ufffd", str(mailbox))
+    return f"{address} S/MIME {certificate.not_valid_before_utc:%Y-%m}"
 
 
 def _check_chain(certificate: x509.Certificate, chain: Sequence[x509.Certificate]) -> None:

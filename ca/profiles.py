@@ -110,6 +110,9 @@ class ProfileConfig:
     permitted_domains: frozenset[str] = frozenset()
     """For issuing CAs only: at which hosts, or with a dot in front below which, it may certify addresses;
     anywhere if empty."""
+    international_local_parts: bool = False
+    """For recipients only: may local parts go beyond ASCII? Their certificates name the address in an
+    SmtpUTF8Mailbox (RFC 9598), which many programs cannot read."""
 
     @classmethod
     def standard(cls, purpose: Purpose) -> Self:
@@ -131,6 +134,7 @@ class Profile:
     validity: timedelta
     policy_oid: x509.ObjectIdentifier | None
     permitted_domains: frozenset[str] = frozenset()
+    international_local_parts: bool = False
 
     def __post_init__(self) -> None:
         longest = LONGEST_VALIDITY[self.purpose]
@@ -143,6 +147,8 @@ class Profile:
             raise ProfileRefused("policy_oid", f"{self.purpose} certificates assert no policy of their own")
         if self.permitted_domains and self.purpose is not Purpose.ISSUING_CA:
             raise ProfileRefused("permitted_domains", f"{self.purpose} certificates constrain nobody's names")
+        if self.international_local_parts and not self.purpose.is_recipient:
+            raise ProfileRefused("international_local_parts", f"{self.purpose} certificates name no mailbox")
         for domain in self.permitted_domains:
             _check_domain(domain.removeprefix("."))
 
@@ -162,6 +168,7 @@ class Profile:
             validity=config.validity,
             policy_oid=None if dotted is None else _object_identifier(dotted),
             permitted_domains=config.permitted_domains,
+            international_local_parts=config.international_local_parts,
         )
 
     def __str__(self) -> str:

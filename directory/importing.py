@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ca.address import Addressee, Mailbox, MailDomain
-from ca.errors import AddressRefused, KeyRefused
+from ca.errors import AddressRefused, KeyRefused, MailNameMalformed
 from ca.keyquality import check_quality
 from ca.keys import key_hash
+from ca.mailnames import MailName, mail_names, mailbox_of
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.errors import ConfigurationRefused
@@ -207,21 +208,33 @@ def _check_purpose(extensions: x509.Extensions) -> None:
 
 
 def _addressees(extensions: x509.Extensions) -> Iterator[Addressee]:
-    """Yield the mailboxes in the subjectAltName; if it has none, the domains (RFC 8550 section 3).
+    """Yield the mailboxes in the subjectAltName; if it has none, the domains (RFC 8550 section 3, RFC 9598).
 
     Some real certificates end an address with a blank. What is no acceptable address is passed over: nobody
-    could ask for it.
+    could ask for it. What is not even text is refused.
     """
     try:
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return
-    mailboxes = names.get_values_for_type(x509.RFC822Name)
+    mailboxes = mail_names(names)
     for name in mailboxes or names.get_values_for_type(x509.DNSName):
         try:
-            yield Mailbox.parse(name.strip(" ")) if mailboxes else MailDomain.parse(name.strip(" "))
+            yield _addressee(name)
+        except MailNameMalformed as error:
+            raise _refused(f"its subjectAltName is wrong: {error.reason}") from error
         except AddressRefused:
             continue
+
+
+def _addressee(name: MailName | str) -> Addressee:
+    match name:
+        case x509.RFC822Name(value=text):
+            return Mailbox.parse(text.strip(" "))
+        case x509.OtherName():
+            return mailbox_of(name)
+        case domain:
+            return MailDomain.parse(domain.strip(" "))
 
 
 def _refused(reason: str, remedy: str = "") -> ConfigurationRefused:

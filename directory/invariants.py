@@ -15,6 +15,7 @@ from ca.address import Mailbox
 from ca.envelopes import check_addressed
 from ca.errors import AddressRefused, EscrowRefused, KeyRefused, SealBroken
 from ca.keys import same_key, unsafe_from_sealed_pkcs8
+from ca.mailnames import mailboxes_of
 from ca.sealing import SealedSecret, Sealer
 from directory.delivery.outbox import DeliveryState, MailState
 from directory.enrolmentsecrets import recipient_key_identity, relay_password_identity
@@ -253,7 +254,7 @@ def _broken_service(enrolment: InspectedEnrolment, certificate: x509.Certificate
 
 def _key_of(address: str) -> str | None:
     try:
-        return Mailbox.parse(address).key
+        return Mailbox.parse_international(address).key
     except AddressRefused:
         return None
 
@@ -261,9 +262,9 @@ def _key_of(address: str) -> str | None:
 def _addresses(certificate: x509.Certificate) -> set[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return {str(mailbox) for mailbox in mailboxes_of(names)}
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, AddressRefused):
         return set()
-    return set(names.get_values_for_type(x509.RFC822Name))
 
 
 def _broken_suppression(enrolment: InspectedEnrolment) -> Iterator[Broken]:

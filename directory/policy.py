@@ -17,6 +17,7 @@ class Refusal(StrEnum):
 
     NOT_FOUND = "lookup.not_found"
     OWN_DOMAIN = "policy.own_domain"
+    INTERNATIONAL_LOCAL_PART = "policy.international_local_part"
     RESERVED_LOCAL_PART = "policy.reserved_local_part"
     RESERVED_DOMAIN = "policy.reserved_domain"
     UNKNOWN_DOMAIN = "policy.unknown_domain"
@@ -103,11 +104,15 @@ class MintPolicy:
 
     reserved_local_parts: frozenset[str] = ROLE_LOCAL_PARTS
     reserved_domains: frozenset[str] = field(default=RESERVED_DOMAINS)
+    international_local_parts: bool = False
+    """Whether local parts may go beyond ASCII: their mail takes SMTPUTF8 all the way to the recipient."""
 
     def refusal(self, mailbox: Mailbox, context: MintContext) -> Refusal | None:
         """Return why the address must not be minted for this organization, or None."""
         local_part = mailbox.local_part.lower().partition("+")[0]
+        beyond_ascii = mailbox.is_international and not self.international_local_parts
         reasons = (
+            (Refusal.INTERNATIONAL_LOCAL_PART, beyond_ascii),
             (Refusal.RESERVED_LOCAL_PART, local_part in DOMSEC_LOCAL_PARTS | self.reserved_local_parts),
             (Refusal.RESERVED_DOMAIN, is_within(mailbox.domain, self.reserved_domains)),
             (Refusal.UNKNOWN_DOMAIN, _PUBLIC_SUFFIXES.publicsuffix(mailbox.domain) is None),

@@ -27,6 +27,8 @@ from ca.signing import PreparedCertificate
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ALICE = Mailbox.parse("alice@example.com")
+JOERG = Mailbox.parse_international("jörg@example.com")
+"""Of a local part beyond ASCII."""
 PUBLICATION = Publication("http://pki.example.com")
 
 
@@ -60,6 +62,7 @@ def a_profile(
     key_algorithm: KeyAlgorithm = KeyAlgorithm.RSA_2048,
     validity: timedelta | None = None,
     policy_oid: str | None = None,
+    international_local_parts: bool = False,
 ) -> Profile:
     standard = ProfileConfig.standard(purpose)
     return Profile.from_config(
@@ -68,6 +71,7 @@ def a_profile(
             key_algorithm=key_algorithm,
             validity=validity or standard.validity,
             policy_oid=policy_oid,
+            international_local_parts=international_local_parts,
         )
     )
 

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_bytes, policy
+from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
 from typing import Any
 
@@ -22,11 +22,20 @@ class Postbox:
         self.raw: list[bytes] = []
         self.return_paths: dict[str, str] = {}
         """By Message-ID."""
+        self.smtputf8: dict[str, bool] = {}
+        """Whether it was asked for, by Message-ID."""
         self._arrived: queue.Queue[EmailMessage] = queue.Queue()
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - the name aiosmtpd calls
         self.raw.append(envelope.original_content)
-        message = message_from_bytes(envelope.original_content, policy=policy.default)
+        content = envelope.original_content
+        # Headers in UTF-8 (RFC 6532) are for the parser text, not octets.
+        message = (
+            message_from_string(content.decode(), policy=policy.default)
+            if envelope.smtp_utf8
+            else message_from_bytes(content, policy=policy.default)
+        )
+        self.smtputf8[message["Message-ID"]] = envelope.smtp_utf8
         self.return_paths[message["Message-ID"]] = envelope.mail_from
         self._arrived.put(message)
         return "250 kept"
@@ -48,7 +57,7 @@ class Postbox:
 
 
 @contextmanager
-def postbox(port: int = 0) -> Iterator[Postbox]:
+def postbox(port: int = 0, *, offers_smtputf8: bool = False) -> Iterator[Postbox]:
     """Open a postbox on a loopback port, by default a free one."""
     box = Postbox()
     loop = asyncio.new_event_loop()
@@ -57,7 +66,9 @@ def postbox(port: int = 0) -> Iterator[Postbox]:
 
     async def open_() -> None:
         made = await loop.create_server(
-            lambda: SMTP(box, hostname="postbox.localhost", loop=loop), host="127.0.0.1", port=port
+            lambda: SMTP(box, hostname="postbox.localhost", loop=loop, enable_SMTPUTF8=offers_smtputf8),
+            host="127.0.0.1",
+            port=port,
         )
         server.append(made)
         box.port = made.sockets[0].getsockname()[1]

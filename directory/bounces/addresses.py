@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ca.address import Mailbox
 from ca.errors import AddressRefused
 
-_XTEXT_OCTET = re.compile(r"\+([0-9A-F]{2})")
+_XTEXT_OCTETS = re.compile(r"(?:\+[0-9A-F]{2})+")
 _EMBEDDED_CHARACTER = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _LONGEST = 1000
 
@@ -30,15 +30,16 @@ def read_plain_address(address: str) -> frozenset[str]:
 
 def _keys(address: str) -> Iterator[str]:
     embedded = _EMBEDDED_CHARACTER.sub(_character, address)
-    for spelling in {address, embedded, _XTEXT_OCTET.sub(_octet, address)}:
+    for spelling in {address, embedded, _XTEXT_OCTETS.sub(_octets, address)}:
         try:
-            yield Mailbox.parse(spelling).key
+            yield Mailbox.parse_international(spelling).key
         except AddressRefused:
             continue
 
 
-def _octet(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16))
+def _octets(match: re.Match[str]) -> str:
+    # What is no UTF-8 becomes a character that no address holds.
+    return bytes.fromhex(match[0].replace("+", "")).decode(errors="replace")
 
 
 def _character(match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, fail, show
 from directory.errors import DirectoryError, StoreUnavailable
 from directory.revocation import RevocableCertificate
-from directory.settings import parse_domain, parse_mailbox
+from directory.settings import parse_domain, parse_recipient
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -63,7 +63,7 @@ def clear(
     as_json: Json = False,
 ) -> None:
     """Let the next lookup mint a new key for an address whose key mail came back."""
-    mailbox = parse_mailbox("ADDRESS", address)
+    mailbox = parse_recipient("ADDRESS", address)
 
     async def work() -> Sequence[RevocableCertificate]:
         async with installation(config) as opened:

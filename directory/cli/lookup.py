@@ -13,7 +13,7 @@ from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, fail, show
 from directory.lookup import Absent, Answer, Deferred, Found, Minted, Question
 from directory.policy import Refusal
-from directory.settings import parse_mailbox
+from directory.settings import parse_recipient
 from directory.wiring import minting
 
 EXIT_ABSENT = 1
@@ -30,7 +30,7 @@ def lookup(
     as_json: Json = False,
 ) -> None:
     """Look one address up. Without --gateway the directory is only read."""
-    mailbox = parse_mailbox("ADDRESS", address)
+    mailbox = parse_recipient("ADDRESS", address)
 
     async def work() -> Answer:
         async with installation(config) as opened:

@@ -10,6 +10,7 @@ from ca.address import Mailbox
 from ca.errors import AddressRefused, CaError
 from ca.escrow import EscrowedKey, open_escrow
 from ca.keypackage import KeyPackageFormat, build_key_package, friendly_name_for
+from ca.mailnames import mailboxes_of
 from ca.passwords import Password, PasswordRule, PasswordStyle, generate
 from ca.recoverykey import open_recovery_key
 from directory.cli.keyfiles import read_file, take_place
@@ -41,7 +42,7 @@ def open_envelope(
         raise ConfigurationRefused(key="FILE", reason=f"{file}: {error}") from error
     take_place("--out", out)
     out.write_bytes(package)
-    address = _address(escrowed.certificate)
+    address = str(_mailbox(escrowed.certificate))
     lines = [
         f"The key of {address} is in {out}, under a new password, which is shown this once:",
         password.reveal(),
@@ -70,18 +71,18 @@ def _package(escrowed: EscrowedKey, password: Password, package_format: KeyPacka
         chain=escrowed.chain,
         password=password,
         package_format=package_format,
-        friendly_name=friendly_name_for(Mailbox.parse(_address(escrowed.certificate)), escrowed.certificate),
+        friendly_name=friendly_name_for(_mailbox(escrowed.certificate), escrowed.certificate),
     )
 
 
-def _address(certificate: x509.Certificate) -> str:
+def _mailbox(certificate: x509.Certificate) -> Mailbox:
     """Return whose key it is.
 
     Raises:
-        AddressRefused: the certificate names no address.
+        AddressRefused: the certificate names no address, or none that is acceptable.
     """
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    addresses = names.get_values_for_type(x509.RFC822Name)
-    if not addresses:
+    mailboxes = mailboxes_of(names)
+    if not mailboxes:
         raise AddressRefused(code="address.missing", reason="the certificate names no address")
-    return addresses[0]
+    return mailboxes[0]

@@ -8,7 +8,7 @@ from directory.cli.opening import Config, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.lookup import Minted
-from directory.settings import parse_mailbox
+from directory.settings import parse_recipient
 from directory.wiring.minting import CommandMinter
 from directory.wiring.renewing import renewal_desk
 
@@ -34,7 +34,7 @@ def renew(
             desk = renewal_desk(opened, CommandMinter(opened, operator()))
             if enrolment is not None:
                 return await desk.renew_enrolment(enrolment, anyway=anyway)
-            return await desk.renew_address(parse_mailbox("ADDRESS", str(address)), anyway=anyway)
+            return await desk.renew_address(parse_recipient("ADDRESS", str(address)), anyway=anyway)
 
     minted = run(work())
     certificate = minted.certificate

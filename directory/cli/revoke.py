@@ -12,7 +12,7 @@ from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
 from directory.revocation import RevocableCertificate, RevocationReason
-from directory.settings import parse_domain, parse_mailbox
+from directory.settings import parse_domain, parse_recipient
 from directory.wiring.installation import Installation
 
 
@@ -94,7 +94,7 @@ async def _revoke_organization(
 
 def _addressee(text: str) -> Addressee:
     if "@" in text or "." not in text:
-        return parse_mailbox("ADDRESS", text)
+        return parse_recipient("ADDRESS", text)
     return MailDomain(domain=parse_domain("ADDRESS", text))
 
 

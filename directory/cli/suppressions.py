@@ -7,7 +7,7 @@ import typer
 
 from directory.cli.opening import Config, confirm, installation, operator, run
 from directory.cli.output import Json, show
-from directory.settings import parse_mailbox
+from directory.settings import parse_recipient
 from directory.suppression import AlreadyStopped, Stopped, Suppression
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,7 +38,7 @@ def add_suppression(
     address: Address, *, yes: Yes = False, config: Config = None, as_json: Json = False
 ) -> None:
     """Stop all mail to an address, of every organization; a certificate that is not proven is withdrawn."""
-    mailbox = parse_mailbox("ADDRESS", address)
+    mailbox = parse_recipient("ADDRESS", address)
     confirm(f"Stop all mail to {mailbox}, and withdraw its certificate unless it is proven?", yes=yes)
 
     async def work() -> Stopped | AlreadyStopped:
@@ -59,7 +59,7 @@ def lift_suppression(
     address: Address, *, yes: Yes = False, config: Config = None, as_json: Json = False
 ) -> None:
     """Let an address get mail again, because its owner asked for it."""
-    mailbox = parse_mailbox("ADDRESS", address)
+    mailbox = parse_recipient("ADDRESS", address)
     confirm(f"Has the owner of {mailbox} asked to get mail again?", yes=yes)
 
     async def work() -> None:

@@ -16,7 +16,7 @@ from directory.delivery.specimens import SPECIMENS
 from directory.delivery.templates import read_shipped
 from directory.delivery.trial import described
 from directory.errors import ConfigurationRefused
-from directory.settings import parse_mailbox
+from directory.settings import parse_recipient
 from directory.wiring.previewing import Preview
 from directory.wiring.previewing import preview as written
 
@@ -87,7 +87,7 @@ def send_test(
     # What sends mail brings libraries of the DNS and of mail that few other commands need.
     from directory.wiring.trying import trial  # noqa: PLC0415 - see above
 
-    recipient = parse_mailbox("--to", to)
+    recipient = parse_recipient("--to", to)
     wanted = Wanted(message=message, specimen=specimen, language=language, recipient=recipient)
 
     async def work() -> dict[str, object]:

@@ -293,6 +293,7 @@ def _mint(issuing: Issuing) -> Facts:
         "stored_key_days": _days(issuing.stored_key_lifetime),
         "reserved_local_parts": sorted(policy.reserved_local_parts | DOMSEC_LOCAL_PARTS),
         "reserved_domains": sorted(policy.reserved_domains),
+        "international_local_parts": policy.international_local_parts,
     }
 
 

@@ -1,6 +1,8 @@
 """May an organization have its passwords sent there, encrypted to that? Asked when an operator sets it up."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -8,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.address import Mailbox
 from ca.errors import AddressRefused
+from ca.mailnames import mail_names, mailbox_of
 from directory.delivery.enveloping import enveloped_for
 from directory.errors import ConfigurationRefused, EnvelopeRefused
 from directory.organization import Organization, PasswordMail
@@ -57,16 +60,17 @@ def _mailboxes_of(certificate: x509.Certificate) -> frozenset[str]:
     """Return the addresses in a certificate (RFC 8550 section 3), as they are compared."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found = list(names.get_values_for_type(x509.RFC822Name))
+        found = [partial(mailbox_of, one) for one in mail_names(names)]
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         found = []
-    found += [str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
-    return frozenset(key for text in found if (key := _key(text)) is not None)
+    attributes = certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
+    found += [partial(Mailbox.parse, str(one.value)) for one in attributes]
+    return frozenset(key for read in found if (key := _key(read)) is not None)
 
 
-def _key(text: str) -> str | None:
+def _key(read: Callable[[], Mailbox]) -> str | None:
     try:
-        return Mailbox.parse(text).key
+        return read().key
     except AddressRefused:
         return None
 

@@ -81,6 +81,8 @@ class Message:
     def to_bytes(self, protect: Protection | None = None) -> bytes:
         """Write the message for transport: ASCII, every line ended by CRLF and far below 998 octets.
 
+        The one exception is an address beyond ASCII, which nothing but UTF-8 can write (RFC 6532 section 3).
+
         What is to be protected is the whole content; the headers of the message stay as they are.
 
         Raises:
@@ -90,7 +92,7 @@ class Message:
         _require(_LANGUAGE, self.language, "a language tag")
         headers = [
             b"From: %s" % _named_mailbox(self.sender_name, self.sender),
-            b"To: %s" % str(self.recipient).encode("ascii"),
+            b"To: %s" % str(self.recipient).encode(),
             b"Subject: %s" % _unstructured(self.subject),
             b"Date: %s" % format_datetime(self.date).encode("ascii"),
             b"Message-ID: %s" % self.message_id.encode("ascii"),

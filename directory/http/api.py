@@ -62,7 +62,9 @@ def api_router(services: HttpServices) -> APIRouter:
 
         The address is in the body, where no proxy logs it.
         """
-        question = Question(mailbox=Mailbox.parse(body.email), asker=gateway, language=body.lang)
+        question = Question(
+            mailbox=Mailbox.parse_international(body.email), asker=gateway, language=body.lang
+        )
         match await services.answer(question):
             case Found(certificate=certificate):
                 return _certificate(certificate, enrolment_id=None)

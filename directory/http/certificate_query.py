@@ -71,7 +71,7 @@ def parse_certificate_query(query: bytes) -> CertificateQuery:
     """
     for name, value in _pairs(query):
         if name in _ADDRESS_ATTRIBUTES:
-            return AddressQuery(mailbox=Mailbox.parse(value))
+            return AddressQuery(mailbox=Mailbox.parse_international(value))
         attribute = _ISSUER_ATTRIBUTES.get(name)
         if attribute is not None:
             octets = value.encode() if attribute is IssuerAttribute.NAME else _hash(value)

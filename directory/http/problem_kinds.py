@@ -100,6 +100,12 @@ _ROWS: tuple[tuple[str, HTTPStatus, str, str], ...] = (
         "Nothing is minted for the asking organization's own domains.",
     ),
     (
+        Refusal.INTERNATIONAL_LOCAL_PART,
+        HTTPStatus.NOT_FOUND,
+        "The local part is not ASCII",
+        "Nothing is minted for addresses that take SMTPUTF8, unless the operator allows it (RFC 6531).",
+    ),
+    (
         Refusal.RESERVED_LOCAL_PART,
         HTTPStatus.NOT_FOUND,
         "Nobody reads this mailbox in person",

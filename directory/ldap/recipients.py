@@ -158,7 +158,7 @@ def parse_addressee(text: str) -> Addressee | None:
 
     Spaces at the ends of a value are insignificant (RFC 4518 section 2.6.1).
     """
-    for parse in (Mailbox.parse, MailDomain.parse):
+    for parse in (Mailbox.parse_international, MailDomain.parse):
         try:
             return parse(text.strip(" "))
         except AddressRefused:

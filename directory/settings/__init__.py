@@ -1,6 +1,6 @@
 """What did the operator configure? One reader, one frozen value, handed on narrowly."""
 
-from directory.settings.arguments import parse_domain, parse_language, parse_mailbox
+from directory.settings.arguments import parse_domain, parse_language, parse_mailbox, parse_recipient
 from directory.settings.reading import (
     CONFIGURATION_VARIABLE,
     DEFAULT_FILE,
@@ -23,6 +23,7 @@ __all__ = [
     "parse_domain",
     "parse_language",
     "parse_mailbox",
+    "parse_recipient",
     "read_secret_file",
     "read_secret_text",
 ]

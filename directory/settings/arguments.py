@@ -1,5 +1,7 @@
 """What an operator types: addresses and domains, read by the one parser, refused by the name of their key."""
 
+from collections.abc import Callable
+
 from ca.address import Mailbox
 from ca.errors import AddressRefused
 from directory.errors import ConfigurationRefused
@@ -7,13 +9,26 @@ from directory.languages import is_language
 
 
 def parse_mailbox(key: str, text: str) -> Mailbox:
-    """Parse an address that an operator gave.
+    """Parse an address of a sender, an agent or an organization that an operator gave.
+
+    Raises:
+        ConfigurationRefused: it is not one, or its local part is not ASCII.
+    """
+    return _mailbox(key, text, Mailbox.parse)
+
+
+def parse_recipient(key: str, text: str) -> Mailbox:
+    """Parse the address of a recipient that an operator gave; its local part may go beyond ASCII.
 
     Raises:
         ConfigurationRefused: it is not one.
     """
+    return _mailbox(key, text, Mailbox.parse_international)
+
+
+def _mailbox(key: str, text: str, parse: Callable[[str], Mailbox]) -> Mailbox:
     try:
-        return Mailbox.parse(text)
+        return parse(text)
     except AddressRefused as error:
         raise ConfigurationRefused(key=key, reason=f"{text!r} is not an address: {error}") from error
 

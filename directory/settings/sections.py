@@ -120,6 +120,10 @@ class CaSettings(_Section):
     policy_oid: str = "1.3.6.1.4.1.32473.1.1"
     """The certificate policy that is asserted; private, never one of CA/B. The default is the documentation
     arc of RFC 5612: replace it by one of your own."""
+    international_local_parts: bool = False
+    """Whether addresses are certified whose local part is not ASCII, such as `jörg@example.org`. Their mail
+    takes SMTPUTF8 (RFC 6531): where a server on the way does not offer it, it comes back at once. The
+    certificate names them in an SmtpUTF8Mailbox (RFC 9598), which many mail programs cannot read."""
     key_pool_size: int = Field(default=64, ge=0, le=100_000)
     """Up to how many key pairs of each algorithm in use are kept ready, in memory."""
     key_pool_low: int | None = Field(default=None, ge=0)

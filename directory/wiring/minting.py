@@ -228,6 +228,7 @@ def recipient_profile(settings: Settings) -> Profile:
             key_algorithm=settings.ca.key_algorithm,
             validity=timedelta(days=settings.ca.validity_days),
             policy_oid=settings.ca.policy_oid,
+            international_local_parts=settings.ca.international_local_parts,
         )
     )
 
@@ -253,7 +254,9 @@ def mint_policy(settings: Settings) -> MintPolicy:
     """Return the operator's rules about which addresses are never minted."""
     policy = settings.policy
     return MintPolicy(
-        reserved_local_parts=policy.reserved_local_parts, reserved_domains=policy.reserved_domains
+        reserved_local_parts=policy.reserved_local_parts,
+        reserved_domains=policy.reserved_domains,
+        international_local_parts=settings.ca.international_local_parts,
     )
 
 

@@ -22,7 +22,7 @@ class _Register:
     async def wants_no_mail(self, recipient: Mailbox) -> bool:
         """Tell whether the address is suppressed."""
         every = await self.suppressions.all()
-        return any(Mailbox.parse(one.address).key == recipient.key for one in every)
+        return any(Mailbox.parse_international(one.address).key == recipient.key for one in every)
 
     async def append(self, event: AuditEvent) -> None:
         """Write an event."""

@@ -5,6 +5,7 @@ package in his own mailbox. Each case is a text that some parser, mail server, g
 as an address it is not. Here all are refused, each for the right reason.
 """
 
+import contextlib
 import email.utils
 
 import pytest
@@ -253,8 +254,46 @@ def test_refuses(text: str, expected: AddressRefusal) -> None:
     assert AddressRefusal(refused.value.code) is expected
 
 
+BEYOND_ASCII: Cases = {
+    "KELVIN SIGN": ("\u212aelvin@example.com", AddressRefusal.LOCAL_PART_NOT_NORMAL),
+    "LONG S": ("u\u017fer@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "full-width at sign": ("user\uff20evil.com@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "small commercial at": ("user\ufe6bevil.com@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "full-width exclamation mark": ("evil\uff01user@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "full-width per cent": ("user\uff05evil@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "full-width full stop": ("user\uff0eä@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "fraction slash": ("user\u2044ä@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "ligature": ("of\ufb01ce@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "mathematical letter": ("\U0001d41evil@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "decomposed umlaut": ("mu\u0308ller@example.com", AddressRefusal.LOCAL_PART_NOT_NORMAL),
+    "letter that nobody sees": ("user\u3164@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+    "soft hyphen": ("us\u00ader@example.com", AddressRefusal.CONTROL_CHARACTER),
+    "right-to-left override": ("user\u202eä@example.com", AddressRefusal.CONTROL_CHARACTER),
+    "two directions": ("user\u05d0@example.com", AddressRefusal.LOCAL_PART_CHARACTER),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BEYOND_ASCII.values(), ids=BEYOND_ASCII)
+def test_refuses_where_local_parts_go_beyond_ascii(text: str, expected: AddressRefusal) -> None:
+    with pytest.raises(AddressRefused) as refused:
+        Mailbox.parse_international(text)
+    assert AddressRefusal(refused.value.code) is expected
+
+
+@pytest.mark.parametrize(("text", "expected"), ALL_CASES.values(), ids=ALL_CASES)
+def test_there_every_other_refusal_stays_the_same(text: str, expected: AddressRefusal) -> None:
+    if expected is AddressRefusal.NON_ASCII_LOCAL_PART:
+        with contextlib.suppress(AddressRefused):
+            assert str(Mailbox.parse_international(text)) == text
+        return
+    with pytest.raises(AddressRefused) as refused:
+        Mailbox.parse_international(text)
+    assert AddressRefusal(refused.value.code) is expected
+
+
 def test_the_corpus_meets_every_refusal() -> None:
-    assert {expected for _, expected in ALL_CASES.values()} == set(AddressRefusal)
+    every = [*ALL_CASES.values(), *BEYOND_ASCII.values()]
+    assert {expected for _, expected in every} == set(AddressRefusal)
 
 
 @pytest.mark.parametrize(

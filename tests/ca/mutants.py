@@ -11,10 +11,12 @@ from random import Random
 from typing import Any
 
 from cryptography import x509
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.profiles import DOMAIN_AUTHORITY
 from ca.signing import PreparedCertificate
+from tests.builders import JOERG
 from tests.ca import defects
 from tests.ca.defects import (
     ALICE,
@@ -77,6 +79,16 @@ def mutants(good: PreparedCertificate) -> Iterator[Mutant]:
 
 
 _Named = Iterator[tuple[str, Spoil]]
+
+
+def international_mutants() -> Iterator[Mutant]:
+    """Yield the mutants of a certificate whose address is `JOERG`, of all that is peculiar to it."""
+    for family, spoils in (
+        ("alternative name", _international_names()),
+        ("subject", _international_subjects()),
+    ):
+        for name, spoil in spoils:
+            yield Mutant(name=f"international {family}: {name}", spoil=spoil)
 
 
 def _extensions(good: PreparedCertificate) -> _Named:
@@ -207,6 +219,87 @@ def _alternative_names() -> _Named:
         encoded = octets.encode()
         name = b"\x81" + bytes([len(encoded)]) + encoded
         yield f"{octets!r} in a raw name", with_raw("2.5.29.17", b"\x30" + bytes([len(name)]) + name)
+
+
+def _international_names() -> _Named:
+    mine = _smtp_utf8(str(JOERG))
+    address = str(JOERG).encode()
+    for inner, tag in (
+        ("IA5String", 0x16),
+        ("PrintableString", 0x13),
+        ("T61String", 0x14),
+        ("OCTET STRING", 0x04),
+        ("constructed UTF8String", 0x2C),
+        ("context tag", 0x80),
+    ):
+        yield f"of an {inner}", with_names(_other_name(_der(tag, address)))
+    yield "of a BMPString", with_names(_other_name(_der(0x1E, str(JOERG).encode("utf-16-be"))))
+    yield "of Latin-1", with_names(_other_name(_der(0x0C, str(JOERG).encode("latin-1"))))
+    yield "of a length in two octets", with_names(_other_name(b"\x0c\x81" + _der(0x0C, address)[1:]))
+    yield "with an octet behind it", with_names(_other_name(_der(0x0C, address) + b"\x00"))
+    for text in (
+        f"\ufeff{JOERG}",
+        "jörg@EXAMPLE.com",
+        "jörg@exämple.com",
+        "jörg@example.com.",
+        "jörg@example.com ",
+        "jörg@localhost",
+        "jörg@[192.0.2.1]",
+        "jörg\0@example.com",
+        "jörg",
+        "jörg@mail@example.com",
+        "jo\u0308rg@example.com",
+        "JÖRG@example.com",
+        "jörg@example.org",
+        "joerg@example.com",
+        "xn--jrg-sna@example.com",
+        "",
+    ):
+        yield f"{text!r} instead", with_names(_smtp_utf8(text))
+        yield f"{text!r} as well", with_names(mine, _smtp_utf8(text))
+    yield "the same twice", with_names(mine, mine)
+    for other in (x509.RFC822Name("joerg@example.com"), x509.RFC822Name("xn--jrg-sna@example.com")):
+        yield f"{other.value} instead", with_names(other)
+        yield f"{other.value} before it", with_names(other, mine)
+        yield f"{other.value} behind it", with_names(mine, other)
+    in_rfc822_name = _der(0x81, address)
+    yield "as octets of an rfc822Name", with_raw("2.5.29.17", _der(0x30, in_rfc822_name))
+    for dotted in ("1.3.6.1.4.1.311.20.2.3", "1.3.6.1.5.5.7.8.7", "1.3.6.1.5.5.7.8.5"):
+        other_kind = x509.OtherName(x509.ObjectIdentifier(dotted), _der(0x0C, address))
+        yield f"of the kind {dotted}", with_names(other_kind)
+    yield "critical", _with_critical_names
+
+
+def _international_subjects() -> _Named:
+    address = str(JOERG)
+    yield "nobody, and the alternative name is not critical", with_subject()
+    yield "with a serial number", with_subject((CN, address), (NameOID.SERIAL_NUMBER, "1"))
+    yield "two names", with_subject((CN, address), (CN, address))
+    for text in ("Jörg", "JÖRG@example.com", "joerg@example.com", ALICE, "jo\u0308rg@example.com"):
+        yield f"named {text!r}", with_subject((CN, text))
+    for text in ("joerg@example.com", ALICE):
+        yield f"with {text!r} as address", with_subject((EMAIL, text), (CN, address))
+    utf8 = x509.NameAttribute(EMAIL, address, _ASN1Type.UTF8String, _validate=False)
+    name = x509.Name([utf8, x509.NameAttribute(CN, address)])
+    yield "with an address that is no IA5String", lambda one: replace(one, subject_name=name)
+
+
+def _with_critical_names(prepared: PreparedCertificate) -> PreparedCertificate:
+    names = next(one for one in prepared.extensions if isinstance(one.value, x509.SubjectAlternativeName))
+    return _flipped(prepared, names)(prepared)
+
+
+def _smtp_utf8(text: str) -> x509.OtherName:
+    return _other_name(_der(0x0C, text.encode()))
+
+
+def _other_name(der: bytes) -> x509.OtherName:
+    return x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9"), der)
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    assert len(content) < 0x80
+    return bytes([tag, len(content)]) + content
 
 
 def _subjects() -> _Named:

@@ -40,10 +40,14 @@ def a_certificate(constraints: x509.NameConstraints | None) -> x509.Certificate:
         (".example.org", "anna@example.org", False),
         ("anna@example.org", "anna@example.org", True),
         ("anna@example.org", "berta@example.org", False),
+        ("EXAMPLE.org", "jörg@example.org", True),
+        ("example.org", "jörg@mail.example.org", False),
+        (".example.org", "jörg@mail.example.org", True),
+        ("jorg@example.org", "jörg@example.org", False),
     ],
 )
 def test_a_constraint_holds_what_the_standard_says(constraint: str, address: str, *, expected: bool) -> None:
-    mailbox = Mailbox.parse(address)
+    mailbox = Mailbox.parse_international(address)
     names = [x509.RFC822Name(constraint)]
 
     permitting = a_certificate(x509.NameConstraints(permitted_subtrees=names, excluded_subtrees=None))

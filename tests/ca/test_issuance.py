@@ -16,11 +16,13 @@ from ca.hierarchy import create_tls_server
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.linting import Linter
+from ca.mailnames import mail_name
 from ca.profiles import Purpose
 from ca.publication import Publication
 from ca.signers import SoftwareSigner
 from tests.builders import (
     ALICE,
+    JOERG,
     NOW,
     PUBLICATION,
     Authority,
@@ -64,6 +66,45 @@ def test_addresses_of_every_shape_pass_the_linter(
     mailbox = Mailbox.parse(address)
     certificate = a_certificate(authority, recipient_key.public_key(), mailbox=mailbox)
     assert rfc822_names(certificate) == [str(mailbox)]
+
+
+def test_an_address_beyond_ascii_is_in_the_cn_and_in_an_smtp_utf8_mailbox_alone(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    certificate = a_certificate(
+        authority,
+        recipient_key.public_key(),
+        profile=a_profile(international_local_parts=True),
+        mailbox=JOERG,
+    )
+    assert [(one.oid, one.value) for one in certificate.subject] == [(NameOID.COMMON_NAME, str(JOERG))]
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.critical is False
+    assert list(names.value) == [mail_name(JOERG)]
+
+
+def test_one_too_long_for_a_cn_is_named_by_a_critical_alternative_name(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    mailbox = Mailbox.parse_international(f"{'ä' * 32}@{'d' * 40}.example.com")
+    certificate = a_certificate(
+        authority,
+        recipient_key.public_key(),
+        profile=a_profile(international_local_parts=True),
+        mailbox=mailbox,
+    )
+    assert list(certificate.subject) == []
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.critical is True
+    assert list(names.value) == [mail_name(mailbox)]
+
+
+def test_an_address_beyond_ascii_takes_a_profile_that_allows_it(
+    authority: Authority, recipient_key: PrivateKey
+) -> None:
+    with pytest.raises(ProfileRefused) as refused:
+        a_prepared_certificate(authority, recipient_key.public_key(), mailbox=JOERG)
+    assert refused.value.field == "international_local_parts"
 
 
 def test_cn_emailaddress_and_rfc822name_are_the_same_bytes(certificate: x509.Certificate) -> None:

@@ -68,6 +68,28 @@ def test_holds_one_identity_and_its_chain(good: Ingredients, package_format: Key
     assert len(opened.additional_certs) == 2
 
 
+@pytest.mark.parametrize(
+    ("local_part", "listed"),
+    [("jörg", "jörg"), ("用户", "用户"), ("\U000104f7\U000104d8", "\ufffd\ufffd")],
+)
+@pytest.mark.parametrize("package_format", KeyPackageFormat)
+def test_is_listed_under_an_address_beyond_ascii(
+    good: Ingredients, package_format: KeyPackageFormat, local_part: str, listed: str
+) -> None:
+    mailbox = Mailbox.parse_international(f"{local_part}@example.com")
+    package = build_key_package(
+        private_key=good.private_key,
+        certificate=good.certificate,
+        chain=good.chain,
+        password=PASSWORD,
+        package_format=package_format,
+        friendly_name=friendly_name_for(mailbox, good.certificate),
+    )
+    opened = pkcs12.load_pkcs12(package, PASSWORD.reveal().encode())
+    assert opened.cert is not None
+    assert opened.cert.friendly_name == f"{listed}@example.com S/MIME 2026-11".encode()
+
+
 @pytest.mark.parametrize("package_format", KeyPackageFormat)
 def test_opens_with_no_other_password(good: Ingredients, package_format: KeyPackageFormat) -> None:
     package = replace(good, package_format=package_format).build()

@@ -11,8 +11,17 @@ from ca.errors import LintFailed
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, generate
 from ca.profiles import DOMAIN_AUTHORITY, Purpose
-from tests.builders import NOW, Authority, TokenKey, TokenSigner, a_prepared_certificate, a_profile
-from tests.ca.mutants import mutants
+from ca.signing import PreparedCertificate
+from tests.builders import (
+    JOERG,
+    NOW,
+    Authority,
+    TokenKey,
+    TokenSigner,
+    a_prepared_certificate,
+    a_profile,
+)
+from tests.ca.mutants import Mutant, international_mutants, mutants
 
 RECIPIENTS = [purpose for purpose in Purpose if purpose.is_recipient]
 ADDRESSES = (
@@ -23,6 +32,13 @@ ADDRESSES = (
     f"{'l' * 64}@{'d' * 60}.example.com",
     "anna@xn--exmple-cua.com",
     "1@2.example.com",
+)
+INTERNATIONAL_ADDRESSES = (
+    "jörg@example.com",
+    "Jörg.Müller+Praxis@mail.example.org",
+    "用户@xn--exmple-cua.com",
+    "محمد@example.net",
+    f"{'ä' * 32}@{'d' * 60}.example.com",
 )
 
 
@@ -58,18 +74,41 @@ def test_no_mutant_is_signed(
     made = list(mutants(good))
     before = token.signatures
 
-    survivors = []
+    assert survivors(made, good, issuer) == []
+    assert token.signatures == before
+    assert len({mutant.name for mutant in made}) == len(made) >= 200
+    assert issuer.sign(issuer.lint(good)).serial_number == good.serial_number
+
+
+def test_no_mutant_of_an_international_address_is_signed(
+    authority: Authority,
+    recipient_key: PrivateKey,
+    issuer: Issuer,
+    token: TokenKey,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    profile = a_profile(international_local_parts=True)
+    good = a_prepared_certificate(authority, recipient_key.public_key(), profile=profile, mailbox=JOERG)
+    made = list(international_mutants())
+    before = token.signatures
+
+    assert survivors(made, good, issuer) == []
+    assert token.signatures == before
+    assert len({mutant.name for mutant in made}) == len(made) >= 60
+    assert issuer.sign(issuer.lint(good)).serial_number == good.serial_number
+
+
+def survivors(made: list[Mutant], good: PreparedCertificate, issuer: Issuer) -> list[str]:
+    """Return those that the linter lets pass."""
+    passed = []
     for mutant in made:
         try:
             issuer.lint(mutant.spoil(good))
         except LintFailed:
             continue
-        survivors.append(mutant.name)
-
-    assert survivors == []
-    assert token.signatures == before
-    assert len({mutant.name for mutant in made}) == len(made) >= 200
-    assert issuer.sign(issuer.lint(good)).serial_number == good.serial_number
+        passed.append(mutant.name)
+    return passed
 
 
 @pytest.mark.parametrize("purpose", RECIPIENTS)
@@ -81,11 +120,18 @@ def test_nothing_good_is_refused(
     purpose: Purpose,
     algorithm: KeyAlgorithm,
 ) -> None:
-    texts = [f"{DOMAIN_AUTHORITY}@example.com"] if purpose is Purpose.DOMAIN else ADDRESSES
+    texts = [*ADDRESSES, *INTERNATIONAL_ADDRESSES]
+    if purpose is Purpose.DOMAIN:
+        texts = [f"{DOMAIN_AUTHORITY}@example.com"]
     for text in texts:
         for days in (1, 90, 825):
-            profile = a_profile(purpose, key_algorithm=algorithm, validity=timedelta(days=days))
+            profile = a_profile(
+                purpose,
+                key_algorithm=algorithm,
+                validity=timedelta(days=days),
+                international_local_parts=True,
+            )
             public_key = keys[algorithm].public_key()
-            prepared = issuer.prepare(profile, Mailbox.parse(text), public_key, NOW)
+            prepared = issuer.prepare(profile, Mailbox.parse_international(text), public_key, NOW)
             assert issuer.lint(prepared).prepared is prepared
     assert issuer.certificate == authority.issuer.certificate

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ca.mailnames import SMTP_UTF8_MAILBOX
 from directory.audit import AuditEvent, AuditKind
 from directory.errors import ConfigurationRefused
 from directory.importing import CertificateImport, ImportedCertificate, read_certificate
@@ -25,6 +26,13 @@ ANNA = x509.RFC822Name("Anna@example.org")
 BERT = x509.RFC822Name("bert@example.org ")
 DOMAIN = x509.DNSName("Example.org")
 AUTHORITY = x509.RFC822Name("domain-confidentiality-authority@example.org")
+
+
+def an_international(text: str) -> x509.OtherName:
+    return x509.OtherName(SMTP_UTF8_MAILBOX, bytes([0x0C, len(text.encode())]) + text.encode())
+
+
+JOERG = an_international("jörg@example.org")
 
 
 def addressees(certificate: x509.Certificate) -> list[str]:
@@ -60,6 +68,10 @@ def test_reads_a_certificate_in_either_form(written: Callable[[x509.Certificate]
         ((ANNA, ANNA), ["Anna@example.org"]),
         ((ANNA, DOMAIN), ["Anna@example.org"]),
         ((ANNA, x509.RFC822Name("@example.org")), ["Anna@example.org"]),
+        ((JOERG,), ["jörg@example.org"]),
+        ((JOERG, ANNA, DOMAIN), ["jörg@example.org", "Anna@example.org"]),
+        ((an_international("anna@example.org"), ANNA), ["Anna@example.org"]),
+        ((an_international("jörg@EXAMPLE.org"), ANNA), ["Anna@example.org"]),
         ((DOMAIN,), ["example.org"]),
         ((x509.DNSName("*.example.org"), DOMAIN), ["example.org"]),
         ((AUTHORITY,), ["domain-confidentiality-authority@example.org"]),
@@ -229,3 +241,11 @@ async def test_others_share_what_is_found() -> None:
         await an_import(Shelf()).publish(der(a_foreign_certificate(ANNA)), "hospital")
 
     assert refused.value.key == "--org"
+
+
+@pytest.mark.parametrize(
+    "der_of_name", [b"\x16\x11j\xc3\xb6rg@example.org", b"\x01\x01\xff", b"\x0c\x02\xef\xbb", b"\x05\x00"]
+)
+def test_refuses_a_certificate_whose_names_are_of_another_type_than_they_say(der_of_name: bytes) -> None:
+    malformed = x509.OtherName(SMTP_UTF8_MAILBOX, der_of_name)
+    assert "subjectAltName is wrong" in refusal(der(a_foreign_certificate(ANNA, malformed)))

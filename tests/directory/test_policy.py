@@ -35,6 +35,14 @@ def test_which_addresses_are_never_minted(address: str, refusal: Refusal | None)
     assert MintPolicy().refusal(Mailbox.parse(address), context) is refusal
 
 
+def test_a_local_part_beyond_ascii_is_minted_where_the_operator_says_so_alone() -> None:
+    mailbox, context = Mailbox.parse_international("jörg@example.com"), a_mint_context()
+
+    assert MintPolicy().refusal(mailbox, context) is Refusal.INTERNATIONAL_LOCAL_PART
+    assert MintPolicy(international_local_parts=True).refusal(mailbox, context) is None
+    assert MintPolicy().refusal(Mailbox.parse("anna@bücher.de"), context) is None
+
+
 def test_a_revoked_address_is_not_minted_again() -> None:
     assert (
         MintPolicy().refusal(Mailbox.parse("a@example.com"), a_mint_context(revoked=True)) is Refusal.REVOKED

@@ -56,18 +56,25 @@ def a_notification(
     status: str = "5.1.1",
     envelope_id: str | None = None,
     message_id: str | None = None,
+    international: bool = False,
 ) -> bytes:
-    """Return a notification as RFC 3464 has it, with the header of the mail it is about if that is named."""
+    """Return a notification as RFC 3464 has it, with the header of the mail it is about if that is named.
+
+    As RFC 6533 has it, if it is international.
+    """
+    address_type, kind = (
+        ("utf-8", "global-delivery-status") if international else ("rfc822", "delivery-status")
+    )
     per_message = "Reporting-MTA: dns; mx.example.net\r\n"
     if envelope_id is not None:
         per_message += f"Original-Envelope-Id: {envelope_id}\r\n"
     per_recipient = (
-        f"Final-Recipient: rfc822; {recipient}\r\nAction: {action}\r\nStatus: {status}\r\n"
+        f"Final-Recipient: {address_type}; {recipient}\r\nAction: {action}\r\nStatus: {status}\r\n"
         f"Diagnostic-Code: smtp; 550 {status} said the other side\r\n"
     )
     parts = [
         "Content-Type: text/plain\r\n\r\nSomething became of your mail.\r\n",
-        f"Content-Type: message/delivery-status\r\n\r\n{per_message}\r\n{per_recipient}",
+        f"Content-Type: message/{kind}\r\n\r\n{per_message}\r\n{per_recipient}",
     ]
     if message_id is not None:
         parts.append(f"Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: {message_id}\r\n")

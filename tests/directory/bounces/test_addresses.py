@@ -27,6 +27,25 @@ def test_reads_characters_beyond_ascii() -> None:
 
 
 @pytest.mark.parametrize(
+    "field",
+    [
+        "utf-8; jörg+x@example.org",
+        r"utf-8; j\x{F6}rg\x{2B}x@example.org",
+        "utf-8; j+C3+B6rg+2Bx@example.org",
+        "rfc822; j+C3+B6rg+2Bx@example.org",
+        "UTF-8;<Jörg+x@EXAMPLE.ORG>",
+    ],
+)
+def test_reads_every_spelling_of_a_local_part_beyond_ascii(field: str) -> None:
+    assert "jörg+x@example.org" in read_typed_address(field)
+
+
+@pytest.mark.parametrize("field", ["rfc822; j+F6rg@example.org", r"utf-8; j\x{D800}rg@example.org"])
+def test_guesses_at_no_other_encoding(field: str) -> None:
+    assert {key for key in read_typed_address(field) if not key.isascii()} == set()
+
+
+@pytest.mark.parametrize(
     "field", ["", ";", "x400; /C=de/", "rfc822; nobody", "rfc822; a@b@c.example", "rfc822;" + "a" * 5000]
 )
 def test_what_is_no_address_of_ours_names_nobody(field: str) -> None:

@@ -13,6 +13,7 @@ STATED = {
     "ca.key_algorithm": "rsa-4096",
     "ca.validity_days": "365",
     "ca.policy_oid": "1.3.6.1.4.1.32473.1.2",
+    "ca.international_local_parts": "true",
     "ca.key_pool_size": "7",
     "ca.key_pool_persisted": "500",
     "ca.key_pool_days": "9",

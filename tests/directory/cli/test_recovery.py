@@ -7,11 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
+from ca.address import Mailbox
+from ca.escrow import EscrowedKey, RecoveryCertificate, escrow
+from ca.keys import PrivateKey
 from directory.cli.recovery import fetch
 from directory.errors import StoreUnavailable
 from directory.initialization import TLS_CERTIFICATE_NAME
 from directory.recovery import Released
+from tests.builders import ALICE, JOERG, Authority, a_certificate, a_profile
 from tests.command import pushpki
 from tests.contracts.world import ANNA, NOW
 from tests.directory.cli.test_organizations import add
@@ -40,6 +46,29 @@ def test_what_is_secret_is_for_its_owner_only(safe: Path) -> None:
     assert modes["recovery-key.pem"] == modes["share-rosa.txt"] == modes["share-ralf.txt"] == 0o600
     assert b"BEGIN ENCRYPTED PRIVATE KEY" in (safe / "recovery-key.pem").read_bytes()
     assert b"PRIVATE KEY" not in (safe / "recovery-certificate.pem").read_bytes()
+
+
+@pytest.mark.parametrize("mailbox", [ALICE, JOERG])
+def test_an_envelope_is_opened_for_whom_its_certificate_names(
+    safe: Path, tmp_path: Path, authority: Authority, recipient_key: PrivateKey, mailbox: Mailbox
+) -> None:
+    profile = a_profile(international_local_parts=True)
+    certificate = a_certificate(authority, recipient_key.public_key(), profile=profile, mailbox=mailbox)
+    recovery = x509.load_pem_x509_certificate((safe / "recovery-certificate.pem").read_bytes())
+    key = EscrowedKey(private_key=recipient_key, certificate=certificate, chain=authority.chain)
+    (tmp_path / "key.p7m").write_bytes(escrow(key, RecoveryCertificate(recovery)))
+
+    done = pushpki(
+        *("recovery", "open", str(tmp_path / "key.p7m"), "--key", str(safe / "recovery-key.pem")),
+        *(option for keeper in ("rosa", "ralf") for option in ("--share", str(safe / f"share-{keeper}.txt"))),
+        *("--out", str(tmp_path / "key.p12"), "--json"),
+    )
+
+    assert done.document["address"] == str(mailbox)
+    opened = load_pkcs12((tmp_path / "key.p12").read_bytes(), done.document["password"].encode())
+    assert opened.cert is not None
+    assert opened.cert.certificate == certificate
+    assert opened.cert.friendly_name == f"{mailbox} S/MIME 2026-11".encode()
 
 
 def test_a_certificate_is_added_and_activated(workplace: Workplace, safe: Path) -> None:

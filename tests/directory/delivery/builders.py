@@ -103,7 +103,7 @@ def a_due_mail(
 ) -> DueMail:
     authority = an_authority()
     organization = organization or an_organization()
-    mailbox = Mailbox.parse(address)
+    mailbox = Mailbox.parse_international(address)
     enrolment_id = enrolment_id or f"enrolment-of-{mail_id}"
     whose = (enrolment_id, organization.organization_id)
     pkcs8 = to_pkcs8(private_key or authority.recipient_key)

@@ -80,6 +80,15 @@ def test_a_signed_message_verifies(algorithm: DkimAlgorithm) -> None:
     assert verifies(signed, algorithm)
 
 
+@pytest.mark.parametrize("algorithm", DkimAlgorithm)
+def test_an_address_in_utf8_is_signed_octet_for_octet(algorithm: DkimAlgorithm) -> None:
+    message = MESSAGE.replace(b"anna@", "jörg用户@".encode())
+    signed = DkimSigner(a_sealer()).sign(a_signing_organization(algorithm), message)
+    assert signed[: -len(message)].isascii()
+    assert verifies(signed, algorithm)
+    assert not verifies(signed.replace("jörg".encode(), b"jorg"), algorithm)
+
+
 def test_the_signing_domain_is_that_of_from_and_the_body_has_no_length() -> None:
     signed = DkimSigner(a_sealer()).sign(a_signing_organization(), MESSAGE)
     field = signed[: -len(MESSAGE)]

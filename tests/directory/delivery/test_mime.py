@@ -54,6 +54,15 @@ def part(message: EmailMessage, content_type: str) -> EmailMessage:
     return found
 
 
+def test_an_address_beyond_ascii_is_written_in_utf8_and_nothing_else_is() -> None:
+    octets = replace(A_MESSAGE, recipient=Mailbox.parse_international("jörg@example.org")).to_bytes()
+    assert b"\r\nTo: j\xc3\xb6rg@example.org\r\n" in octets
+    assert octets.replace("jörg".encode(), b"anna") == A_MESSAGE.to_bytes()
+    assert A_MESSAGE.to_bytes().isascii()
+    read = email.message_from_string(octets.decode(), policy=policy.default)
+    assert read["To"].addresses[0].addr_spec == "jörg@example.org"
+
+
 def test_has_two_texts_and_an_attachment() -> None:
     message = parsed(A_MESSAGE)
     assert [found.get_content_type() for found in message.walk()] == [

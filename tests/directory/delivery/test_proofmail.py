@@ -152,3 +152,15 @@ def test_refuses_to_write_to_a_key_that_cannot_be_encrypted_to(stationery: Stati
         compose(stationery, mail)
 
     assert refused.value.code == "envelope.not_rsa"
+
+
+def test_a_recipient_beyond_ascii_reads_his_address_inside_and_outside(stationery: Stationery) -> None:
+    mail = a_due_mail(kind=MailKind.PROOF, address="jörg@recipient.example.org")
+    composed = compose(stationery, mail)
+    head = composed.message.partition(b"\r\n\r\n")[0].decode()
+    assert "\r\nTo: jörg@recipient.example.org\r\n" in head
+    enveloped = email.message_from_string(composed.message.decode(), policy=policy.default).get_content()
+    certificate = x509.load_der_x509_certificate(mail.certificate)
+    inside = pkcs7_decrypt_der(enveloped, certificate, an_authority().recipient_key, []).decode()
+    assert "\r\nTo: jörg@recipient.example.org\r\n" in inside
+    assert "HP-Outer: To: jörg@recipient.example.org\r\n" in inside

@@ -29,7 +29,7 @@ def an_envelope(*, envelope_id: str = "mail-1", recipient: str = "anna@example.o
     return Envelope(
         envelope_id=envelope_id,
         sender=Mailbox.parse("keys@hospital.org"),
-        recipient=Mailbox.parse(recipient),
+        recipient=Mailbox.parse_international(recipient),
         message=MESSAGE,
     )
 
@@ -97,6 +97,56 @@ async def test_an_envelope_identifier_is_written_as_xtext() -> None:
         assert isinstance(session, SmtpSession)
         await session.submit(an_envelope(envelope_id="a+b=c d\r\nRCPT"))
     assert sink.transactions[0].mail.endswith(b"ENVID=a+2Bb+3Dc+20d+0D+0ARCPT")
+
+
+async def test_an_address_beyond_ascii_is_sent_with_smtputf8_and_a_typed_original_recipient() -> None:
+    extensions = (b"8BITMIME", b"SMTPUTF8", b"DSN")
+    envelopes = [an_envelope(recipient="Jörg+x=y用户@example.org"), an_envelope()]
+    async with (
+        smtp_sink(SmtpSink(extensions=extensions)) as sink,
+        session_to(sink.smart_host()) as session,
+    ):
+        assert isinstance(session, SmtpSession)
+        for envelope in envelopes:
+            assert isinstance(await session.submit(envelope), Accepted)
+    first, second = sink.transactions
+    typed = r"utf-8;J\x{F6}rg\x{2B}x\x{3D}y\x{7528}\x{6237}@example.org"
+    assert first.mail.decode() == (
+        "MAIL FROM:<keys@hospital.org> RET=HDRS ENVID=mail-1 BODY=8BITMIME SMTPUTF8"
+    )
+    assert [one.decode() for one in first.recipients] == [
+        "RCPT TO:<Jörg+x=y用户@example.org> NOTIFY=FAILURE,DELAY ORCPT=" + typed
+    ]
+    # Its neighbour needs none of it, so it is not asked for (RFC 6531 section 3.6).
+    assert second.mail == b"MAIL FROM:<keys@hospital.org> RET=HDRS ENVID=mail-1"
+    assert second.recipients == [
+        b"RCPT TO:<anna@example.org> NOTIFY=FAILURE,DELAY ORCPT=rfc822;anna@example.org"
+    ]
+
+
+async def test_without_smtputf8_nothing_is_said_of_an_address_beyond_ascii_and_the_next_mail_goes() -> None:
+    async with smtp_sink() as sink, session_to(sink.smart_host()) as session:
+        assert isinstance(session, SmtpSession)
+        outcome = await session.submit(an_envelope(recipient="jörg@example.org"))
+        assert isinstance(outcome, Permanent)
+        assert (outcome.failure.phase, outcome.failure.reply) == (Phase.MAIL, None)
+        assert outcome.failure.reason.startswith("5.6.7 ")
+        assert session.is_usable
+        assert isinstance(await session.submit(an_envelope()), Accepted)
+    assert len(sink.transactions) == 1
+    assert "jörg".encode() not in sink.wire
+
+
+async def test_what_was_offered_before_tls_does_not_count(trust: ssl.SSLContext) -> None:
+    stripped = SmtpSink(
+        extensions=(b"STARTTLS", b"SMTPUTF8"), extensions_under_tls=(b"8BITMIME",), tls=server_context()
+    )
+    async with smtp_sink(stripped) as sink:
+        host = sink.smart_host(SmtpSecurity.STARTTLS)
+        async with session_to(host, trust=trust) as session:
+            assert isinstance(session, SmtpSession)
+            outcome = await session.submit(an_envelope(recipient="jörg@example.org"))
+    assert isinstance(outcome, Permanent)
 
 
 async def test_a_session_takes_one_mail_after_the_other() -> None:

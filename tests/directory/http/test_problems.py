@@ -132,6 +132,7 @@ def test_a_refused_address_keeps_its_code_and_reason(refusal: AddressRefusal) ->
     [
         (Refusal.NOT_FOUND, 404),
         (Refusal.OWN_DOMAIN, 404),
+        (Refusal.INTERNATIONAL_LOCAL_PART, 404),
         (Refusal.RESERVED_LOCAL_PART, 404),
         (Refusal.RESERVED_DOMAIN, 404),
         (Refusal.UNKNOWN_DOMAIN, 404),

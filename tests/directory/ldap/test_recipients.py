@@ -165,3 +165,21 @@ def test_reads_a_domain(text: str) -> None:
 )
 def test_reads_nothing_else(text: str) -> None:
     assert parse_addressee(text) is None
+
+
+def test_an_address_beyond_ascii_is_named_and_written_in_utf8() -> None:
+    joerg = Mailbox.parse_international("Jörg@example.com")
+    for name in (
+        f"mail=jörg@EXAMPLE.com,{PEOPLE}",
+        rf"mail=j\C3\B6rg@example.com,{PEOPLE}",
+        "CN=JöRG@example.com",
+    ):
+        recipient = people().named(parse_name(name))
+        assert recipient is not None
+        assert recipient.addressee.key == joerg.key
+    entry = people().expected(joerg)
+    assert entry.values(MAIL) == ("Jörg@example.com".encode(),)
+    assert parse_name(entry.name) == parse_name(f"mail=jörg@example.com,{PEOPLE}")
+    assert people().named(parse_name(f"mail=JÖRG@example.com,{PEOPLE}")) != people().named(
+        parse_name(entry.name)
+    )
