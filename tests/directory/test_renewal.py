@@ -207,6 +207,14 @@ async def test_the_mint_policy_has_the_last_word(context: MintContext, refusal: 
     assert judgement is refusal
 
 
+async def test_nothing_is_renewed_for_a_local_part_beyond_ascii_unless_it_may_be_certified() -> None:
+    mailbox = Mailbox.parse_international("jörg@example.org")
+
+    judgement = await World().renewer.judge(a_renewable(mailbox=mailbox))
+
+    assert judgement is Refusal.INTERNATIONAL_LOCAL_PART
+
+
 def test_every_obstacle_has_a_reason_and_a_test() -> None:
     assert set(Obstacle) == set(REASONS) == {*OBSTACLES, Obstacle.DISABLED, Obstacle.NOT_WANTED}
 
