@@ -95,7 +95,9 @@ class Mailbox:
 
     The local part keeps its spelling; the domain is in lower case and in A-labels. Two mailboxes are *equal*
     when spelled alike; they are *the same recipient* when their `key` is the same. The local part may be
-    international: who makes a mailbox out of what others say decides by `parse` or `parse_international`.
+    international: who makes a mailbox out of what others say decides by `parse` or `parse_international`. The
+    latter judges characters by what is known of them today; the constructor, for what was accepted once, does
+    not.
 
     Raises:
         AddressRefused: the parts are not acceptable; see `AddressRefusal`.
@@ -134,6 +136,8 @@ class Mailbox:
             AddressRefused: with a code of `AddressRefusal`, and without the text.
         """
         local_part, domain = _parts(text)
+        if len(local_part) <= _LONGEST_LOCAL_PART and not localparts.is_acceptable(local_part):
+            raise _refused(AddressRefusal.LOCAL_PART_CHARACTER)
         return cls(local_part=local_part, domain=domain)
 
     @property
@@ -266,7 +270,9 @@ def _check_local_part(local_part: str) -> None:
 
 
 def _check_international(local_part: str) -> None:
-    if not localparts.is_acceptable(local_part):
+    # No more than every version of Unicode says alike: an address that a newer one accepted must not become
+    # unreadable where an older one runs, and keep others from their mail.
+    if not localparts.is_readable(local_part):
         raise _refused(AddressRefusal.LOCAL_PART_CHARACTER)
     # In lower case as well, or the key of one mailbox would look like another's (J and a caron, ǰ).
     if not all(map(localparts.is_normal, (local_part, local_part.translate(_ASCII_LOWER)))):

@@ -20,6 +20,18 @@ _DIGITS = frozenset({"Nd"})
 _SOMETHING_TO_MARK = _LETTERS | _MARKS | _DIGITS
 
 
+_NOT_KNOWN_YET = "Cn"
+
+
+def is_readable(local_part: str) -> bool:
+    """Whether every character beyond ASCII is a letter, a digit or a mark, or one that is not known yet.
+
+    Where a newer version of Unicode found a text acceptable, an older one finds it readable.
+    """
+    kinds = {unicodedata.category(one) for one in local_part if not one.isascii()}
+    return kinds <= _SOMETHING_TO_MARK | {_NOT_KNOWN_YET}
+
+
 def is_acceptable(local_part: str) -> bool:
     """Whether every character beyond ASCII is a letter, a digit, or a mark on one; in one direction.
 

@@ -28,6 +28,7 @@ _ANSWERS_WITHIN_SECONDS: Final = 2.0
 """4 ms is usual; a gateway that waited longer than this was told to come back."""
 _PAUSE_SECONDS: Final = 10.0
 """Between two starts."""
+_ENDS_WITHIN_SECONDS: Final = 1.0
 _COMMAND: Final = (sys.executable, "-P", "-m", "directory.lint_process")
 
 
@@ -162,4 +163,7 @@ class _Process:
         self._connection.close()
         with suppress(ProcessLookupError):
             self._child.kill()
-        self._child.wait()
+        # One that cannot even be killed, as while its disk does not answer, must not hold up every mint. Python
+        # takes it off the system's list later, when it starts another process.
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(_ENDS_WITHIN_SECONDS)

@@ -183,7 +183,7 @@ class SmtpSession:
         sent again, and arrive twice, under one Message-ID.
         """
         if envelope.recipient.is_international and not self._client.supports_extension("smtputf8"):
-            return Permanent(failure=Failure(phase=Phase.MAIL, reason=_NO_SMTPUTF8))
+            return Permanent(failure=Failure(phase=Phase.EHLO, reason=_NO_SMTPUTF8))
         self._in_transaction = True
         try:
             async with _during(Phase.MAIL):

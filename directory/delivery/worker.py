@@ -266,9 +266,10 @@ class DeliveryWorker:
                 )
                 await self._outbox.record_accepted(mail, self._acceptance(mail, now), event)
             case Permanent(failure=failure):
-                # What we refuse ourselves says nothing of the recipient's domain.
-                by_us = failure.phase is Phase.SERVICE
-                await self._give_up(mail, now, failure, GivenUp.OUT_OF_TIME if by_us else GivenUp.REFUSED)
+                # What we refuse ourselves, or what the next server does not offer, is no refusal of the
+                # recipient's domain.
+                before = failure.phase in {Phase.SERVICE, Phase.EHLO}
+                await self._give_up(mail, now, failure, GivenUp.OUT_OF_TIME if before else GivenUp.REFUSED)
             case Transient(failure=failure) if failure.phase is Phase.WAIT:
                 await self._postpone(mail, now, failure)
             case Transient(failure=failure):

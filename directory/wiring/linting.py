@@ -24,7 +24,7 @@ async def linting(sharing: Sharing) -> AsyncIterator[CertificateLinter]:
     Several workers share the cores already, each with an interpreter lock of its own; and where there is but
     one core, nothing is won by a second process.
     """
-    if sharing is not Sharing.NOBODY or len(os.sched_getaffinity(0)) == 1:
+    if sharing is not Sharing.NOBODY or _cores() == 1:
         yield await asyncio.to_thread(in_this_process)
         return
     process = LintingProcess()
@@ -33,3 +33,8 @@ async def linting(sharing: Sharing) -> AsyncIterator[CertificateLinter]:
         yield process
     finally:
         await asyncio.to_thread(process.stop)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; not every system says which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

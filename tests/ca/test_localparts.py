@@ -236,3 +236,19 @@ def test_decides_about_the_longest_hostile_local_part_within_5_ms(pattern: str) 
         return time.perf_counter() - started
 
     assert min(elapsed() for _ in range(5)) < 0.005
+
+
+def test_what_a_newer_unicode_accepted_can_still_be_read() -> None:
+    unknown = next(
+        chr(point) for point in range(0x1E4D0, 0x2FFFF) if unicodedata.category(chr(point)) == "Cn"
+    )
+
+    assert refusal_of(f"a{unknown}") is AddressRefusal.CONTROL_CHARACTER
+    stored = Mailbox(local_part=f"a{unknown}", domain="example.org")
+    assert stored.key == f"a{unknown}@example.org"
+
+
+@pytest.mark.parametrize("one", ["\x85", "\u200b", "\u2028", "\ue000", "\u00a0", "\u2603", "\uff20"])
+def test_what_no_unicode_accepts_cannot_be_constructed(one: str) -> None:
+    with pytest.raises(AddressRefused):
+        Mailbox(local_part=f"a{one}", domain="example.org")

@@ -23,6 +23,7 @@ class Row:
     claimed_until: datetime | None = None
     attempts: int = 0
     failure: str | None = None
+    given_up_because: GivenUp | None = None
     ended_at: datetime | None = None
     hold_until: datetime | None = None
     retries: list[datetime] = field(default_factory=list)
@@ -117,13 +118,12 @@ class MemoryOutbox:
         event: AuditEvent,
         because: GivenUp = GivenUp.OUT_OF_TIME,
     ) -> None:
-        del because
         self._answer()
         if self.rows[mail.mail_id].attempts != mail.attempts + 1:
             return
         row = self._ending(mail, MailState.GIVEN_UP, at, event)
         if row is not None:
-            row.failure = failure
+            row.failure, row.given_up_because = failure, because
 
     def _queued(self) -> list[Row]:
         return [row for row in self.rows.values() if row.state is MailState.QUEUED]

@@ -129,7 +129,7 @@ async def test_without_smtputf8_nothing_is_said_of_an_address_beyond_ascii_and_t
         assert isinstance(session, SmtpSession)
         outcome = await session.submit(an_envelope(recipient="jörg@example.org"))
         assert isinstance(outcome, Permanent)
-        assert (outcome.failure.phase, outcome.failure.reply) == (Phase.MAIL, None)
+        assert (outcome.failure.phase, outcome.failure.reply) == (Phase.EHLO, None)
         assert outcome.failure.reason.startswith("5.6.7 ")
         assert session.is_usable
         assert isinstance(await session.submit(an_envelope()), Accepted)

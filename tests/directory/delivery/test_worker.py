@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from directory.audit import AuditKind
 from directory.delivery.composing import Composed
-from directory.delivery.outbox import DueMail, MailKind, MailState
+from directory.delivery.outbox import DueMail, GivenUp, MailKind, MailState
 from directory.delivery.settings import SmtpTimeouts
 from directory.errors import MailRefused
 from directory.mint_ports import MailClaim
@@ -223,6 +223,20 @@ async def test_gives_up_at_once_on_a_verdict_on_the_recipient() -> None:
     [event] = outbox.events
     assert event.kind is AuditKind.KEY_MAIL_GIVEN_UP
     assert event.detail == {"mail": "key", "attempt": "1", "failure": "rcpt.550"}
+    assert row.given_up_because is GivenUp.REFUSED
+
+
+async def test_a_server_without_smtputf8_is_nothing_against_the_recipients_domain() -> None:
+    outbox = MemoryOutbox()
+    async with smtp_sink() as sink:
+        organization = an_organization_at(sink.smart_host())
+        row = outbox.put(a_due_mail(address="jörg@example.org", organization=organization))
+        async with at_work(outbox) as work:
+            await work.steps.reached(Step.MAIL_RECORDED)
+    assert row.state is MailState.GIVEN_UP
+    assert (row.failure or "").startswith("EHLO: 5.6.7 ")
+    assert row.given_up_because is GivenUp.OUT_OF_TIME
+    assert sink.transactions == []
 
 
 async def test_of_another_mail_the_record_says_that_it_was_no_key_mail() -> None:
