@@ -163,7 +163,7 @@ class _Process:
         self._connection.close()
         with suppress(ProcessLookupError):
             self._child.kill()
-        # One that cannot even be killed, as while its disk does not answer, must not hold up every mint. Python
-        # takes it off the system's list later, when it starts another process.
+        # One that cannot even be killed, as while its disk does not answer, must not hold up mints. Python
+        # takes it off the list of processes when it starts another.
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(_ENDS_WITHIN_SECONDS)
