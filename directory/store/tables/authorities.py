@@ -138,4 +138,6 @@ spare_token_keys = Table(
     Column("token", String(32), primary_key=True),
     Column("token_key", String(128), primary_key=True),
     Column("destroy_from", UtcDateTime, nullable=False),
+    # The withdrawn request that it was made for; nothing for a responder's.
+    Column("issuer_id", String(64)),
 )

@@ -290,6 +290,7 @@ def _create_ocsp_responders() -> None:
         _key("token"),
         _key("token_key", 128),
         _moment("destroy_from"),
+        Column("issuer_id", sa.String(64)),
     )
 
 
