@@ -289,8 +289,8 @@ def _create_ocsp_responders() -> None:
         "spare_token_keys",
         _key("token"),
         _key("token_key", 128),
-        _moment("destroy_from"),
         Column("issuer_id", sa.String(64)),
+        _moment("destroy_from"),
     )
 
 
