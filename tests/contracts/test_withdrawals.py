@@ -43,8 +43,8 @@ IN_TOKEN = Wish(key_algorithm=KeyAlgorithm.P_256, in_token=True)
 ONCE_MORE = 8
 
 
-class PowerCut(Exception):  # noqa: N818 - no error of ours: nothing catches it
-    """The process ends here."""
+class PowerCut(Exception):
+    """The process ends here: no error of ours, so nothing catches it."""
 
 
 class Meanwhile(SqlIssuing):
@@ -143,12 +143,12 @@ class House:
         rows = await self.store.rows(
             "SELECT subject, actor, detail FROM audit_events WHERE kind = 'issuer.key_destroyed'"
         )
-        details = [json.loads(detail) if isinstance(detail, str) else detail for _, _, detail in rows]
-        assert all(detail["reason"] == "withdrawn" for detail in details)
-        return [
-            (subject, actor, detail.get("found", ""))
-            for (subject, actor, _), detail in zip(rows, details, strict=True)
-        ]
+        found = []
+        for subject, actor, text in rows:
+            detail: dict[str, str] = json.loads(str(text))
+            assert detail["reason"] == "withdrawn"
+            found.append((subject, actor, detail.get("found", "")))
+        return found
 
 
 @pytest.fixture
@@ -245,13 +245,11 @@ async def test_a_request_whose_token_is_gone_for_good_can_be_withdrawn(house: Ho
 
 @pytest.mark.parametrize(("destroys", "found"), [(False, "yes"), (True, "no")])
 async def test_what_a_process_that_ended_has_begun_a_service_brings_to_its_end(
-    house: House, destroys: bool, found: str
+    house: House, *, destroys: bool, found: str
 ) -> None:
     pending = await house.requests().request(IN_TOKEN)
     with pytest.raises(PowerCut):
-        await house.withdrawals(keys=Ending(token=house.token, destroys=destroys)).withdraw(
-            pending.issuer_id
-        )
+        await house.withdrawals(keys=Ending(token=house.token, destroys=destroys)).withdraw(pending.issuer_id)
 
     with pytest.raises(IssuerRefused) as refused:
         await house.complete(pending)
