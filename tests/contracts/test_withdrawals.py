@@ -1,154 +1,41 @@
 """Requests for issuing CAs are given up, at any moment and in any order with others, on both databases."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import text
 
-from ca.carequests import read_ca_request
 from ca.errors import IssuerRefused, KeyRefused, SignerUnavailable, SigningRefused
-from ca.issuerimport import ImportFlaw, fingerprint
+from ca.issuerimport import ImportFlaw
 from ca.keys import KeyAlgorithm, generate
 from ca.linting import Linter
-from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
-from directory.audit import AuditEvent, AuditKind
+from ca.pkcs11 import TokenThread
+from directory.audit import AuditKind
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import StoredIssuer
-from directory.issuing import IssuingDesk
-from directory.issuing_ports import PendingIssuer, Wish
-from directory.sparekeys import SpareKeys
-from directory.store.database import Database
+from directory.issuing_ports import Wish
 from directory.store.issuing import SqlIssuing
-from directory.store.spare_keys import SqlSpareKeys
 from directory.wiring.signers import Signers
-from directory.withdrawal import DestroyedKeys, WithdrawalDesk
 from tests.builders import Authority
 from tests.ca.strangers import Stranger
-from tests.contracts.world import NOW, SEALER, Store
-from tests.directory.clocks import StoppedClock
+from tests.contracts.requesting import (
+    IN_TOKEN,
+    PATIENT,
+    SEALED,
+    Ending,
+    House,
+    Meanwhile,
+    PowerCut,
+    key_of,
+    until_waiting,
+)
+from tests.contracts.world import SEALER, Store
 from tests.directory.issuerkeys import SealedKeys
 from tests.directory.minting import found_authority, violations
 from tests.faketoken import FakeToken
 
-CLOCK = StoppedClock(NOW)
-PATIENT = TokenLimits(sign=60, connect=60)
-SEALED = Wish(key_algorithm=KeyAlgorithm.P_256)
-IN_TOKEN = Wish(key_algorithm=KeyAlgorithm.P_256, in_token=True)
 ONCE_MORE = 8
-
-
-class PowerCut(Exception):
-    """The process ends here: no error of ours, so nothing catches it."""
-
-
-class Meanwhile(SqlIssuing):
-    """A store before whose next change somebody else makes one."""
-
-    def __init__(self, database: Database, others: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(database, node="slow")
-        self._others = others
-
-    async def complete(
-        self, pending_id: str, issuers: Sequence[StoredIssuer], events: Sequence[AuditEvent]
-    ) -> None:
-        await self._others()
-        await super().complete(pending_id, issuers, events)
-
-    async def withdraw(
-        self, pending: PendingIssuer, events: Sequence[AuditEvent], *, destroy_from: datetime
-    ) -> None:
-        await self._others()
-        await super().withdraw(pending, events, destroy_from=destroy_from)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """Keys of a process that ends when it has destroyed one, or just before."""
-
-    token: FakeToken
-    destroys: bool
-
-    def destroy(self, place: TokenKey) -> bool:
-        if self.destroys:
-            del self.token.keys[bytes.fromhex(place.key_id)]
-        raise PowerCut
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """A token and a database, and the operators who use them."""
-
-    store: Store
-    token: FakeToken
-    thread: TokenThread
-    keys: SealedKeys
-    root: Stranger
-
-    @property
-    def issuing(self) -> SqlIssuing:
-        return SqlIssuing(self.store.database, node="desk")
-
-    def requests(self, issuing: SqlIssuing | None = None) -> IssuingDesk:
-        return IssuingDesk(store=issuing or self.issuing, keys=self.keys, clock=CLOCK, actor="operator:olga")
-
-    def withdrawals(
-        self, issuing: SqlIssuing | None = None, keys: DestroyedKeys | None = None
-    ) -> WithdrawalDesk:
-        return WithdrawalDesk(
-            store=issuing or self.issuing,
-            spare=SqlSpareKeys(self.store.database, node="desk"),
-            keys=keys or Signers(SEALER, self.thread),
-            clock=CLOCK,
-            actor="operator:otto",
-        )
-
-    def service(self) -> SpareKeys:
-        """Return what clears the token in a running service."""
-        return SpareKeys(
-            store=SqlSpareKeys(self.store.database, node="service"),
-            token=TokenThread(self.token, PATIENT),
-            clock=CLOCK,
-            uniform=lambda _shortest, longest: longest,
-        )
-
-    async def complete(self, pending: PendingIssuer, issuing: SqlIssuing | None = None) -> StoredIssuer:
-        certificate = self.root.certify(
-            x509.load_der_x509_csr(pending.request).subject, read_ca_request(pending.request).public_key
-        )
-        above = self.root.certificate
-        return await self.requests(issuing).complete(
-            certificate.public_bytes(Encoding.PEM), [above.public_bytes(Encoding.PEM)], {fingerprint(above)}
-        )
-
-    async def issuers(self) -> set[str]:
-        return {one.issuer_id for one in (await self.issuing.hierarchy()).issuers}
-
-    async def spare(self) -> list[tuple[object, ...]]:
-        return await self.store.rows("SELECT token_key, issuer_id FROM spare_token_keys")
-
-    async def told(self, issuer_id: str) -> list[AuditKind]:
-        rows = await self.store.rows(
-            f"SELECT kind FROM audit_events WHERE subject = '{issuer_id}' ORDER BY at, node, sequence"  # noqa: S608
-        )
-        return [AuditKind(str(kind)) for (kind,) in rows]
-
-    async def destroyed(self) -> list[tuple[object, object, str]]:
-        """Return of which request a key was destroyed, by whom, and whether it was found."""
-        rows = await self.store.rows(
-            "SELECT subject, actor, detail FROM audit_events WHERE kind = 'issuer.key_destroyed'"
-        )
-        found = []
-        for subject, actor, text in rows:
-            detail: dict[str, str] = json.loads(str(text))
-            assert detail["reason"] == "withdrawn"
-            found.append((subject, actor, detail.get("found", "")))
-        return found
 
 
 @pytest.fixture
@@ -163,11 +50,6 @@ async def house(store: Store, authority: Authority, linter: Linter) -> House:
         keys=SealedKeys(linter, thread),
         root=Stranger("Stranger Root"),
     )
-
-
-def key_of(pending: PendingIssuer) -> str:
-    assert pending.token_key is not None
-    return pending.token_key.key_id
 
 
 async def test_a_sealed_key_goes_with_its_request(house: House) -> None:
@@ -312,6 +194,33 @@ async def test_of_two_at_once_one_succeeds_and_no_issuing_ca_is_without_its_key(
             assert came_in == isinstance(withdrawn, Exception)
             assert came_in == (bytes.fromhex(key_of(pending)) in house.token.keys)
             assert came_in == (pending.issuer_id in await house.issuers())
+
+
+@pytest.mark.parametrize("completed_first", [True, False])
+async def test_whoever_waits_for_the_other_one_finds_that_nothing_waits_any_more(
+    house: House, *, completed_first: bool
+) -> None:
+    if not house.store.is_postgresql:
+        pytest.skip("SQLite has one writer, who waits for nobody")
+    pending = await house.requests().request(IN_TOKEN)
+    row = text(f"SELECT 1 FROM pending_issuers WHERE id = '{pending.issuer_id}' FOR UPDATE")  # noqa: S608
+
+    async with house.store.opened_again() as another, house.store.opened_again() as third:
+        completing = house.complete(pending)
+        withdrawing = house.withdrawals(SqlIssuing(third, node="third")).withdraw(pending.issuer_id)
+        async with another.writing() as held:
+            await held.run(lambda connection: connection.execute(row).close())
+            tasks: list[asyncio.Task[object]] = []
+            for work in (completing, withdrawing) if completed_first else (withdrawing, completing):
+                tasks.append(asyncio.create_task(work))
+                await until_waiting(house.store, sessions=len(tasks))
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [isinstance(one, ConfigurationRefused) for one in outcomes] == [False, True]
+    await house.service().clear()
+    assert (pending.issuer_id in await house.issuers()) == completed_first
+    assert (bytes.fromhex(key_of(pending)) in house.token.keys) == completed_first
+    assert await violations(house.store.database) == []
 
 
 async def test_a_certificate_whose_key_is_not_in_the_token_any_more_is_refused(house: House) -> None:
