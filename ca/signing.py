@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
 from functools import cache
-from typing import final
+from typing import Final, final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -30,6 +30,8 @@ from ca.signers import Signer
 
 SIGNATURE_HASH = hashes.SHA256()
 """The hash under every signature of the authority, for RSA as for P-256."""
+_TRIAL: Final = b"pushpki ca token test"
+"""What is signed to see whether a key signs: the beginning of no certificate, CRL or response."""
 
 
 @unique
@@ -212,3 +214,13 @@ def require_signature(public_key: PublicKey, signature: bytes, octets: bytes, wh
             public_key.verify(signature, octets, ec.ECDSA(SIGNATURE_HASH))
     except InvalidSignature as error:
         raise SigningRefused("came back with a signature that does not verify", what=what) from error
+
+
+def require_trial(signer: Signer, certified: PublicKey, whose: str) -> None:
+    """Return if a key signs, and is the one that was certified: it signs a trial.
+
+    Raises:
+        SignerUnavailable: the key is in a token that does not sign now, or does not hold it any more.
+        SigningRefused: another key has signed.
+    """
+    require_signature(certified, signature_over(_TRIAL, signer), _TRIAL, f"trial of {whose}")

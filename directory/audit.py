@@ -38,6 +38,7 @@ class AuditKind(StrEnum):
     AGENT_DISABLED = "agent.disabled"
     ISSUER_KEY_MADE = "issuer.key_made"
     ISSUER_REQUESTED = "issuer.requested"
+    ISSUER_REQUEST_WITHDRAWN = "issuer.request_withdrawn"
     ISSUER_CREATED = "issuer.created"
     ISSUER_IMPORTED = "issuer.imported"
     ISSUER_REVOKED = "issuer.revoked"

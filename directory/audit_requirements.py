@@ -49,6 +49,7 @@ REQUIREMENTS = (
         what="CA certificates: requests, approval, rejection, revocation",
         kinds=(
             Kind.ISSUER_REQUESTED,
+            Kind.ISSUER_REQUEST_WITHDRAWN,
             Kind.ISSUER_CREATED,
             Kind.ISSUER_IMPORTED,
             Kind.ISSUER_ACTIVATED,

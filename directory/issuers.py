@@ -1,8 +1,9 @@
 """What does an operator do with the issuers that are there? He makes one active, now or at a set moment."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
@@ -12,6 +13,8 @@ from directory.hierarchy import HasKey, Hierarchy, IssuerState, StoredIssuer
 
 _SHORTEST_PREFIX = 6
 Found = TypeVar("Found")
+KeyTrial: TypeAlias = Callable[[StoredIssuer], None]
+"""Lets the key of an issuer sign a trial, and checks it by the certificate; takes a while."""
 
 
 class IssuerRegister(Protocol):
@@ -33,20 +36,25 @@ class IssuerRegister(Protocol):
 class IssuerDesk:
     """An operator at the issuers."""
 
-    def __init__(self, *, register: IssuerRegister, has_key: HasKey, clock: Clock, actor: str) -> None:
+    def __init__(
+        self, *, register: IssuerRegister, has_key: HasKey, try_key: KeyTrial, clock: Clock, actor: str
+    ) -> None:
         self._register = register
         self._has_key = has_key
+        self._try_key = try_key
         self._clock = clock
         self._actor = actor
 
     async def activate(self, issuer_id: str, at: datetime | None, *, validity: timedelta) -> StoredIssuer:
         """Let an issuing CA certify from a moment on, by default this one, whoever did before.
 
-        `validity` is how long recipients' certificates live: it must be able to certify one at all.
+        `validity` is how long recipients' certificates live: it must be able to certify one at all. A key
+        in a token has to sign a trial before: else every mint would be put off from then on.
 
         Raises:
             Unknown: there is no such issuer.
             ConfigurationRefused: it cannot certify recipients, or not from that moment on.
+            CaError: its token is away, does not hold its key, or signs with another one.
         """
         now = self._clock.now()
         issuer = find_issuer(await self._register.hierarchy(), issuer_id)
@@ -64,6 +72,8 @@ class IssuerDesk:
                 f"{issuer.not_after:%Y-%m-%d}, which leaves no room for {validity.days} days",
                 remedy="see ca.validity_days, or make a new issuing CA",
             )
+        if issuer.token_key is not None:
+            await asyncio.to_thread(self._try_key, issuer)
         event = AuditEvent(
             kind=AuditKind.ISSUER_ACTIVATED,
             at=now,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.carequests import read_ca_request, request_issuing
 from ca.constraints import mail_names, name_constraints_of
-from ca.errors import KeyRefused
+from ca.errors import KeyRefused, TokenKeyMissing
 from ca.hierarchy import AuthorityName, create_issuing
 from ca.issuerimport import Import, ImportFlaw, chain_above, fingerprint, read_certificates, refused
 from ca.keys import KeyAlgorithm, algorithm_of, same_key
@@ -25,11 +25,12 @@ from ca.sealing import SealedSecret
 from ca.signers import MadeKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
-from directory.errors import AlreadyExists, ConfigurationRefused
+from directory.errors import AlreadyExists, ConfigurationRefused, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer, issuer_id_of
 from directory.issuernames import name_for, next_name
-from directory.issuers import find, find_issuer
+from directory.issuers import find_issuer
 from directory.issuing_ports import IssuerKeys, IssuingStore, PendingIssuer, Wish
+from directory.withdrawal import too_late
 
 _DAY: Final = timedelta(days=1)
 
@@ -129,12 +130,15 @@ class IssuingDesk:
     ) -> StoredIssuer:
         """Take in what was signed elsewhere; the CAs above it that are not here come in without keys.
 
-        `trusted` are the SHA-256 of roots beside those that are here.
+        `trusted` are the SHA-256 of roots beside those that are here. The key has to sign a trial before.
 
         Raises:
             IssuerRefused: the certificate, or one above it, cannot be used; with a code of `ImportFlaw`.
-            KeyRefused: the key of its request is lost.
+            KeyRefused: the key of its request is lost, or in another token.
+            SignerUnavailable: its token is away.
+            SigningRefused: another key signs in its place.
             AlreadyExists: it is here already.
+            ConfigurationRefused: the request was withdrawn meanwhile, or completed by somebody else.
         """
         now = self._clock.now()
         hierarchy = await self._store.hierarchy()
@@ -174,24 +178,20 @@ class IssuingDesk:
                 **_certificate_of(issuer),
             )
         ]
-        await self._store.complete(pending.issuer_id, [*issuers, issuer], events)
+        await asyncio.to_thread(self._try, issuer, pending)
+        try:
+            await self._store.complete(pending.issuer_id, [*issuers, issuer], events)
+        except Unknown as error:
+            raise too_late("CERTIFICATE", pending) from error
         return issuer
 
-    async def withdraw(self, issuer_id: str) -> PendingIssuer:
-        """Destroy the key of a request that no certificate will come for.
-
-        One in a token is destroyed there first: what fails afterwards can be repeated.
-
-        Raises:
-            Unknown: there is no such request.
-            CaError: its key is in a token that is not here.
-        """
-        pending = find(await self._store.pending(), issuer_id, key=lambda one: one.issuer_id)
-        if pending.token_key is not None:
-            await asyncio.to_thread(self._keys.destroy, pending.token_key)
-        event = self._event(AuditKind.ISSUER_KEY_DESTROYED, pending.issuer_id, reason="withdrawn")
-        await self._store.withdraw(pending.issuer_id, event)
-        return pending
+    def _try(self, issuer: StoredIssuer, pending: PendingIssuer) -> None:
+        try:
+            self._keys.try_key(issuer)
+        except TokenKeyMissing as error:
+            raise KeyRefused(
+                f"the key of request {pending.issuer_id} is lost: {error}; make another request"
+            ) from error
 
     def _sealed_for(self, certificate: x509.Certificate, pending: PendingIssuer) -> SealedSecret | None:
         """Seal the key that waited for the certificate to its issuer; None if it is in a token."""

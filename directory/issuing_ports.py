@@ -98,14 +98,6 @@ class IssuingStore(Protocol):
         """
         ...
 
-    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
-        """Forget a key that no certificate will come for.
-
-        Raises:
-            Unknown: it does not wait.
-        """
-        ...
-
 
 class IssuerKeys(Protocol):
     """Keeps issuers' private keys."""
@@ -122,11 +114,12 @@ class IssuerKeys(Protocol):
         """Seal a key for this issuer alone."""
         ...
 
-    def destroy(self, place: TokenKey) -> None:
-        """Destroy a key in a token; takes a while.
+    def try_key(self, issuer: StoredIssuer) -> None:
+        """Let the key of an issuer sign a trial, and check it by the certificate; takes a while.
 
         Raises:
-            CaError: the token is not here, or does not do so.
+            TokenKeyMissing: it is not in its token any more.
+            CaError: it is not here, does not open, or is another one.
         """
         ...
 

@@ -17,6 +17,7 @@ from ca.pkcs11 import TokenKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.rounds import Rounds, Uniform
+from directory.withdrawal import key_destroyed
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ class SpareKey:
 
     place: TokenKey
     destroy_from: datetime
+    issuer_id: str | None = None
+    """The withdrawn request for an issuing CA that it was made for; None: it is a responder's."""
 
 
 class SpareKeyStore(Protocol):
@@ -103,7 +106,10 @@ class SpareKeys:
             except SignerUnavailable as error:
                 logger.warning("a spare key stays in the token for now: %s", error)
                 return
-            await self._store.gone(one.place, self._event(one.place, now) if there_was_one else None)
+            event = self._event(one.place, now) if there_was_one else None
+            if one.issuer_id is not None:
+                event = key_destroyed(one.issuer_id, one.place, now, "service", there_was_one=there_was_one)
+            await self._store.gone(one.place, event)
 
     async def run(self) -> None:
         """Clear it again and again until stopped."""

@@ -22,6 +22,7 @@ from directory.hierarchy import StoredIssuer
 from directory.issuer_revocation import RevokedIssuer
 from directory.issuing_ports import PendingIssuer, Wish
 from directory.wiring.installation import Installation
+from directory.withdrawal import Withdrawn
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -143,20 +144,26 @@ def withdraw(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Destroy the key of a request that no certificate will come for."""
+    """Destroy the key of a request that no certificate will come for; one in a token that is away, later."""
     confirm(f"Destroy the key of request {issuer_id}?", yes=yes)
 
-    async def work() -> PendingIssuer:
-        from directory.wiring.issuing import issuing_desk  # noqa: PLC0415 - for this command alone
+    async def work() -> Withdrawn:
+        from directory.wiring.issuing import withdrawal_desk  # noqa: PLC0415 - for this command alone
 
         async with installation_with_issuers(config) as opened:
-            withdrawn = await issuing_desk(opened, operator()).withdraw(issuer_id)
+            withdrawn = await withdrawal_desk(opened, operator()).withdraw(issuer_id)
             await opened.database.erase_traces()
             return withdrawn
 
     withdrawn = run(work())
-    lines = [f"The key of request {withdrawn.issuer_id} is destroyed."]
-    show({"withdrawn": withdrawn.issuer_id}, as_json=as_json, lines=lines)
+    show(
+        {
+            "withdrawn": withdrawn.request.issuer_id,
+            "key": "destroyed" if withdrawn.put_off is None else "to be destroyed",
+        },
+        as_json=as_json,
+        lines=_what_became_of_the_key(withdrawn),
+    )
 
 
 @app.command("activate")
@@ -218,6 +225,16 @@ def revoke(
 
 def _where_the_crl_is_made(issuer: StoredIssuer) -> Sequence[str]:
     return () if issuer.parent_id is None else (f"It is due on the CRL of {issuer.parent_id}; see ca list.",)
+
+
+def _what_became_of_the_key(withdrawn: Withdrawn) -> Sequence[str]:
+    issuer_id = withdrawn.request.issuer_id
+    if withdrawn.put_off is None:
+        return (f"The key of request {issuer_id} is destroyed.",)
+    return (
+        f"Request {issuer_id} is withdrawn. Its key is not destroyed yet: {withdrawn.put_off}.",
+        "A service destroys it when the token is there.",
+    )
 
 
 def write_request(out: Path, pending: PendingIssuer) -> None:

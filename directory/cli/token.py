@@ -8,8 +8,7 @@ import typer
 
 from ca.keys import algorithm_of
 from ca.pkcs11 import TokenThread
-from ca.signers import Signer
-from ca.signing import require_signature, signature_over
+from ca.signing import require_trial
 from directory.cli.opening import Config, installation, run
 from directory.cli.output import Json, show
 from directory.errors import ConfigurationRefused
@@ -17,9 +16,6 @@ from directory.wiring.installation import Installation
 from directory.wiring.tokenkeys import Keyholder, keyholders, spare_keys_in
 
 app = typer.Typer(no_args_is_help=True)
-
-_TRIAL = b"pushpki ca token test"
-"""What is signed to see whether a key signs: the beginning of no certificate, CRL or response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +72,7 @@ def try_keys(*, config: Config = None, as_json: Json = False) -> None:
             if not holders:
                 await asyncio.to_thread(token.public_keys)  # at least it is there, and takes the PIN
             for holder in holders:
-                await asyncio.to_thread(_try, holder.signer, holder.name)
+                await asyncio.to_thread(require_trial, holder.signer, holder.signer.public_key, holder.name)
             return token.label, holders
 
     label, holders = run(work())
@@ -91,7 +87,3 @@ def _token(opened: Installation) -> TokenThread:
             key="pkcs11", reason="no token is configured", remedy="set module, label and pin_file"
         )
     return opened.token
-
-
-def _try(signer: Signer, name: str) -> None:
-    require_signature(signer.public_key, signature_over(_TRIAL, signer), _TRIAL, f"trial of {name}")

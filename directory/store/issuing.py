@@ -1,6 +1,7 @@
 """Which keys wait for the certificate that makes them an issuing CA's, and what happens when it comes?"""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -9,7 +10,7 @@ from directory.audit import AuditEvent
 from directory.errors import AlreadyExists, Unknown
 from directory.hierarchy import StoredIssuer
 from directory.issuing_ports import PendingIssuer
-from directory.store import audit_log, issuers
+from directory.store import audit_log, issuers, spare_keys
 from directory.store.issuers import SqlIssuers
 from directory.store.rows import AnyRow, sealed, sealed_columns, token_columns, token_key
 from directory.store.statements import Upsert
@@ -56,14 +57,16 @@ class SqlIssuing(SqlIssuers):
             partial(_complete, node=self._node, pending_id=pending_id, added=issuers, events=events)
         )
 
-    async def withdraw(self, pending_id: str, event: AuditEvent) -> None:
-        """Forget a key that no certificate will come for.
+    async def withdraw(
+        self, pending: PendingIssuer, events: Sequence[AuditEvent], *, destroy_from: datetime
+    ) -> None:
+        """Forget a request, and with it its key; the place of one in a token is written down as spare.
 
         Raises:
             Unknown: it does not wait.
         """
         await self._database.write(
-            partial(_complete, node=self._node, pending_id=pending_id, added=(), events=[event])
+            partial(_withdraw, node=self._node, pending=pending, events=events, destroy_from=destroy_from)
         )
 
 
@@ -129,9 +132,29 @@ def _complete(
     added: Sequence[StoredIssuer],
     events: Sequence[AuditEvent],
 ) -> None:
-    if connection.execute(_FORGET, {"of_pending": pending_id}).rowcount == 0:
-        raise Unknown(kind="request", name=pending_id)
+    _forget(connection, pending_id)
     for issuer in added:
         issuers.add(connection, node=node, issuer=issuer, events=())
     for event in events:
         audit_log.append(connection, node, event)
+
+
+def _withdraw(
+    connection: Connection,
+    *,
+    node: str,
+    pending: PendingIssuer,
+    events: Sequence[AuditEvent],
+    destroy_from: datetime,
+) -> None:
+    _forget(connection, pending.issuer_id)
+    if pending.token_key is not None:
+        spare_keys.put_aside(connection, pending.token_key, destroy_from, issuer_id=pending.issuer_id)
+    for event in events:
+        audit_log.append(connection, node, event)
+
+
+def _forget(connection: Connection, pending_id: str) -> None:
+    # Whoever completes it and whoever withdraws it meet at this row: the second waits, and finds none.
+    if connection.execute(_FORGET, {"of_pending": pending_id}).rowcount == 0:
+        raise Unknown(kind="request", name=pending_id)

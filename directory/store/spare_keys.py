@@ -66,9 +66,12 @@ class SqlSpareKeys:
         await self._database.write(partial(_gone, node=self._node, place=place, event=event))
 
 
-def put_aside(connection: Connection, place: TokenKey, destroy_from: datetime) -> None:
-    """Write down a key that nobody signs with, in the transaction under way."""
-    connection.execute(_ADD.on(connection), {**token_columns(place), "destroy_from": destroy_from})
+def put_aside(
+    connection: Connection, place: TokenKey, destroy_from: datetime, *, issuer_id: str | None = None
+) -> None:
+    """Write down a key that nobody signs with, in the transaction under way; of which request, if of one."""
+    values = {**token_columns(place), "destroy_from": destroy_from, "issuer_id": issuer_id}
+    connection.execute(_ADD.on(connection), values)
 
 
 def claim(connection: Connection, place: TokenKey) -> bool:
@@ -78,7 +81,11 @@ def claim(connection: Connection, place: TokenKey) -> bool:
 
 def _spare(connection: Connection, *, token: str) -> list[SpareKey]:
     return [
-        SpareKey(place=TokenKey(token=row.token, key_id=row.token_key), destroy_from=row.destroy_from)
+        SpareKey(
+            place=TokenKey(token=row.token, key_id=row.token_key),
+            destroy_from=row.destroy_from,
+            issuer_id=row.issuer_id,
+        )
         for row in connection.execute(_SPARE, {"of_token": token})
     ]
 

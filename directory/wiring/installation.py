@@ -170,7 +170,14 @@ class Installation:
 
     def issuer_desk(self, actor: str) -> IssuerDesk:
         """Return the use cases of an operator at the issuers."""
-        return IssuerDesk(register=self.issuers, has_key=self.signers.has_key, clock=self.clock, actor=actor)
+        signers = self.signers
+        return IssuerDesk(
+            register=self.issuers,
+            has_key=signers.has_key,
+            try_key=signers.try_key,
+            clock=self.clock,
+            actor=actor,
+        )
 
     @property
     def outbox_view(self) -> SqlOutboxAdministration:

@@ -12,7 +12,6 @@ from cryptography import x509
 from ca.issuance import Issuer
 from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
-from ca.pkcs11 import TokenKey
 from ca.publication import Publication
 from ca.sealing import SealedSecret
 from ca.signers import MadeKey
@@ -27,10 +26,12 @@ from directory.store.crls import SqlCrlStore
 from directory.store.cross_certificates import SqlCrossCertificates
 from directory.store.issuer_revocations import SqlIssuerRevocations
 from directory.store.issuing import SqlIssuing
+from directory.store.spare_keys import SqlSpareKeys
 from directory.succession import Succession
 from directory.timekeeping import Doubt
 from directory.wiring.installation import Installation
 from directory.wiring.signers import ca_key_identity
+from directory.withdrawal import WithdrawalDesk
 
 _PATIENCE_AT_STOP: Final = timedelta(seconds=5)
 """So long a stop waits for an issuing CA that is being made. A token may take minutes for its key: the next
@@ -55,13 +56,14 @@ class SealedKeys:
         """Seal a key for this issuer alone."""
         return self._installation.sealer.seal(to_pkcs8(key), ca_key_identity(issuer_id))
 
-    def destroy(self, place: TokenKey) -> None:
-        """Destroy a key in a token; takes a while.
+    def try_key(self, issuer: StoredIssuer) -> None:
+        """Let the key of an issuer sign a trial, and check it by the certificate; takes a while.
 
         Raises:
-            KeyRefused, SignerUnavailable: the token is not here, or does not do so.
+            TokenKeyMissing: it is not in its token any more.
+            CaError: it is not here, does not open, or is another one.
         """
-        self._installation.signers.destroy(place)
+        self._installation.signers.try_key(issuer)
 
     def unseal(self, sealed: SealedSecret, issuer_id: str) -> PrivateKey:
         """Open it.
@@ -171,6 +173,17 @@ def issuing_desk(installation: Installation, actor: str) -> IssuingDesk:
     return IssuingDesk(
         store=SqlIssuing(installation.database, node=installation.node),
         keys=SealedKeys(installation),
+        clock=installation.clock,
+        actor=actor,
+    )
+
+
+def withdrawal_desk(installation: Installation, actor: str) -> WithdrawalDesk:
+    """Return the use case of an operator who gives requests for issuing CAs up."""
+    return WithdrawalDesk(
+        store=SqlIssuing(installation.database, node=installation.node),
+        spare=SqlSpareKeys(installation.database, node=installation.node),
+        keys=installation.signers,
         clock=installation.clock,
         actor=actor,
     )

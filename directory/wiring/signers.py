@@ -13,6 +13,7 @@ from ca.keys import KeyAlgorithm, PublicKey, generate, unsafe_from_sealed_pkcs8
 from ca.pkcs11 import TokenKey, TokenSigner, TokenThread
 from ca.sealing import SealedSecret, Sealer, SecretIdentity, SecretKind
 from ca.signers import MadeKey, Signer, SoftwareSigner
+from ca.signing import require_trial
 from directory.ocsp_responders import StoredResponder, ocsp_key_identity
 
 _KEY_ID_OCTETS: Final = 16
@@ -90,14 +91,26 @@ class Signers:
         public_key = token.generate(algorithm, bytes.fromhex(place.key_id), name)
         return MadeKey(signer=TokenSigner(token, place, public_key), kept=place)
 
-    def destroy(self, place: TokenKey) -> None:
-        """Destroy a key in the token, if it is there.
+    def destroy(self, place: TokenKey) -> bool:
+        """Destroy a key in the token; tell whether there was one.
 
         Raises:
             KeyRefused: the place is in no token that is here.
             SignerUnavailable: the token could not.
         """
-        self._token_named(place.token).destroy(bytes.fromhex(place.key_id))
+        return self._token_named(place.token).destroy(bytes.fromhex(place.key_id))
+
+    def try_key(self, issuer: KeyOfIssuer) -> None:
+        """Let the key of an issuer sign a trial, and check it by the certificate; takes its time.
+
+        Raises:
+            KeyRefused: its key is not here, or of a kind that is not used.
+            SealBroken: it does not open.
+            SignerUnavailable: its token is away, or does not hold the key any more.
+            SigningRefused: it is another key.
+        """
+        signer, certified = self.of_issuer(issuer), _public_key(issuer.certificate)
+        require_trial(signer, certified, f"issuer {issuer.issuer_id}")
 
     def of_issuer(self, issuer: KeyOfIssuer) -> Signer:
         """Return what signs as this issuer.

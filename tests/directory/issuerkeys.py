@@ -1,16 +1,15 @@
-"""Issuers' keys, sealed under the tests' master key."""
+"""Issuers' keys, sealed under the tests' master key, or in a token."""
 
 from cryptography import x509
 
-from ca.errors import KeyRefused
 from ca.issuance import Issuer
-from ca.keys import KeyAlgorithm, PrivateKey, generate, to_pkcs8, unsafe_from_sealed_pkcs8
+from ca.keys import KeyAlgorithm, PrivateKey, to_pkcs8, unsafe_from_sealed_pkcs8
 from ca.linting import Linter
-from ca.pkcs11 import TokenKey
+from ca.pkcs11 import TokenThread
 from ca.sealing import SealedSecret
-from ca.signers import MadeKey, SoftwareSigner
+from ca.signers import MadeKey
 from directory.hierarchy import StoredIssuer
-from directory.wiring.signers import ca_key_identity
+from directory.wiring.signers import Signers, ca_key_identity
 from tests.builders import PUBLICATION
 from tests.contracts.world import SEALER
 
@@ -18,17 +17,15 @@ from tests.contracts.world import SEALER
 class SealedKeys:
     """Seals and opens."""
 
-    def __init__(self, linter: Linter) -> None:
+    def __init__(self, linter: Linter, token: TokenThread | None = None) -> None:
         self._linter = linter
+        self._signers = Signers(SEALER, token)
 
     def make(self, algorithm: KeyAlgorithm, name: str, *, in_token: bool) -> MadeKey:
-        del name
-        assert not in_token
-        key = generate(algorithm)
-        return MadeKey(signer=SoftwareSigner(key), kept=key)
+        return self._signers.make_key(algorithm, name, in_token=in_token)
 
-    def destroy(self, place: TokenKey) -> None:
-        raise KeyRefused(f"no token {place.token!r} is configured")
+    def try_key(self, issuer: StoredIssuer) -> None:
+        self._signers.try_key(issuer)
 
     def seal(self, key: PrivateKey, issuer_id: str) -> SealedSecret:
         return SEALER.seal(to_pkcs8(key), ca_key_identity(issuer_id))
@@ -37,8 +34,5 @@ class SealedKeys:
         return unsafe_from_sealed_pkcs8(SEALER.unseal(sealed, ca_key_identity(issuer_id)))
 
     def open(self, issuer: StoredIssuer) -> Issuer:
-        if issuer.sealed_key is None:
-            raise KeyRefused("its key is not here")
-        key = self.unseal(issuer.sealed_key, issuer.issuer_id)
         certificate = x509.load_der_x509_certificate(issuer.certificate)
-        return Issuer(certificate, SoftwareSigner(key), PUBLICATION, self._linter)
+        return Issuer(certificate, self._signers.of_issuer(issuer), PUBLICATION, self._linter)

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ca.errors import CaError, SigningRefused, TokenKeyMissing
 from ca.pkcs11 import TokenKey
 from ca.profiles import Purpose
 from directory.audit import AuditEvent, AuditKind
 from directory.errors import ConfigurationRefused, Unknown
 from directory.hierarchy import Hierarchy, StoredIssuer
-from directory.issuers import IssuerDesk, find_issuer
+from directory.issuers import IssuerDesk, KeyTrial, find_issuer
 from directory.wiring.signers import Signers
 from tests.contracts.world import NOW, SEALER, YEAR, an_issuer
 from tests.directory.clocks import StoppedClock
@@ -40,8 +41,25 @@ class Register:
 def a_desk(issuer: StoredIssuer) -> tuple[IssuerDesk, Register]:
     """Return a desk where no token is configured."""
     register = Register(issuer)
+    signers = Signers(SEALER)
     desk = IssuerDesk(
-        register=register, has_key=Signers(SEALER).has_key, clock=StoppedClock(NOW), actor="operator:olga"
+        register=register,
+        has_key=signers.has_key,
+        try_key=signers.try_key,
+        clock=StoppedClock(NOW),
+        actor="operator:olga",
+    )
+    return desk, register
+
+
+def a_desk_with_a_token(issuer: StoredIssuer, try_key: KeyTrial) -> tuple[IssuerDesk, Register]:
+    register = Register(issuer)
+    desk = IssuerDesk(
+        register=register,
+        has_key=lambda _: True,
+        try_key=try_key,
+        clock=StoppedClock(NOW),
+        actor="operator:olga",
     )
     return desk, register
 
@@ -83,6 +101,34 @@ async def test_what_cannot_certify_does_not_become_active(issuer: StoredIssuer, 
         await desk.activate("next", None, validity=VALIDITY)
 
     assert register.activated == []
+
+
+async def test_a_key_in_a_token_signs_a_trial_before_its_issuer_becomes_active() -> None:
+    tried: list[StoredIssuer] = []
+    issuer = replace(issuing("next", None), sealed_key=None, token_key=IN_THE_SAFE)
+    desk, register = a_desk_with_a_token(issuer, tried.append)
+
+    await desk.activate("next", None, validity=VALIDITY)
+
+    assert tried == [issuer]
+    assert register.activated == [("next", NOW)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TokenKeyMissing("safe", "has no private key of CKA_ID 0a"), SigningRefused("does not verify", "trial")],
+)
+async def test_one_whose_key_does_not_sign_does_not_become_active(error: CaError) -> None:
+    def refuse(_: StoredIssuer) -> None:
+        raise error
+
+    issuer = replace(issuing("next", None), sealed_key=None, token_key=IN_THE_SAFE)
+    desk, register = a_desk_with_a_token(issuer, refuse)
+
+    with pytest.raises(type(error)):
+        await desk.activate("next", NOW + DAY, validity=VALIDITY)
+
+    assert (register.activated, register.events) == ([], [])
 
 
 async def test_a_moment_that_is_past_is_refused() -> None:

@@ -137,5 +137,7 @@ spare_token_keys = Table(
     metadata,
     Column("token", String(32), primary_key=True),
     Column("token_key", String(128), primary_key=True),
+    # The withdrawn request for an issuing CA that it was made for; null for a responder's.
+    Column("issuer_id", String(64)),
     Column("destroy_from", UtcDateTime, nullable=False),
 )

@@ -99,9 +99,13 @@ def test_a_request_is_withdrawn_after_a_question(workplace: Workplace, tmp_path:
 
     assert "--yes" in workplace.refusal("ca", "issuing", "withdraw", pending["id"], code=78)
     assert workplace.document("ca", "issuing", "withdraw", pending["id"], "--yes") == {
-        "withdrawn": pending["id"]
+        "withdrawn": pending["id"],
+        "key": "destroyed",
     }
     assert pending["id"] not in states(workplace)
+    assert f"no request '{pending['id']}'" in workplace.refusal(
+        "ca", "issuing", "withdraw", pending["id"], "--yes", code=66
+    )
 
 
 def test_an_organization_that_shares_has_no_issuing_ca_of_its_own(workplace: Workplace) -> None:

@@ -168,30 +168,51 @@ def test_a_request_has_its_key_there_until_it_is_withdrawn(
     assert (shown["state"], shown["key"]) == ("pending", "token token-1")
     listed = {key["key_id"]: key["issuer"] for key in workplace.document("ca", "token", "list")["keys"]}
     assert listed[key_id.hex()] == f"{pending['subject']}, which waits for its certificate"
-    fake.take_away()
-    workplace.refusal("ca", "issuing", "withdraw", pending["id"], "--yes", code=75)
-    fake.bring_back()
-    assert workplace.document("ca", "issuing", "withdraw", pending["id"], "--yes")
+    assert workplace.document("ca", "issuing", "withdraw", pending["id"], "--yes")["key"] == "destroyed"
     assert set(fake.keys) == before
+    assert workplace.document("verify") == {"violations": []}
+
+
+def test_a_request_is_withdrawn_while_the_token_is_away(
+    workplace: Workplace, fake: FakeToken, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "a.csr")
+    first, second = [
+        workplace.document("ca", "issuing", "csr", "--token", "--key", "p-256", "--out", out)["id"]
+        for _ in range(2)
+    ]
+    fake.take_away()
+    try:
+        document = workplace.document("ca", "issuing", "withdraw", first, "--yes")
+        lines = workplace.lines("ca", "issuing", "withdraw", second, "--yes")
+    finally:
+        fake.bring_back()
+
+    assert document == {"withdrawn": first, "key": "to be destroyed"}
+    assert "Its key is not destroyed yet: token 'token-1' is not there." in " ".join(lines)
+    assert {one["id"] for one in workplace.document("ca", "list")["issuers"]}.isdisjoint({first, second})
+    listed = workplace.document("ca", "token", "list")["keys"]
+    assert sum(key["spare"] for key in listed) == 2
+    assert workplace.document("verify") == {"violations": []}
 
 
 def test_a_request_that_comes_back_signed_certifies_with_its_key_there(
     workplace: Workplace, fake: FakeToken, tmp_path: Path
 ) -> None:
     before = set(fake.keys)
-    request, signed, root = tmp_path / "a.csr", tmp_path / "signed.pem", tmp_path / "root.pem"
-    pending = workplace.document("ca", "issuing", "csr", "--token", "--key", "p-256", "--out", str(request))
-    asked = x509.load_pem_x509_csr(request.read_bytes())
-    stranger = Stranger("Stranger Root", not_before=BEGIN, not_after=END)
-    certificate = stranger.certify(asked.subject, _key(asked), not_before=BEGIN, not_after=END)
-    signed.write_bytes(certificate.public_bytes(Encoding.PEM))
-    root.write_bytes(stranger.certificate.public_bytes(Encoding.PEM))
-    known = ("--chain", str(root), "--trust", stranger.certificate.fingerprint(SHA256()).hex())
+    pending, *command = _signed_request(workplace, tmp_path)
+    ((key_id, key),) = [(key_id, fake.keys[key_id]) for key_id in fake.keys.keys() - before]
+    del fake.keys[key_id]
+    assert f"the key of request {pending} is lost" in workplace.refusal(*command, code=70)
+    fake.keys[key_id] = key
 
-    imported = workplace.document("ca", "issuing", "import", str(signed), *known)
+    imported = workplace.document(*command)
 
     assert len(fake.keys.keys() - before) == 1
-    assert pending["id"] == imported["id"]
+    assert pending == imported["id"]
+    del fake.keys[key_id]
+    assert "has no private key" in workplace.refusal("ca", "issuing", "activate", pending, code=75)
+    fake.keys[key_id] = key
     workplace.document("ca", "issuing", "activate", imported["id"])
     issuers = {one["id"]: one for one in workplace.document("ca", "list")["issuers"]}
     assert (issuers[imported["id"]]["state"], issuers[imported["id"]]["key"]) == ("active", "token token-1")
@@ -243,6 +264,22 @@ def test_a_responder_of_what_is_no_issuing_ca_is_not_renewed(template: Workplace
     line = template.refusal("ca", "responder", "renew", root["id"], code=66)
 
     assert "no issuing CA" in line
+
+
+def _signed_request(workplace: Workplace, folder: Path) -> tuple[str, ...]:
+    """Return a request for a key in the token, and the command that takes in what it was answered with."""
+    request, signed, root = folder / "a.csr", folder / "signed.pem", folder / "root.pem"
+    pending = workplace.document("ca", "issuing", "csr", "--token", "--key", "p-256", "--out", str(request))
+    asked = x509.load_pem_x509_csr(request.read_bytes())
+    stranger = Stranger("Stranger Root", not_before=BEGIN, not_after=END)
+    certificate = stranger.certify(asked.subject, _key(asked), not_before=BEGIN, not_after=END)
+    signed.write_bytes(certificate.public_bytes(Encoding.PEM))
+    root.write_bytes(stranger.certificate.public_bytes(Encoding.PEM))
+    trusted = stranger.certificate.fingerprint(SHA256()).hex()
+    return (
+        pending["id"],
+        *("ca", "issuing", "import", str(signed), "--chain", str(root), "--trust", trusted),
+    )
 
 
 def _key(request: x509.CertificateSigningRequest) -> PublicKey:

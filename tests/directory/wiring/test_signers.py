@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.errors import KeyRefused, SealBroken, SignerUnavailable
+from ca.errors import KeyRefused, SealBroken, SignerUnavailable, SigningRefused, TokenKeyMissing
 from ca.keys import PrivateKey, same_key, to_pkcs8
 from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
 from ca.sealing import SealedSecret
@@ -70,6 +70,35 @@ def test_a_key_in_another_token_is_not_here(authority: Authority) -> None:
 
 def test_without_a_token_no_key_in_one_is_here(authority: Authority) -> None:
     assert not Signers(SEALER).has_key(in_a_token(authority))
+
+
+def test_a_key_is_tried_by_the_certificate(authority: Authority, recipient_key: PrivateKey) -> None:
+    fake = FakeToken({b"\x0a": authority.issuing_key})
+    signers = Signers(SEALER, TokenThread(fake, TokenLimits(sign=60, connect=60)))
+    record = in_a_token(authority)
+    sealed = SEALER.seal(to_pkcs8(recipient_key), ca_key_identity("issuer-1"))
+
+    signers.try_key(record)
+
+    with pytest.raises(SigningRefused, match="trial of issuer issuer-1 came back"):
+        signers.try_key(replace(record, token_key=None, sealed_key=sealed))
+    fake.keys[b"\x0a"] = recipient_key
+    with pytest.raises(SigningRefused):
+        signers.try_key(record)
+    fake.keys.clear()
+    with pytest.raises(TokenKeyMissing):
+        signers.try_key(record)
+
+
+def test_a_key_in_the_token_is_destroyed_once(authority: Authority) -> None:
+    fake = FakeToken({b"\x0a": authority.issuing_key})
+    signers = Signers(SEALER, TokenThread(fake, TokenLimits(sign=60, connect=60)))
+    place = TokenKey(token="token-1", key_id="0a")
+
+    assert [signers.destroy(place) for _ in range(2)] == [True, False]
+
+    with pytest.raises(KeyRefused):
+        Signers(SEALER).destroy(place)
 
 
 def test_a_sealed_key_is_here_and_one_that_is_nowhere_is_not(recipient_key: PrivateKey) -> None:

@@ -289,6 +289,7 @@ def _create_ocsp_responders() -> None:
         "spare_token_keys",
         _key("token"),
         _key("token_key", 128),
+        Column("issuer_id", sa.String(64)),
         _moment("destroy_from"),
     )
 
