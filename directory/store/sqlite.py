@@ -14,6 +14,7 @@ checkpoint, so it is used only where that is repaired (https://sqlite.org/wal.ht
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -37,6 +38,9 @@ _Manner: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 _RESTRUCTURING_SECONDS = 600.0
 """How long a change of the schema waits for it, which may be another change: nobody hurries it."""
+
+_MODE_PAUSE_SECONDS = 0.01
+"""Before the mode is asked for again."""
 
 _REPAIRED = ((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (4,))
 """Versions, from and up to but without, in which write-ahead logging cannot corrupt the file."""
@@ -197,7 +201,11 @@ class SqliteDatabase:
     def _connect_writer(self, busy_seconds: float) -> DriverConnection:
         connection = _connect(self._path, busy_seconds)
         mode = journal_mode(VERSION)
-        (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+        try:
+            found = _set_journal_mode(connection, mode, busy_seconds)
+        except BaseException:
+            connection.close()
+            raise
         if found != mode:
             connection.close()
             raise DRIVER.OperationalError(f"the journal mode is {found}, it must be {mode}")
@@ -295,6 +303,24 @@ def _connect(path: Path, busy_seconds: float) -> DriverConnection:
     )
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _set_journal_mode(connection: DriverConnection, mode: str, busy_seconds: float) -> str:
+    """Set the mode, and return the one that the file has then.
+
+    Two connections that change it at once have read what the other wants to write: SQLite waits for neither,
+    and tells one of them that the database is locked. A moment later the other is through.
+    """
+    give_up_at = time.monotonic() + busy_seconds
+    while True:
+        try:
+            (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+        except DRIVER.OperationalError as error:
+            if error.sqlite_errorcode != DRIVER.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+            time.sleep(_MODE_PAUSE_SECONDS)
+        else:
+            return str(found)
 
 
 def _begin_immediate(connection: Connection) -> None:

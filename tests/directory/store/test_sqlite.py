@@ -270,3 +270,16 @@ async def test_a_change_of_the_schema_waits_for_another_as_long_as_it_takes(data
 
     assert await database.restructure(patience) == 600_000
     assert await database.write(patience) == PATIENT.lock * 1000
+
+
+async def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    # Two of them, that both had read the file, would once in twenty times be told that it is locked.
+    for attempt in range(40):
+        file = tmp_path / f"{attempt}.sqlite3"
+        file.touch(mode=0o600)
+        several = [SqliteDatabase(file, readers=1, limits=PATIENT) for _ in range(6)]
+
+        await asyncio.gather(*(one.read(lambda _connection: None) for one in several))
+
+        for one in several:
+            await one.close()
