@@ -199,9 +199,13 @@ class OcspResponders:
             return False
         now, latest = self._clock.now(), standing.latest
         ends = self._ends(standing)
-        if ends <= now or (latest is not None and latest.not_after >= ends - timedelta(seconds=1)):
-            return False  # nobody asks an issuer that has expired; nor can a responder outlive it
-        return latest is None or latest.not_after - now < self._renew_before
+        if ends <= now:
+            return False  # nobody asks an issuer that has expired
+        if latest is None or not latest.has_key:
+            return True
+        if latest.not_after >= ends - timedelta(seconds=1):
+            return False  # a responder cannot outlive it
+        return latest.not_after - now < self._renew_before
 
     async def renew(self, issuer_id: str, actor: str) -> StoredResponder | None:
         """Certify the next responder of an issuer though it is not due; None if somebody else just has.

@@ -2,7 +2,8 @@
 
 A key pair in a token is no row: it is made before the transaction that makes it somebody's, and outlives the
 one in which another takes its place. So its place is written down as spare before it is made, and again when
-it is superseded; whoever finds it so after a while destroys it. A token that is away is cleared later.
+it is superseded; whoever finds it so after a while destroys it. A token that is away is cleared later, and
+nothing is destroyed by a clock that is in doubt.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from ca.pkcs11 import TokenKey
 from directory.audit import AuditEvent, AuditKind
 from directory.clock import Clock
 from directory.rounds import Rounds, Uniform
+from directory.timekeeping import Doubt, never_doubted
 from directory.withdrawal import key_destroyed
 
 logger = logging.getLogger(__name__)
@@ -83,19 +85,30 @@ class ClearedToken(Protocol):
 class SpareKeys:
     """Clears a token of them."""
 
-    def __init__(self, *, store: SpareKeyStore, token: ClearedToken, clock: Clock, uniform: Uniform) -> None:
+    def __init__(
+        self,
+        *,
+        store: SpareKeyStore,
+        token: ClearedToken,
+        clock: Clock,
+        uniform: Uniform,
+        doubt: Doubt = never_doubted,
+    ) -> None:
         self._store = store
         self._token = token
         self._clock = clock
+        self._doubt = doubt
         self._rounds = Rounds(apart=POLL, failing="spare keys stay in the token", uniform=uniform)
 
     async def clear(self) -> None:
-        """Destroy those whose time has come, if the token is there.
+        """Destroy those whose time has come, if the token is there and the clock is not in doubt.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         now = self._clock.now()
+        if self._doubt() is not None:  # by a clock that is ahead, those that sign seem to have ended
+            return
         await self._store.release_ended(self._token.label, now)
         for one in await self._store.spare(self._token.label):
             self._token.dismiss(bytes.fromhex(one.place.key_id))

@@ -1,7 +1,7 @@
 """Responders' keys in a token: made, superseded and destroyed there, on both databases."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -49,6 +49,8 @@ class House:
     store: Store
     token: FakeToken
     clock: StoppedClock
+    doubts: list[str] = field(default_factory=list)
+    """Not empty, the clock is in doubt."""
 
     def process(self, name: str = "node-1", where: ResponderKey = ResponderKey.TOKEN) -> Process:
         thread = TokenThread(self.token, PATIENT)
@@ -69,6 +71,7 @@ class House:
                 token=thread,
                 clock=self.clock,
                 uniform=lambda _shortest, longest: longest,
+                doubt=lambda: next(iter(self.doubts), None),
             ),
             store=store,
         )
@@ -276,6 +279,37 @@ async def test_the_key_of_one_that_has_ended_is_destroyed(house: House) -> None:
 
     assert house.made == set()
     assert await house.destroyed() == [ended]
+
+
+async def test_by_a_clock_in_doubt_no_responder_gives_its_key_up_and_none_is_destroyed(house: House) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    await process.store.announce(TokenKey(token=house.token.label, key_id="0a"), unclaimed_from=NOW)
+    house.token.keys[b"\x0a"] = generate(KeyAlgorithm.P_256)
+    before = house.made
+
+    house.clock.advance(31 * DAY)
+    house.doubts.append("it has jumped")
+    await process.spare.clear()
+
+    assert house.made == before
+    assert await house.in_use() == before - {"0a"}
+
+
+async def test_what_a_clock_that_was_ahead_has_taken_from_a_responder_is_replaced_at_once(
+    house: House,
+) -> None:
+    process = house.process()
+    await process.responders.refresh()
+    (first,) = house.made
+    house.clock.advance(31 * DAY)
+    await process.spare.clear()
+    assert await house.in_use() == set()
+
+    house.clock.advance(-31 * DAY)
+    await process.responders.refresh()
+
+    assert house.made == await house.in_use() != {first}
 
 
 async def test_from_software_to_the_token_and_back(house: House, authority: Authority) -> None:
