@@ -2,8 +2,9 @@
 
 A key pair in a token is no row: it is made before the transaction that makes it somebody's, and outlives the
 one in which another takes its place. So its place is written down as spare before it is made, and again when
-it is superseded; whoever finds it so after a while destroys it. A token that is away is cleared later, and
-nothing is destroyed by a clock that is in doubt.
+it is superseded; whoever finds it so after a while destroys it. It is marked before the token is touched:
+from then on it is nobody's, and that it was destroyed is told once, whoever ends in between. A token that is
+away is cleared later, and nothing is destroyed by a clock that is in doubt.
 """
 
 import asyncio
@@ -51,8 +52,18 @@ class SpareKeyStore(Protocol):
         """Write down the keys of responders that have ended by now."""
         ...
 
-    async def gone(self, place: TokenKey, event: AuditEvent | None) -> None:
-        """Forget one that is not in the token any more; with the event, unless another process has."""
+    async def mark(self, place: TokenKey, *, now: datetime, was_found: bool) -> bool:
+        """Make one nobody's for ever, and keep whether the token has it; tell whether it may be destroyed.
+
+        It may not if it signs for somebody, or if its time has not come. One that is marked already stays so.
+        """
+        ...
+
+    async def gone(self, place: TokenKey, event: AuditEvent, *, was_destroyed: bool) -> None:
+        """Forget one that is not in the token any more.
+
+        With the event if it was destroyed, here or by whoever has marked it; unless another process has.
+        """
         ...
 
 
@@ -67,6 +78,14 @@ class ClearedToken(Protocol):
     @property
     def problem(self) -> SignerUnavailable | None:
         """What keeps it from signing, as last known; None if nothing does."""
+        ...
+
+    def has_key(self, key_id: bytes) -> bool:
+        """Tell whether it has a private key.
+
+        Raises:
+            SignerUnavailable: it does not answer.
+        """
         ...
 
     def destroy(self, key_id: bytes) -> bool:
@@ -115,14 +134,10 @@ class SpareKeys:
             if one.destroy_from > now or self._token.problem is not None:
                 continue
             try:
-                there_was_one = await asyncio.to_thread(self._token.destroy, bytes.fromhex(one.place.key_id))
+                await self._destroy(one.place, now)
             except SignerUnavailable as error:
                 logger.warning("a spare key stays in the token for now: %s", error)
                 return
-            event = self._event(one.place, now) if there_was_one else None
-            if one.issuer_id is not None:
-                event = key_destroyed(one.issuer_id, one.place, now, "service", there_was_one=there_was_one)
-            await self._store.gone(one.place, event)
 
     async def run(self) -> None:
         """Clear it again and again until stopped."""
@@ -131,6 +146,25 @@ class SpareKeys:
     def stop(self) -> None:
         """Let `run` end."""
         self._rounds.stop()
+
+    async def _destroy(self, place: TokenKey, now: datetime) -> None:
+        """Destroy one, unless it has become somebody's since it was read.
+
+        1. What the token has is looked for, so that it is known even if this process ends after 3.
+        2. It is marked, in a transaction that sees whether somebody signs with it.
+        3. It is destroyed. Another process may be at it too, or be first.
+        4. It is forgotten, and the event written by whoever does that.
+
+        Raises:
+            SignerUnavailable: the token does not answer, or does not destroy it; the mark stays.
+            StoreUnavailable: the database does not answer.
+        """
+        key_id = bytes.fromhex(place.key_id)
+        was_found = await asyncio.to_thread(self._token.has_key, key_id)
+        if not await self._store.mark(place, now=now, was_found=was_found):
+            return
+        was_destroyed = await asyncio.to_thread(self._token.destroy, key_id)
+        await self._store.gone(place, self._event(place, now), was_destroyed=was_destroyed)
 
     def _event(self, place: TokenKey, now: datetime) -> AuditEvent:
         return AuditEvent(

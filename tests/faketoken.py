@@ -22,6 +22,8 @@ class FakeToken:
         self.keys = dict(keys or {})
         self.away = False
         self.refuses_pin = False
+        self.keeps_keys = False
+        """Set, it destroys none."""
         self.goes_on = threading.Event()
         self.goes_on.set()
         """Cleared, calls hang until it is set."""
@@ -79,6 +81,8 @@ class FakeToken:
     def destroy(self, key_id: bytes) -> bool:
         self._called(f"destroy {key_id.hex()}")
         self._opened()
+        if self.keeps_keys:
+            raise SignerUnavailable(self.label, "answers FunctionRejected")
         return self.keys.pop(key_id, None) is not None
 
     def public_keys(self) -> Mapping[bytes, PublicKey]:

@@ -122,6 +122,30 @@ class TokenThread:
             self._limits.generate,
         )
 
+    def has_key(self, key_id: bytes) -> bool:
+        """Tell whether it has a private key of this CKA_ID.
+
+        What is not found is looked for once more after another login: without one, private keys are not seen.
+
+        Raises:
+            SignerUnavailable: the token does not answer.
+        """
+
+        def work() -> None:
+            if self._connected:
+                try:
+                    return self._driver.require_key(key_id)
+                except SignerUnavailable:
+                    self._connected = False
+            self._connect()
+            return self._driver.require_key(key_id)
+
+        try:
+            self._call(work, self._limits.connect)
+        except TokenKeyMissing:
+            return False
+        return True
+
     def destroy(self, key_id: bytes) -> bool:
         """Destroy the key pair of this CKA_ID in the token; tell whether there was one.
 

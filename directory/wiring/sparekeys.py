@@ -29,9 +29,7 @@ async def keeping_token(installation: Installation, doubt: Doubt) -> AsyncIterat
             await task
 
 
-def spare_keys(
-    installation: Installation, token: TokenThread, doubt: Doubt = never_doubted
-) -> SpareKeys:
+def spare_keys(installation: Installation, token: TokenThread, doubt: Doubt = never_doubted) -> SpareKeys:
     """Return what clears the token."""
     return SpareKeys(
         store=SqlSpareKeys(installation.database, node=installation.node),

@@ -1,7 +1,9 @@
 """Responders' keys in a token: made, superseded and destroyed there, on both databases."""
 
+import asyncio
 import logging
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -13,8 +15,9 @@ from ca.ocsp import Good, Period
 from ca.ocsprequests import CertificateId
 from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
 from ca.profiles import Purpose
+from directory.audit import AuditEvent
 from directory.errors import Unknown
-from directory.ocsp_responders import OcspResponders, ResponderKey
+from directory.ocsp_responders import OcspResponders, ResponderKey, StoredResponder
 from directory.sparekeys import GRACE, UNCLAIMED_AFTER, SpareKeys
 from directory.store.ocsp import SqlResponders
 from directory.store.spare_keys import SqlSpareKeys
@@ -30,6 +33,25 @@ from tests.responders import a_mark
 DAY = timedelta(days=1)
 MOMENT = timedelta(seconds=1)
 PATIENT = TokenLimits(sign=60, connect=60)
+
+
+class Interrupted(TokenThread):
+    """A token whose user is interrupted when it has destroyed a key: he has to wait, or ends."""
+
+    def __init__(self, driver: FakeToken, limits: TokenLimits) -> None:
+        super().__init__(driver, limits)
+        self.destroyed = threading.Event()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.ends = False
+
+    def destroy(self, key_id: bytes) -> bool:
+        was_there = super().destroy(key_id)
+        self.destroyed.set()
+        self.goes_on.wait(60)
+        if self.ends:
+            raise ProcessLookupError
+        return was_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +88,34 @@ class House:
                 uniform=lambda _shortest, longest: longest,
             ),
             workshop=workshop,
-            spare=SpareKeys(
-                store=SqlSpareKeys(self.store.database, node=name),
-                token=thread,
-                clock=self.clock,
-                uniform=lambda _shortest, longest: longest,
-                doubt=lambda: next(iter(self.doubts), None),
-            ),
+            spare=self.clearing(thread, name),
             store=store,
         )
+
+    def clearing(self, token: TokenThread, node: str) -> SpareKeys:
+        return SpareKeys(
+            store=SqlSpareKeys(self.store.database, node=node),
+            token=token,
+            clock=self.clock,
+            uniform=lambda _shortest, longest: longest,
+            doubt=lambda: next(iter(self.doubts), None),
+        )
+
+    async def left_over(self) -> TokenKey:
+        """Return where in the token a key is that may be destroyed now."""
+        place = TokenKey(token=self.token.label, key_id="0a")
+        self.token.keys[bytes.fromhex(place.key_id)] = generate(KeyAlgorithm.P_256)
+        await SqlResponders(self.store.database, node="node-1").announce(place, unclaimed_from=NOW)
+        return place
+
+    async def certified(self, process: Process) -> tuple[StoredResponder, AuditEvent]:
+        """Return a responder that is made, but not kept yet, and the event with which it is."""
+        (standing,) = await process.store.standings()
+        place = process.workshop.place(standing)
+        assert place is not None
+        await process.store.announce(place, unclaimed_from=NOW + UNCLAIMED_AFTER)
+        made = process.workshop.certify(standing, number=1, now=NOW, place=place)
+        return made, process.responders._event(made)
 
     @property
     def made(self) -> set[str]:
@@ -197,16 +238,115 @@ async def test_one_that_was_never_made_leaves_no_event(house: House) -> None:
 
 
 async def test_two_processes_that_clear_at_once_tell_of_it_once(house: House) -> None:
-    house.token.keys[b"\x0a"] = generate(KeyAlgorithm.P_256)
-    one, other = house.process("node-1"), house.process("node-2")
-    place = TokenKey(token=house.token.label, key_id="0a")
-    await one.store.announce(place, unclaimed_from=NOW)
-    event = one.spare._event(place, NOW)
+    place = await house.left_over()
+    looked = threading.Barrier(2)
 
-    for process in (one, other):
-        await process.spare._store.gone(place, event)
+    class Both(Interrupted):
+        def has_key(self, key_id: bytes) -> bool:
+            found = super().has_key(key_id)
+            looked.wait(60)
+            return found
 
-    assert await house.destroyed() == ["0a"]
+    one = house.clearing(Both(house.token, PATIENT), "node-1")
+    other = house.clearing(Both(house.token, PATIENT), "node-2")
+
+    await asyncio.gather(one.clear(), other.clear())
+
+    assert house.made == set()
+    assert await house.destroyed() == [place.key_id]
+
+
+async def test_the_event_is_not_lost_when_who_finds_nothing_is_first_to_say_so(house: House) -> None:
+    place = await house.left_over()
+    token = Interrupted(house.token, PATIENT)
+    token.goes_on.clear()
+    one, other = house.clearing(token, "node-1"), house.process("node-2").spare
+    slow = asyncio.create_task(one.clear())
+    assert await asyncio.to_thread(token.destroyed.wait, 60)
+
+    await other.clear()
+
+    assert await house.destroyed() == [place.key_id]
+    token.goes_on.set()
+    await slow
+    assert await house.destroyed() == [place.key_id]
+    assert await house.spare() == set()
+
+
+async def test_the_event_is_not_lost_with_the_process_that_has_destroyed_it(house: House) -> None:
+    place = await house.left_over()
+    token = Interrupted(house.token, PATIENT)
+    token.ends = True
+
+    with pytest.raises(ProcessLookupError):
+        await house.clearing(token, "node-1").clear()
+    assert (house.made, await house.destroyed()) == (set(), [])
+    await house.process("node-2").spare.clear()
+
+    assert await house.destroyed() == [place.key_id]
+    assert await house.spare() == set()
+
+
+async def test_one_that_is_about_to_be_destroyed_becomes_nobodys_responder(house: House) -> None:
+    process = house.process("node-1")
+    made, kept = await house.certified(process)
+    house.clock.advance(UNCLAIMED_AFTER)
+    house.token.keeps_keys = True
+    await house.process("node-2").spare.clear()
+    assert len(house.made) == 1
+
+    assert not await process.store.succeed(made, event=kept)  # by a clock that is behind
+
+    house.token.keeps_keys = False
+    await house.process("node-3").spare.clear()
+    assert house.made == await house.in_use() == set()
+
+
+async def test_one_that_may_be_destroyed_becomes_nobodys_responder(house: House) -> None:
+    process = house.process()
+    made, kept = await house.certified(process)
+
+    late = replace(kept, at=kept.at + UNCLAIMED_AFTER)
+
+    assert not await process.store.succeed(made, event=late)
+
+
+async def test_one_that_became_somebodys_since_it_was_found_is_not_destroyed(house: House) -> None:
+    process = house.process("node-1")
+    made, kept = await house.certified(process)
+    house.clock.advance(UNCLAIMED_AFTER)
+    looked, goes_on = threading.Event(), threading.Event()
+
+    class Slow(Interrupted):
+        def has_key(self, key_id: bytes) -> bool:
+            found = super().has_key(key_id)
+            looked.set()
+            goes_on.wait(60)
+            return found
+
+    clearing = asyncio.create_task(house.clearing(Slow(house.token, PATIENT), "node-2").clear())
+    assert await asyncio.to_thread(looked.wait, 60)
+    assert await process.store.succeed(made, event=kept)  # by a clock that is behind
+    goes_on.set()
+    await clearing
+
+    assert house.made == await house.in_use() != set()
+
+
+async def test_one_that_was_made_when_its_place_was_forgotten_does_not_stay(house: House) -> None:
+    process = house.process()
+    (standing,) = await process.store.standings()
+    place = process.workshop.place(standing)
+    assert place is not None
+    await process.store.announce(place, unclaimed_from=NOW)
+    await process.spare.clear()
+    made = process.workshop.certify(standing, number=1, now=NOW, place=place)
+
+    assert not await process.store.succeed(made, event=process.responders._event(made))
+
+    await process.spare.clear()
+    assert house.made == set()
+    assert await house.destroyed() == [place.key_id]
 
 
 async def test_a_key_in_another_token_stays(house: House) -> None:
