@@ -117,10 +117,13 @@ class SpareKeys:
         self._token = token
         self._clock = clock
         self._doubt = doubt
+        self._said: set[TokenKey] = set()
         self._rounds = Rounds(apart=POLL, failing="spare keys stay in the token", uniform=uniform)
 
     async def clear(self) -> None:
         """Destroy those whose time has come, if the token is there and the clock is not in doubt.
+
+        One that the token does not destroy keeps no other from it.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -136,8 +139,11 @@ class SpareKeys:
             try:
                 await self._destroy(one.place, now)
             except SignerUnavailable as error:
-                logger.warning("a spare key stays in the token for now: %s", error)
-                return
+                if one.place not in self._said:
+                    logger.warning("spare key %s stays in the token for now: %s", one.place.key_id, error)
+                self._said.add(one.place)
+            else:
+                self._said.discard(one.place)
 
     async def run(self) -> None:
         """Clear it again and again until stopped."""

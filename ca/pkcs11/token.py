@@ -3,7 +3,8 @@
 A PKCS#11 library need not stand calls from several threads at once, and a call into it cannot be broken off.
 So one thread makes all calls, one after the other, and callers wait for it as long as they may. A caller who
 has waited too long leaves; what the token still signs for him is seen by nobody. From then on everybody is
-refused at once, until `check` finds the token in order again.
+refused at once, until `check` finds the token in order again, or a call that took longer comes back: while a
+key pair is made, which may take minutes, nothing is signed, but the token is there.
 """
 
 import threading
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
-from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
 from ca.keys import KeyAlgorithm, PublicKey
 from ca.pkcs11.port import SigningMechanism, TokenDriver
 
@@ -115,12 +116,10 @@ class TokenThread:
         """Make a key pair in the token; return its public half.
 
         Raises:
-            SignerUnavailable: it could not.
+            TokenDeclined: it does not; others sign all the same.
+            SignerUnavailable: it does not answer.
         """
-        return self._call(
-            lambda: self._with_session(lambda: self._driver.generate(algorithm, key_id, label)),
-            self._limits.generate,
-        )
+        return self._ask(lambda: self._driver.generate(algorithm, key_id, label), self._limits.generate)
 
     def has_key(self, key_id: bytes) -> bool:
         """Tell whether it has a private key of this CKA_ID.
@@ -150,11 +149,10 @@ class TokenThread:
         """Destroy the key pair of this CKA_ID in the token; tell whether there was one.
 
         Raises:
-            SignerUnavailable: it could not.
+            TokenDeclined: it does not; others sign all the same.
+            SignerUnavailable: it does not answer.
         """
-        destroyed = self._call(
-            lambda: self._with_session(lambda: self._driver.destroy(key_id)), self._limits.connect
-        )
+        destroyed = self._ask(lambda: self._driver.destroy(key_id), self._limits.connect)
         self.dismiss(key_id)
         return destroyed
 
@@ -168,7 +166,7 @@ class TokenThread:
         Raises:
             SignerUnavailable: the token does not answer.
         """
-        return self._call(lambda: self._with_session(self._driver.public_keys), self._limits.connect)
+        return self._ask(self._driver.public_keys, self._limits.connect)
 
     def close(self) -> None:
         """Log out after what is under way, if the token still answers; nobody waits for it any more then."""
@@ -185,10 +183,23 @@ class TokenThread:
         self._driver.connect()
         self._connected = True
 
-    def _with_session(self, work: Callable[[], Result]) -> Result:
-        if not self._connected:
-            self._connect()
-        return work()
+    def _ask(self, ask: Callable[[], Result], seconds: float) -> Result:
+        """Ask for what is no signature. That it comes back shows that the token is there, whoever gave it up."""
+
+        def work() -> Result:
+            if not self._connected:
+                self._connect()
+            try:
+                return ask()
+            except TokenDeclined:
+                self._connected = (
+                    False  # what libraries answer when a token went is no two the same: look anew
+                )
+                raise
+
+        answer = self._call(work, seconds)
+        self._lost = None
+        return answer
 
     def _look_again(self) -> None:
         if self._lost is not None or not self._connected:
@@ -215,7 +226,7 @@ class TokenThread:
             done.cancel()
             self._lost = SignerUnavailable(self.label, f"has not answered within {seconds:g} s")
             raise _again(self._lost) from None
-        except TokenKeyMissing:
+        except (TokenKeyMissing, TokenDeclined):
             raise
         except SignerUnavailable as error:
             self._lost = _again(error)

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
 
-from ca.errors import TokenKeyMissing
+from ca.errors import SignerUnavailable, TokenKeyMissing
 from ca.keys import KeyAlgorithm, generate, same_key
 from ca.ocsp import Good, Period
 from ca.ocsprequests import CertificateId
@@ -17,7 +17,7 @@ from ca.pkcs11 import TokenKey, TokenLimits, TokenThread
 from ca.profiles import Purpose
 from directory.audit import AuditEvent
 from directory.errors import Unknown
-from directory.ocsp_responders import OcspResponders, ResponderKey, StoredResponder
+from directory.ocsp_responders import OcspResponders, ResponderKey, ResponderStanding, StoredResponder
 from directory.sparekeys import GRACE, UNCLAIMED_AFTER, SpareKeys
 from directory.store.ocsp import SqlResponders
 from directory.store.spare_keys import SqlSpareKeys
@@ -291,13 +291,13 @@ async def test_one_that_is_about_to_be_destroyed_becomes_nobodys_responder(house
     process = house.process("node-1")
     made, kept = await house.certified(process)
     house.clock.advance(UNCLAIMED_AFTER)
-    house.token.keeps_keys = True
+    house.token.is_protected = True
     await house.process("node-2").spare.clear()
     assert len(house.made) == 1
 
     assert not await process.store.succeed(made, event=kept)  # by a clock that is behind
 
-    house.token.keeps_keys = False
+    house.token.is_protected = False
     await house.process("node-3").spare.clear()
     assert house.made == await house.in_use() == set()
 
@@ -381,7 +381,7 @@ async def test_a_token_that_is_away_is_cleared_on_its_return(
         await process.spare.clear()
         await process.spare.clear()
 
-    assert caplog.text.count("a spare key stays in the token for now") == 1
+    assert caplog.text.count("spare key 0a stays in the token for now") == 1
     assert await house.spare() == {"0a"}
     house.token.bring_back()
     thread = process.spare._token
@@ -404,9 +404,49 @@ async def test_while_the_token_is_away_no_place_is_written_down(house: House) ->
     thread = process.spare._token
     assert isinstance(thread, TokenThread)
     assert thread.check() is None
+    house.clock.advance(timedelta(minutes=1))
     await process.responders.refresh()
 
     assert await house.in_use() == house.made != set()
+
+
+async def test_one_that_the_token_does_not_destroy_keeps_no_other_from_it(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = house.process()
+    for key_id in ("0a", "0b"):
+        house.token.keys[bytes.fromhex(key_id)] = generate(KeyAlgorithm.P_256)
+        await process.store.announce(TokenKey(token=house.token.label, key_id=key_id), unclaimed_from=NOW)
+    house.token.undestroyable.add(b"\x0a")
+
+    await process.spare.clear()
+    await process.spare.clear()
+
+    assert house.made == await house.spare() == {"0a"}
+    assert await house.destroyed() == ["0b"]
+    assert caplog.text.count("spare key 0a stays in the token for now") == 1
+
+
+async def test_attempts_that_leave_keys_in_the_token_grow_rarer(house: House, authority: Authority) -> None:
+    process = house.process()
+    certify = process.workshop.certify
+
+    def fail_at_the_end(
+        standing: ResponderStanding, *, number: int, now: datetime, place: TokenKey | None = None
+    ) -> StoredResponder:
+        certify(standing, number=number, now=now, place=place)
+        raise SignerUnavailable(house.token.label, "has not answered within 1.5 s")
+
+    process.workshop.certify = fail_at_the_end  # type: ignore[method-assign]
+
+    for _ in range(6 * 60):
+        await process.responders.refresh()
+        house.clock.advance(timedelta(seconds=10))
+
+    assert len(house.made) == 6  # at 0, 1, 3, 7, 15, 31 minutes
+    assert await house.in_use() == set()
+    process.workshop.certify = certify  # type: ignore[method-assign]
+    assert await process.responders.renew(authority.issuer.key_id, "operator:olga") is not None
 
 
 async def test_the_key_of_one_that_has_ended_is_destroyed(house: House) -> None:

@@ -140,6 +140,6 @@ spare_token_keys = Table(
     # The withdrawn request for an issuing CA that it was made for; null for a responder's.
     Column("issuer_id", String(64)),
     Column("destroy_from", UtcDateTime, nullable=False),
-    # The mark: null until its destruction begins, then whether the token had it. A marked one is never claimed.
+    # The mark: null until its destruction begins, then whether the token had it. It is never claimed then.
     Column("was_found", Boolean),
 )
