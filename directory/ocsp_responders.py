@@ -202,8 +202,17 @@ class OcspResponders:
                 self._say("issuer %s has no new OCSP responder: %s", standing.issuer_id, error)
         await self._take_up(await self._store.standings() if due else standings)
 
+    async def take_up(self) -> None:
+        """Take up what is kept, and certify nothing: that may take a token minutes.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        await self._take_up(await self._store.standings())
+
     async def run(self) -> None:
-        """Look again and again until stopped; what fails is tried again next time."""
+        """Look at once, then again and again until stopped; what fails is tried again next time."""
+        await self._rounds.attempt(self.refresh)
         await self._rounds.run(self.refresh)
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from ca.profiles import Purpose
 from directory.audit import AuditEvent
 from directory.errors import Unknown
 from directory.ocsp_responders import OcspResponders, ResponderKey, ResponderStanding, StoredResponder
+from directory.rounds import Uniform
 from directory.sparekeys import GRACE, UNCLAIMED_AFTER, SpareKeys
 from directory.store.ocsp import SqlResponders
 from directory.store.spare_keys import SqlSpareKeys
@@ -74,7 +75,12 @@ class House:
     doubts: list[str] = field(default_factory=list)
     """Not empty, the clock is in doubt."""
 
-    def process(self, name: str = "node-1", where: ResponderKey = ResponderKey.TOKEN) -> Process:
+    def process(
+        self,
+        name: str = "node-1",
+        where: ResponderKey = ResponderKey.TOKEN,
+        uniform: Uniform = lambda _shortest, longest: longest,
+    ) -> Process:
         thread = TokenThread(self.token, PATIENT)
         store = SqlResponders(self.store.database, node=name)
         profile = a_profile(Purpose.OCSP_RESPONDER, key_algorithm=KeyAlgorithm.P_256)
@@ -85,7 +91,7 @@ class House:
                 workshop=workshop,
                 renew_before=10 * DAY,
                 clock=self.clock,
-                uniform=lambda _shortest, longest: longest,
+                uniform=uniform,
             ),
             workshop=workshop,
             spare=self.clearing(thread, name),
@@ -167,6 +173,24 @@ async def test_its_key_is_made_in_the_token_and_others_sign_with_it_too(
     )
     assert '"kept":"token"' in str(detail).replace(" ", "")
     assert await violations(house.store.database) == []
+
+
+async def test_what_stands_is_taken_up_without_a_key_and_the_first_round_that_makes_one_comes_at_once(
+    house: House, authority: Authority
+) -> None:
+    process = house.process(uniform=lambda _shortest, _longest: 1_000_000)
+    await process.responders.take_up()
+    seat = process.responders.seat(a_mark(authority))
+    assert seat is not None
+    assert seat.responder is None
+    assert house.token.calls == []
+
+    task = asyncio.create_task(process.responders.run())
+    assert await asyncio.to_thread(house.token.reached.wait, 60)
+    process.responders.stop()
+    await task
+
+    assert await house.in_use() == house.made != set()
 
 
 async def test_the_key_of_the_one_before_is_destroyed_when_nobody_can_need_it(house: House) -> None:
