@@ -123,11 +123,15 @@ class ResponderWorkshop(Protocol):
         ...
 
     def open(self, standing: ResponderStanding, responder: StoredResponder) -> OcspResponder:
-        """Open the responder's key.
+        """Open the responder's key, and find out whether the token has it where it is in one.
 
         Raises:
             CaError: it does not open, or is not what it should be.
         """
+        ...
+
+    def misses(self, responder: StoredResponder) -> bool:
+        """Tell whether its key is missing from a token that is in order, as last known; asks nobody."""
         ...
 
 
@@ -196,6 +200,9 @@ class OcspResponders:
         standings = await self._store.standings()
         due = [one for one in standings if self._is_due(one) and not self._is_paused(one.issuer_id)]
         for standing in due:
+            if standing.latest is not None and self._workshop.misses(standing.latest):
+                what = "the key of the latest one is not in the token any more"
+                self._say("issuer %s needs another OCSP responder: %s", standing.issuer_id, what)
             try:
                 await self._certify(standing)
             except CaError as error:
@@ -226,7 +233,7 @@ class OcspResponders:
         ends = self._ends(standing)
         if ends <= now:
             return False  # nobody asks an issuer that has expired
-        if latest is None or not latest.has_key:
+        if latest is None or not latest.has_key or self._workshop.misses(latest):
             return True
         if latest.not_after >= ends - timedelta(seconds=1):
             return False  # a responder cannot outlive it

@@ -10,6 +10,7 @@ key pair is made, which may take minutes, nothing is signed, but the token is th
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -51,6 +52,7 @@ class TokenThread:
         self._connected = False
         self._lost: SignerUnavailable | None = None
         self._missing: dict[bytes, SignerUnavailable] = {}
+        self._replaceable: set[bytes] = set()
 
     @property
     def label(self) -> str:
@@ -59,8 +61,12 @@ class TokenThread:
 
     @property
     def problem(self) -> SignerUnavailable | None:
-        """What keeps it from signing, as last known; None if nothing does."""
-        return self._lost or next(iter(self._missing.values()), None)
+        """What keeps it from signing, as last known; None if nothing does.
+
+        That a key is missing is its problem too, unless another one takes its place.
+        """
+        missing = (error for key_id, error in self._missing.items() if key_id not in self._replaceable)
+        return self._lost or next(missing, None)
 
     def require(self, key_id: bytes) -> None:
         """Return unless it is known that this key cannot sign now; asks nobody.
@@ -159,6 +165,23 @@ class TokenThread:
     def dismiss(self, key_id: bytes) -> None:
         """Miss a key no more, which nobody will sign with again; asks nobody."""
         self._missing.pop(key_id, None)
+        self._replaceable.discard(key_id)
+
+    def may_replace(self, key_id: bytes) -> None:
+        """Know that another key takes the place of this one if it is missing; asks nobody."""
+        self._replaceable.add(key_id)
+
+    def misses(self, key_id: bytes) -> bool:
+        """Tell whether the token is in order, as last known, and has no such key; asks nobody."""
+        return self._lost is None and key_id in self._missing
+
+    def look_for(self, key_id: bytes) -> None:
+        """Find out whether it has a key, for `misses`; while the token is away, that is not known."""
+        if self._lost is None:
+            with suppress(SignerUnavailable):
+                if not self.has_key(key_id):
+                    reason = f"has no private key of CKA_ID {key_id.hex()}"
+                    self._missing[key_id] = SignerUnavailable(self.label, reason)
 
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         """Return the public halves of its private keys that are of a kind we use, by CKA_ID.

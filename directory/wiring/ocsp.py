@@ -114,11 +114,17 @@ class KeptResponders:
             KeyRefused, ProfileRefused: it has been erased, is in another token, or is not what it should be.
             SealBroken: it does not open.
         """
-        return OcspResponder(
+        opened = OcspResponder(
             x509.load_der_x509_certificate(responder.certificate),
             x509.load_der_x509_certificate(standing.certificate),
             self._signers.of_responder(responder),
         )
+        self._signers.look_for_key_of(responder)
+        return opened
+
+    def misses(self, responder: StoredResponder) -> bool:
+        """Tell whether its key is missing from a token that is in order, as last known."""
+        return self._signers.misses_key_of(responder)
 
     @cached_property
     def _linter(self) -> Linter:

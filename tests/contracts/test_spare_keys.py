@@ -540,7 +540,7 @@ async def test_what_is_no_issuing_ca_has_none_to_renew(house: House, authority: 
         await house.process().responders.renew(authority.root.key_id, "operator:olga")
 
 
-async def test_a_key_that_was_deleted_is_missed_until_another_takes_its_place(
+async def test_a_key_that_was_deleted_is_replaced_and_no_problem_of_the_token(
     house: House, authority: Authority
 ) -> None:
     process = house.process()
@@ -557,9 +557,42 @@ async def test_a_key_that_was_deleted_is_missed_until_another_takes_its_place(
             Good(),
             Period(this_update=NOW, next_update=NOW + DAY),
         )
-    assert thread.problem is not None
-
-    await process.responders.renew(authority.issuer.key_id, "operator:olga")
+    assert thread.problem is None
+    await process.responders.refresh()
     await process.spare.clear()
 
+    assert house.made == await house.in_use() != set()
     assert thread.problem is None
+
+
+async def test_a_database_that_names_a_key_which_was_destroyed_since_gets_another_responder(
+    house: House, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.process().responders.refresh()
+    house.token.keys.clear()
+    restored = house.process()
+    await restored.responders.take_up()
+
+    await restored.responders.refresh()
+
+    assert house.made == await house.in_use() != set()
+    ((_, key),) = house.token.keys.items()
+    assert same_key(signs(restored, authority).public_key(), key.public_key())
+    assert "needs another OCSP responder: the key of the latest one is not in the token" in caplog.text
+
+
+async def test_while_the_token_is_away_no_key_is_missed(house: House) -> None:
+    await house.process().responders.refresh()
+    house.token.take_away()
+    process = house.process()
+
+    await process.responders.take_up()
+    await process.responders.refresh()
+    house.token.bring_back()
+    thread = process.spare._token
+    assert isinstance(thread, TokenThread)
+    assert thread.check() is None
+    await process.responders.refresh()
+
+    assert house.made == await house.in_use()
+    assert await house.store.rows("SELECT number FROM ocsp_responders") == [(1,)]
