@@ -212,8 +212,6 @@ async def answering_ocsp(
             rules=ocsp_rules(installation.settings),
             clock=installation.clock,
             doubt=doubt,
-            # A token signs one after the other, and mints wait for it too.
-            signing_at_once=1 if installation.settings.ca.ocsp_responder_key == "token" else None,
         )
     finally:
         responders.stop()
