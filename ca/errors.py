@@ -134,7 +134,7 @@ class TokenKeyMissing(SignerUnavailable):
 
 @dataclass(eq=False)
 class TokenDeclined(SignerUnavailable):
-    """The token has answered that it does not make or destroy a key: it is full, say. It may sign all the same."""
+    """The token has answered that it does not make or destroy a key, as when it is full; it may sign."""
 
 
 @dataclass(eq=False)

@@ -37,7 +37,7 @@ POLL: Final = timedelta(seconds=10)
 _REMINDERS_APART: Final = timedelta(minutes=5)
 _SHORTEST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
-"""How far the attempts of a process are apart that leave keys in a token: each twice as far as the one before."""
+"""How far attempts are apart that leave keys in a token: each twice as far as the one before."""
 
 
 class ResponderKey(StrEnum):

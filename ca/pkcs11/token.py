@@ -207,7 +207,7 @@ class TokenThread:
         self._connected = True
 
     def _ask(self, ask: Callable[[], Result], seconds: float) -> Result:
-        """Ask for what is no signature. That it comes back shows that the token is there, whoever gave it up."""
+        """Ask for what is no signature. That an answer comes shows that the token is there."""
 
         def work() -> Result:
             if not self._connected:
@@ -215,9 +215,7 @@ class TokenThread:
             try:
                 return ask()
             except TokenDeclined:
-                self._connected = (
-                    False  # what libraries answer when a token went is no two the same: look anew
-                )
+                self._connected = False  # some libraries answer so when the token is gone: look anew
                 raise
 
         answer = self._call(work, seconds)

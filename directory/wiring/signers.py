@@ -148,7 +148,10 @@ class Signers:
             self._token.look_for(bytes.fromhex(place.key_id))
 
     def misses_key_of(self, responder: StoredResponder) -> bool:
-        """Tell whether the key of a responder is missing from a token that is here and in order; asks nobody."""
+        """Tell whether the key of a responder is missing from its token, as last known; asks nobody.
+
+        Of a token that is not here, or away, nothing is known.
+        """
         place = responder.token_key
         if self._token is None or place is None or place.token != self._token.label:
             return False

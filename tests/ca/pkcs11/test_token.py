@@ -261,16 +261,15 @@ def test_a_token_that_was_given_up_while_it_made_a_key_signs_as_soon_as_that_is_
     assert token.problem is None
 
 
-@pytest.mark.parametrize("asked", ["generate", "destroy"])
-def test_a_token_that_makes_and_destroys_nothing_signs_all_the_same(fake: FakeToken, asked: str) -> None:
+def test_a_token_that_makes_and_destroys_nothing_signs_all_the_same(fake: FakeToken) -> None:
     token = TokenThread(fake, PATIENT)
     fake.is_protected = True
 
     with pytest.raises(TokenDeclined, match="TokenWriteProtected"):
-        if asked == "generate":
-            token.generate(KeyAlgorithm.P_256, OTHER_KEY, "OCSP responder")
-        else:
-            token.destroy(KEY)
+        token.generate(KeyAlgorithm.P_256, OTHER_KEY, "OCSP responder")
+    assert token.problem is None
+    with pytest.raises(TokenDeclined, match="TokenWriteProtected"):
+        token.destroy(KEY)
 
     assert token.problem is None
     assert sign(token)
@@ -297,3 +296,29 @@ def test_it_tells_whether_it_has_a_key(fake: FakeToken) -> None:
     fake.take_away()
     with pytest.raises(SignerUnavailable):
         token.has_key(KEY)
+
+
+def test_a_key_that_another_may_replace_is_missed_without_giving_the_token_up(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    token.may_replace(OTHER_KEY)
+    assert not token.misses(OTHER_KEY)
+
+    token.look_for(OTHER_KEY)
+
+    assert token.misses(OTHER_KEY)
+    assert token.problem is None
+    with pytest.raises(SignerUnavailable, match="CKA_ID 02"):
+        token.require(OTHER_KEY)
+    token.dismiss(OTHER_KEY)
+    assert not token.misses(OTHER_KEY)
+
+
+def test_of_a_token_that_is_away_no_key_is_missed(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.take_away()
+
+    token.look_for(KEY)
+    token.look_for(KEY)
+
+    assert not token.misses(KEY)
+    assert token.problem is not None
