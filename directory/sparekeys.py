@@ -9,10 +9,11 @@ away is cleared later, and nothing is destroyed by a clock that is in doubt.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeAlias
 
 from ca.errors import SignerUnavailable
 from ca.pkcs11 import TokenKey
@@ -29,6 +30,10 @@ UNCLAIMED_AFTER: Final = timedelta(hours=1)
 """How long after its place was written down a key is nobody's: a token makes none for so long."""
 GRACE: Final = timedelta(minutes=15)
 """How long a superseded key is left: every process has taken up the next one by then."""
+
+
+EventIf: TypeAlias = Callable[[bool], AuditEvent | None]
+"""What is put on record of a key that is gone, if it was there, or if it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +64,10 @@ class SpareKeyStore(Protocol):
         """
         ...
 
-    async def gone(self, place: TokenKey, event: AuditEvent, *, was_destroyed: bool) -> None:
-        """Forget one that is not in the token any more.
+    async def gone(self, place: TokenKey, event_if: EventIf, *, was_destroyed: bool) -> None:
+        """Forget one that is not in the token any more, and write the event; unless another process has.
 
-        With the event if it was destroyed, here or by whoever has marked it; unless another process has.
+        It was there if it was found when it was marked, or destroyed now.
         """
         ...
 
@@ -137,7 +142,7 @@ class SpareKeys:
             if one.destroy_from > now or self._token.problem is not None:
                 continue
             try:
-                await self._destroy(one.place, now)
+                await self._destroy(one, now)
             except SignerUnavailable as error:
                 if one.place not in self._said:
                     logger.warning("spare key %s stays in the token for now: %s", one.place.key_id, error)
@@ -153,7 +158,7 @@ class SpareKeys:
         """Let `run` end."""
         self._rounds.stop()
 
-    async def _destroy(self, place: TokenKey, now: datetime) -> None:
+    async def _destroy(self, one: SpareKey, now: datetime) -> None:
         """Destroy one, unless it has become somebody's since it was read.
 
         1. What the token has is looked for, so that it is known even if this process ends after 3.
@@ -165,18 +170,20 @@ class SpareKeys:
             SignerUnavailable: the token does not answer, or does not destroy it; the mark stays.
             StoreUnavailable: the database does not answer.
         """
-        key_id = bytes.fromhex(place.key_id)
+        key_id = bytes.fromhex(one.place.key_id)
         was_found = await asyncio.to_thread(self._token.has_key, key_id)
-        if not await self._store.mark(place, now=now, was_found=was_found):
+        if not await self._store.mark(one.place, now=now, was_found=was_found):
             return
         was_destroyed = await asyncio.to_thread(self._token.destroy, key_id)
-        await self._store.gone(place, self._event(place, now), was_destroyed=was_destroyed)
+        await self._store.gone(one.place, partial(self._event_if, one, now), was_destroyed=was_destroyed)
 
-    def _event(self, place: TokenKey, now: datetime) -> AuditEvent:
+    def _event_if(self, one: SpareKey, now: datetime, was_there: bool) -> AuditEvent | None:  # noqa: FBT001 - EventIf
+        if not was_there:
+            return None
         return AuditEvent(
             kind=AuditKind.OCSP_RESPONDER_KEY_DESTROYED,
             at=now,
             actor="service",
-            subject=place.key_id,
-            detail={"token": place.token},
+            subject=one.place.key_id,
+            detail={"token": one.place.token},
         )

@@ -7,8 +7,7 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, delete, exists, null, select, update
 
 from ca.pkcs11 import TokenKey
-from directory.audit import AuditEvent
-from directory.sparekeys import SpareKey
+from directory.sparekeys import EventIf, SpareKey
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import AnyRow, token_columns
@@ -85,13 +84,13 @@ class SqlSpareKeys:
         """
         return await self._database.write(partial(_mark, place=place, now=now, was_found=was_found))
 
-    async def gone(self, place: TokenKey, event: AuditEvent, *, was_destroyed: bool) -> None:
-        """Forget one that is not in the token any more.
+    async def gone(self, place: TokenKey, event_if: EventIf, *, was_destroyed: bool) -> None:
+        """Forget one that is not in the token any more, and write the event; unless another process has.
 
-        With the event if it was destroyed, here or by whoever has marked it; unless another process has.
+        It was there if it was found when it was marked, or destroyed now.
         """
         await self._database.write(
-            partial(_gone, node=self._node, place=place, event=event, was_destroyed=was_destroyed)
+            partial(_gone, node=self._node, place=place, event_if=event_if, was_destroyed=was_destroyed)
         )
 
 
@@ -142,11 +141,11 @@ def _release_ended(connection: Connection, *, token: str, now: datetime) -> None
 
 
 def _gone(
-    connection: Connection, *, node: str, place: TokenKey, event: AuditEvent, was_destroyed: bool
+    connection: Connection, *, node: str, place: TokenKey, event_if: EventIf, was_destroyed: bool
 ) -> None:
     marked = connection.execute(_MARKED, _this(place)).one_or_none()
     if marked is None:
         return
     connection.execute(_FORGET, _this(place))
-    if was_destroyed or marked.was_found:
+    if (event := event_if(was_destroyed or marked.was_found)) is not None:
         audit_log.append(connection, node, event)
