@@ -178,6 +178,8 @@ class SpareKeys:
         await self._store.gone(one.place, partial(self._event_if, one, now), was_destroyed=was_destroyed)
 
     def _event_if(self, one: SpareKey, now: datetime, was_there: bool) -> AuditEvent | None:  # noqa: FBT001 - EventIf
+        if one.issuer_id is not None:
+            return key_destroyed(one.issuer_id, one.place, now, "service", there_was_one=was_there)
         if not was_there:
             return None
         return AuditEvent(

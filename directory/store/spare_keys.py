@@ -48,7 +48,7 @@ _MARK = (
     .values(was_found=bindparam("found"))
 )
 # Locked: of two that forget one, the other finds none.
-_MARKED = select(spare_token_keys.c.was_found).where(*_THIS, ~_UNMARKED).with_for_update()
+_WRITTEN_DOWN = select(spare_token_keys.c.was_found).where(*_THIS).with_for_update()
 _ENDED = (
     select(ocsp_responders.c.id, ocsp_responders.c.token, ocsp_responders.c.token_key)
     .where(ocsp_responders.c.token == bindparam("of_token"), ocsp_responders.c.not_after <= bindparam("now"))
@@ -116,7 +116,8 @@ def _this(place: TokenKey) -> dict[str, str]:
 
 def _mark(connection: Connection, *, place: TokenKey, now: datetime, was_found: bool) -> bool:
     connection.execute(_MARK, {**_this(place), "now": now, "found": was_found})
-    return connection.execute(_MARKED, _this(place)).one_or_none() is not None
+    row = connection.execute(_WRITTEN_DOWN, _this(place)).one_or_none()
+    return row is not None and row.was_found is not None
 
 
 def _spare(connection: Connection, *, token: str) -> list[SpareKey]:
@@ -143,9 +144,9 @@ def _release_ended(connection: Connection, *, token: str, now: datetime) -> None
 def _gone(
     connection: Connection, *, node: str, place: TokenKey, event_if: EventIf, was_destroyed: bool
 ) -> None:
-    marked = connection.execute(_MARKED, _this(place)).one_or_none()
-    if marked is None:
+    row = connection.execute(_WRITTEN_DOWN, _this(place)).one_or_none()
+    if row is None:
         return
     connection.execute(_FORGET, _this(place))
-    if (event := event_if(was_destroyed or marked.was_found)) is not None:
+    if (event := event_if(was_destroyed or row.was_found is True)) is not None:
         audit_log.append(connection, node, event)
