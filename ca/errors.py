@@ -11,6 +11,7 @@
     ├── SigningRefused        not linted by this issuer, signed before, or the signature is not what was asked
     ├── SignerUnavailable     the token that holds the key does not sign now; later it may
     │   ├── TokenKeyMissing   the token is there, the key is not
+    │   ├── TokenDeclined     the token is there, but makes or destroys no such key
     │   └── PinRefused        the token does not take the PIN, or has locked it
     ├── CrlRequestRefused     a file does not say what a CRL is to list
     ├── KeyFileUnusable       a file does not hold the key of a CA off line, or its passphrase is wrong
@@ -129,6 +130,11 @@ class SignerUnavailable(CaError):
 @dataclass(eq=False)
 class TokenKeyMissing(SignerUnavailable):
     """The token is there, but holds no such private key."""
+
+
+@dataclass(eq=False)
+class TokenDeclined(SignerUnavailable):
+    """The token has answered that it does not make or destroy a key, as when it is full; it may sign."""
 
 
 @dataclass(eq=False)

@@ -23,6 +23,7 @@ from pyasn1_alt_modules import rfc6960
 from ca.errors import KeyRefused, ProfileRefused
 from ca.keys import same_key
 from ca.ocsprequests import CertificateId
+from ca.pkcs11 import TokenSigner
 from ca.revocation import RevocationReason
 from ca.signers import Signer
 from ca.signing import SIGNATURE_HASH, require_signature, signature_over
@@ -114,6 +115,11 @@ class OcspResponder:
     def certificate(self) -> x509.Certificate:
         """The responder's own certificate."""
         return self._certificate
+
+    @property
+    def is_in_token(self) -> bool:
+        """Whether its key is in a token, which signs one after the other."""
+        return isinstance(self._signer, TokenSigner)
 
     def answer(
         self, certificate_id: CertificateId, status: Status, period: Period, nonce: bytes | None = None

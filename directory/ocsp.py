@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _HOLDS_BRIEFLY: Final = timedelta(hours=1)
 """How long it holds that something was never issued; clocks of clients may be minutes apart from ours."""
 _SIGNING_AT_ONCE: Final = 4
+_SIGNING_AT_ONCE_IN_TOKEN: Final = 1
+"""A token signs one after the other, and mints wait for it too."""
 _MOST_WAITING: Final = 64
 """More are put off: whoever asks for made-up serial numbers must not take all the processor's time."""
 
@@ -107,7 +109,6 @@ class OcspDesk:
         rules: OcspRules,
         clock: Clock,
         doubt: Doubt = never_doubted,
-        signing_at_once: int | None = None,
     ) -> None:
         self._reader = reader
         self._seats = seats
@@ -115,7 +116,8 @@ class OcspDesk:
         self._rules = rules
         self._clock = clock
         self._doubt = doubt
-        self._signing = asyncio.Semaphore(signing_at_once or _SIGNING_AT_ONCE)
+        self._signing = asyncio.Semaphore(_SIGNING_AT_ONCE)
+        self._signing_in_token = asyncio.Semaphore(_SIGNING_AT_ONCE_IN_TOKEN)
         self._waiting = 0
 
     async def answer(self, request: bytes) -> OcspAnswer:
@@ -144,7 +146,7 @@ class OcspDesk:
         if self._doubt() is not None:  # what was signed before is still answered, from memory
             return _TRY_LATER
         try:
-            async with self._turn() as is_granted:
+            async with self._turn(responder) as is_granted:
                 if not is_granted:
                     return _TRY_LATER
                 return await self._signed(asked, seat.issuer_id, responder, nonce)
@@ -157,13 +159,13 @@ class OcspDesk:
         return _TRY_LATER
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[bool]:
+    async def _turn(self, responder: OcspResponder) -> AsyncIterator[bool]:
         if self._waiting >= _MOST_WAITING:
             yield False
             return
         self._waiting += 1
         try:
-            async with self._signing:
+            async with self._signing_in_token if responder.is_in_token else self._signing:
                 yield True
         finally:
             self._waiting -= 1

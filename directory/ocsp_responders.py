@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 POLL: Final = timedelta(seconds=10)
 """How often a process looks, at least: so long an issuing CA that was just added has no responder."""
 _REMINDERS_APART: Final = timedelta(minutes=5)
+_SHORTEST_PAUSE: Final = timedelta(minutes=1)
+_LONGEST_PAUSE: Final = timedelta(hours=1)
+"""How far attempts are apart that leave keys in a token: each twice as far as the one before."""
 
 
 class ResponderKey(StrEnum):
@@ -120,11 +123,15 @@ class ResponderWorkshop(Protocol):
         ...
 
     def open(self, standing: ResponderStanding, responder: StoredResponder) -> OcspResponder:
-        """Open the responder's key.
+        """Open the responder's key, and find out whether the token has it where it is in one.
 
         Raises:
             CaError: it does not open, or is not what it should be.
         """
+        ...
+
+    def misses(self, responder: StoredResponder) -> bool:
+        """Tell whether its key is missing from a token that is in order, as last known; asks nobody."""
         ...
 
 
@@ -140,6 +147,18 @@ class Seat:
 def ocsp_key_identity(responder_id: str) -> SecretIdentity:
     """Return what a responder's sealed key is bound to."""
     return SecretIdentity(kind=SecretKind.OCSP_KEY, record_id=responder_id, organization_id=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pause:
+    """Until when an issuer makes no key in a token, for the last one came to nothing."""
+
+    length: timedelta
+    until: datetime
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether it is; by a clock that was set back it is too."""
+        return not timedelta(0) < self.until - now <= self.length
 
 
 class OcspResponders:
@@ -164,6 +183,7 @@ class OcspResponders:
         self._opened: Mapping[str, OcspResponder] = {}
         self._seats: Mapping[IssuerMark, Seat] = {}
         self._reminded: dict[str, datetime] = {}
+        self._pauses: dict[str, _Pause] = {}
 
     def seat(self, mark: IssuerMark) -> Seat | None:
         """Return the issuer that the mark names; None if it is none of ours."""
@@ -178,16 +198,28 @@ class OcspResponders:
             StoreUnavailable: the database does not answer; what was taken up before stays.
         """
         standings = await self._store.standings()
-        due = [standing for standing in standings if self._is_due(standing)]
+        due = [one for one in standings if self._is_due(one) and not self._is_paused(one.issuer_id)]
         for standing in due:
+            if standing.latest is not None and self._workshop.misses(standing.latest):
+                what = "the key of the latest one is not in the token any more"
+                self._say("issuer %s needs another OCSP responder: %s", standing.issuer_id, what)
             try:
                 await self._certify(standing)
             except CaError as error:
                 self._say("issuer %s has no new OCSP responder: %s", standing.issuer_id, error)
         await self._take_up(await self._store.standings() if due else standings)
 
+    async def take_up(self) -> None:
+        """Take up what is kept, and certify nothing: that may take a token minutes.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        await self._take_up(await self._store.standings())
+
     async def run(self) -> None:
-        """Look again and again until stopped; what fails is tried again next time."""
+        """Look at once, then again and again until stopped; what fails is tried again next time."""
+        await self._rounds.attempt(self.refresh)
         await self._rounds.run(self.refresh)
 
     def stop(self) -> None:
@@ -199,9 +231,23 @@ class OcspResponders:
             return False
         now, latest = self._clock.now(), standing.latest
         ends = self._ends(standing)
-        if ends <= now or (latest is not None and latest.not_after >= ends - timedelta(seconds=1)):
-            return False  # nobody asks an issuer that has expired; nor can a responder outlive it
-        return latest is None or latest.not_after - now < self._renew_before
+        if ends <= now:
+            return False  # nobody asks an issuer that has expired
+        if latest is None or not latest.has_key or self._workshop.misses(latest):
+            return True
+        if latest.not_after >= ends - timedelta(seconds=1):
+            return False  # a responder cannot outlive it
+        return latest.not_after - now < self._renew_before
+
+    def _is_paused(self, issuer_id: str) -> bool:
+        pause = self._pauses.get(issuer_id)
+        return pause is not None and not pause.is_over(self._clock.now())
+
+    def _pause(self, issuer_id: str, now: datetime) -> None:
+        """Put the next attempt off, until this one has come to something: otherwise keys would pile up."""
+        before = self._pauses.get(issuer_id)
+        length = _SHORTEST_PAUSE if before is None else min(2 * before.length, _LONGEST_PAUSE)
+        self._pauses[issuer_id] = _Pause(length=length, until=now + length)
 
     async def renew(self, issuer_id: str, actor: str) -> StoredResponder | None:
         """Certify the next responder of an issuer though it is not due; None if somebody else just has.
@@ -229,9 +275,11 @@ class OcspResponders:
         place = await asyncio.to_thread(self._workshop.place, standing)
         if place is not None:
             await self._store.announce(place, unclaimed_from=now + UNCLAIMED_AFTER)
+            self._pause(standing.issuer_id, now)
         made = await asyncio.to_thread(self._workshop.certify, standing, number=number, now=now, place=place)
         if not await self._store.succeed(made, event=self._event(made, actor)):
             return None
+        self._pauses.pop(standing.issuer_id, None)
         logger.info("issuer %s has certified OCSP responder %d", standing.issuer_id, number)
         return made
 

@@ -7,7 +7,7 @@ since the token is away or the process ends, any service destroys later (`direct
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -42,8 +42,13 @@ class WithdrawalStore(Protocol):
 class SparePlaces(Protocol):
     """Remembers which keys in a token are nobody's."""
 
-    async def gone(self, place: TokenKey, event: AuditEvent | None) -> None:
-        """Forget one that is not in the token any more; with the event, unless another process has."""
+    async def gone(
+        self, place: TokenKey, event_if: Callable[[bool], AuditEvent], *, was_destroyed: bool
+    ) -> None:
+        """Forget one that is not in the token any more, and write the event; unless another process has.
+
+        It was there if it was destroyed now, or another process has found it.
+        """
         ...
 
 
@@ -100,10 +105,12 @@ class WithdrawalDesk:
             there_was_one = await asyncio.to_thread(self._keys.destroy, pending.token_key)
         except CaError as error:
             return Withdrawn(request=pending, put_off=error)
-        event = key_destroyed(
-            pending.issuer_id, pending.token_key, self._clock.now(), self._actor, there_was_one=there_was_one
-        )
-        await self._spare.gone(pending.token_key, event)
+        place, gone_at = pending.token_key, self._clock.now()
+
+        def event_if(was_there: bool) -> AuditEvent:  # noqa: FBT001 - as the store asks
+            return key_destroyed(issuer_id, place, gone_at, self._actor, there_was_one=was_there)
+
+        await self._spare.gone(place, event_if, was_destroyed=there_was_one)
         return Withdrawn(request=pending, put_off=None)
 
     def _events(self, pending: PendingIssuer, now: datetime) -> Sequence[AuditEvent]:

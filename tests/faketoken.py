@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
-from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
 from ca.keys import KeyAlgorithm, PrivateKey, PublicKey, generate
 from ca.pkcs11.port import SigningMechanism
 
@@ -22,6 +22,9 @@ class FakeToken:
         self.keys = dict(keys or {})
         self.away = False
         self.refuses_pin = False
+        self.is_protected = False
+        """Set, it makes and destroys no key."""
+        self.undestroyable: set[bytes] = set()
         self.goes_on = threading.Event()
         self.goes_on.set()
         """Cleared, calls hang until it is set."""
@@ -73,12 +76,16 @@ class FakeToken:
     def generate(self, algorithm: KeyAlgorithm, key_id: bytes, label: str) -> PublicKey:
         self._called(f"generate {label}")
         self._opened()
+        self._writable()
         self.keys[key_id] = generate(algorithm)
         return self.keys[key_id].public_key()
 
     def destroy(self, key_id: bytes) -> bool:
         self._called(f"destroy {key_id.hex()}")
         self._opened()
+        self._writable()
+        if key_id in self.undestroyable:
+            raise TokenDeclined(self.label, "answers FunctionRejected")
         return self.keys.pop(key_id, None) is not None
 
     def public_keys(self) -> Mapping[bytes, PublicKey]:
@@ -100,6 +107,10 @@ class FakeToken:
     def _opened(self) -> None:
         if not self._session:
             raise SignerUnavailable(self.label, "answers SessionHandleInvalid")
+
+    def _writable(self) -> None:
+        if self.is_protected:
+            raise TokenDeclined(self.label, "answers TokenWriteProtected")
 
     def _key(self, key_id: bytes) -> PrivateKey:
         self._opened()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 
-from ca.errors import KeyRefused, PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import KeyRefused, PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
 from ca.keyquality import check_quality
 from ca.keys import MODULUS_BITS, KeyAlgorithm, PublicKey, algorithm_of
 from ca.pkcs11.port import SigningMechanism
@@ -44,6 +44,16 @@ _REASONS: Final = {
     pkcs11.MultipleTokensReturned: "is there more than once",
     pkcs11.MultipleObjectsReturned: "has several keys of this CKA_ID",
 }
+_LOST: Final = (
+    pkcs11.NoSuchToken,
+    pkcs11.TokenNotPresent,
+    pkcs11.TokenNotRecognised,
+    pkcs11.DeviceRemoved,
+    pkcs11.SessionClosed,
+    pkcs11.SessionHandleInvalid,
+    pkcs11.UserNotLoggedIn,
+)
+"""What is no answer about a key: the token is gone, or the session."""
 
 
 class Pkcs11Driver:
@@ -104,7 +114,7 @@ class Pkcs11Driver:
                 pkcs11.Attribute.EXTRACTABLE: False,
             },
         }
-        with self._mapping_errors():
+        with self._mapping_errors(may_decline=True):
             # The login is the token's, whichever session it was made in; only this one may write.
             writing = self._opened().token.open(rw=True)
             try:
@@ -125,7 +135,7 @@ class Pkcs11Driver:
     def destroy(self, key_id: bytes) -> bool:
         """Destroy both halves of the key pair of this CKA_ID; tell whether there was one."""
         self._keys.pop(key_id, None)
-        with self._mapping_errors():
+        with self._mapping_errors(may_decline=True):
             writing = self._opened().token.open(rw=True)
             try:
                 halves = list(writing.get_objects({pkcs11.Attribute.ID: key_id}))
@@ -186,7 +196,7 @@ class Pkcs11Driver:
         return key
 
     @contextmanager
-    def _mapping_errors(self) -> Iterator[None]:
+    def _mapping_errors(self, *, may_decline: bool = False) -> Iterator[None]:
         try:
             yield
         except tuple(_PIN_REFUSED) as error:
@@ -194,7 +204,9 @@ class Pkcs11Driver:
         except pkcs11.PKCS11Error as error:
             said = str(error)
             name = f"answers {type(error).__name__}" + (f": {said}" if said else "")
-            raise SignerUnavailable(self._label, _REASONS.get(type(error), name)) from error
+            is_declined = may_decline and not isinstance(error, _LOST)
+            kind = TokenDeclined if is_declined else SignerUnavailable
+            raise kind(self._label, _REASONS.get(type(error), name)) from error
 
 
 def _public_key(key: Any) -> PublicKey:

@@ -40,6 +40,7 @@ class TokenDriver(Protocol):
 
     Raises:
         PinRefused, TokenKeyMissing: as they say.
+        TokenDeclined: it was asked to make or destroy a key, and has answered that it does not.
         SignerUnavailable: whatever else goes wrong.
     """
 

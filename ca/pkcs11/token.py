@@ -3,17 +3,19 @@
 A PKCS#11 library need not stand calls from several threads at once, and a call into it cannot be broken off.
 So one thread makes all calls, one after the other, and callers wait for it as long as they may. A caller who
 has waited too long leaves; what the token still signs for him is seen by nobody. From then on everybody is
-refused at once, until `check` finds the token in order again.
+refused at once, until `check` finds the token in order again, or a call that took longer comes back: while a
+key pair is made, which may take minutes, nothing is signed, but the token is there.
 """
 
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
-from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
 from ca.keys import KeyAlgorithm, PublicKey
 from ca.pkcs11.port import SigningMechanism, TokenDriver
 
@@ -50,6 +52,7 @@ class TokenThread:
         self._connected = False
         self._lost: SignerUnavailable | None = None
         self._missing: dict[bytes, SignerUnavailable] = {}
+        self._replaceable: set[bytes] = set()
 
     @property
     def label(self) -> str:
@@ -58,8 +61,12 @@ class TokenThread:
 
     @property
     def problem(self) -> SignerUnavailable | None:
-        """What keeps it from signing, as last known; None if nothing does."""
-        return self._lost or next(iter(self._missing.values()), None)
+        """What keeps it from signing, as last known; None if nothing does.
+
+        That a key is missing is its problem too, unless another one takes its place.
+        """
+        missing = (error for key_id, error in self._missing.items() if key_id not in self._replaceable)
+        return self._lost or next(missing, None)
 
     def require(self, key_id: bytes) -> None:
         """Return unless it is known that this key cannot sign now; asks nobody.
@@ -115,28 +122,66 @@ class TokenThread:
         """Make a key pair in the token; return its public half.
 
         Raises:
-            SignerUnavailable: it could not.
+            TokenDeclined: it does not; others sign all the same.
+            SignerUnavailable: it does not answer.
         """
-        return self._call(
-            lambda: self._with_session(lambda: self._driver.generate(algorithm, key_id, label)),
-            self._limits.generate,
-        )
+        return self._ask(lambda: self._driver.generate(algorithm, key_id, label), self._limits.generate)
+
+    def has_key(self, key_id: bytes) -> bool:
+        """Tell whether it has a private key of this CKA_ID.
+
+        What is not found is looked for once more after another login: without one, private keys are not seen.
+
+        Raises:
+            SignerUnavailable: the token does not answer.
+        """
+
+        def work() -> None:
+            if self._connected:
+                try:
+                    return self._driver.require_key(key_id)
+                except SignerUnavailable:
+                    self._connected = False
+            self._connect()
+            return self._driver.require_key(key_id)
+
+        try:
+            self._call(work, self._limits.connect)
+        except TokenKeyMissing:
+            return False
+        return True
 
     def destroy(self, key_id: bytes) -> bool:
         """Destroy the key pair of this CKA_ID in the token; tell whether there was one.
 
         Raises:
-            SignerUnavailable: it could not.
+            TokenDeclined: it does not; others sign all the same.
+            SignerUnavailable: it does not answer.
         """
-        destroyed = self._call(
-            lambda: self._with_session(lambda: self._driver.destroy(key_id)), self._limits.connect
-        )
+        destroyed = self._ask(lambda: self._driver.destroy(key_id), self._limits.connect)
         self.dismiss(key_id)
         return destroyed
 
     def dismiss(self, key_id: bytes) -> None:
         """Miss a key no more, which nobody will sign with again; asks nobody."""
         self._missing.pop(key_id, None)
+        self._replaceable.discard(key_id)
+
+    def may_replace(self, key_id: bytes) -> None:
+        """Know that another key takes the place of this one if it is missing; asks nobody."""
+        self._replaceable.add(key_id)
+
+    def misses(self, key_id: bytes) -> bool:
+        """Tell whether the token is in order, as last known, and has no such key; asks nobody."""
+        return self._lost is None and key_id in self._missing
+
+    def look_for(self, key_id: bytes) -> None:
+        """Find out whether it has a key, for `misses`; while the token is away, that is not known."""
+        if self._lost is None:
+            with suppress(SignerUnavailable):
+                if not self.has_key(key_id):
+                    reason = f"has no private key of CKA_ID {key_id.hex()}"
+                    self._missing[key_id] = SignerUnavailable(self.label, reason)
 
     def public_keys(self) -> Mapping[bytes, PublicKey]:
         """Return the public halves of its private keys that are of a kind we use, by CKA_ID.
@@ -144,7 +189,7 @@ class TokenThread:
         Raises:
             SignerUnavailable: the token does not answer.
         """
-        return self._call(lambda: self._with_session(self._driver.public_keys), self._limits.connect)
+        return self._ask(self._driver.public_keys, self._limits.connect)
 
     def close(self) -> None:
         """Log out after what is under way, if the token still answers; nobody waits for it any more then."""
@@ -161,10 +206,21 @@ class TokenThread:
         self._driver.connect()
         self._connected = True
 
-    def _with_session(self, work: Callable[[], Result]) -> Result:
-        if not self._connected:
-            self._connect()
-        return work()
+    def _ask(self, ask: Callable[[], Result], seconds: float) -> Result:
+        """Ask for what is no signature. That an answer comes shows that the token is there."""
+
+        def work() -> Result:
+            if not self._connected:
+                self._connect()
+            try:
+                return ask()
+            except TokenDeclined:
+                self._connected = False  # some libraries answer so when the token is gone: look anew
+                raise
+
+        answer = self._call(work, seconds)
+        self._lost = None
+        return answer
 
     def _look_again(self) -> None:
         if self._lost is not None or not self._connected:
@@ -191,7 +247,7 @@ class TokenThread:
             done.cancel()
             self._lost = SignerUnavailable(self.label, f"has not answered within {seconds:g} s")
             raise _again(self._lost) from None
-        except TokenKeyMissing:
+        except (TokenKeyMissing, TokenDeclined):
             raise
         except SignerUnavailable as error:
             self._lost = _again(error)

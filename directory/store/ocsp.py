@@ -176,11 +176,12 @@ def _responder(row: AnyRow) -> StoredResponder:
 def _succeed(connection: Connection, *, node: str, responder: StoredResponder, event: AuditEvent) -> bool:
     of_issuer = {"of_issuer": responder.issuer_id}
     connection.execute(_LOCK, of_issuer).one()
-    if connection.execute(_NUMBER, of_issuer).scalar_one() != responder.number - 1:
-        return False
+    follows = connection.execute(_NUMBER, of_issuer).scalar_one() == responder.number - 1
     made = responder.token_key
-    if made is not None and not spare_keys.claim(connection, made):
-        return False  # it took so long that the key counts as nobody's
+    if not follows or (made is not None and not spare_keys.claim(connection, made, event.at)):
+        if made is not None:  # it may have taken so long that it is forgotten, as one that was never made
+            spare_keys.put_aside(connection, made, event.at)
+        return False
     for row in connection.execute(_FORMER_IN_TOKEN, of_issuer).all():
         former = TokenKey(token=row.token, key_id=row.token_key)
         spare_keys.put_aside(connection, former, event.at + GRACE)

@@ -7,18 +7,22 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, delete, exists, null, select, update
 
 from ca.pkcs11 import TokenKey
-from directory.audit import AuditEvent
-from directory.sparekeys import SpareKey
+from directory.sparekeys import EventIf, SpareKey
 from directory.store import audit_log
 from directory.store.database import Database
 from directory.store.rows import AnyRow, token_columns
 from directory.store.statements import Upsert
 from directory.store.tables import issuers, ocsp_responders, pending_issuers, spare_token_keys
+from directory.store.tables.columns import UtcDateTime
 
 _ADD = Upsert(spare_token_keys, lambda insert: insert.on_conflict_do_nothing())
 _THIS = (
     spare_token_keys.c.token == bindparam("of_token"),
     spare_token_keys.c.token_key == bindparam("of_key"),
+)
+_UNMARKED = spare_token_keys.c.was_found.is_(None)
+_CLAIM = delete(spare_token_keys).where(
+    *_THIS, _UNMARKED, spare_token_keys.c.destroy_from > bindparam("now", type_=UtcDateTime())
 )
 _FORGET = delete(spare_token_keys).where(*_THIS)
 # Whatever wrote it down: a key that signs for somebody is not spare.
@@ -33,6 +37,18 @@ _SPARE = (
     .where(spare_token_keys.c.token == bindparam("of_token"), *(~in_use for in_use in _IN_USE))
     .order_by(spare_token_keys.c.destroy_from, spare_token_keys.c.token_key)
 )
+_MARK = (
+    update(spare_token_keys)
+    .where(
+        *_THIS,
+        _UNMARKED,
+        spare_token_keys.c.destroy_from <= bindparam("now", type_=UtcDateTime()),
+        *(~in_use for in_use in _IN_USE),
+    )
+    .values(was_found=bindparam("found"))
+)
+# Locked: of two that forget one, the other finds none.
+_WRITTEN_DOWN = select(spare_token_keys.c.was_found).where(*_THIS).with_for_update()
 _ENDED = (
     select(ocsp_responders.c.id, ocsp_responders.c.token, ocsp_responders.c.token_key)
     .where(ocsp_responders.c.token == bindparam("of_token"), ocsp_responders.c.not_after <= bindparam("now"))
@@ -61,9 +77,21 @@ class SqlSpareKeys:
         if await self._database.read(partial(_ended, token=token, now=now)):
             await self._database.write(partial(_release_ended, token=token, now=now))
 
-    async def gone(self, place: TokenKey, event: AuditEvent | None) -> None:
-        """Forget one that is not in the token any more; with the event, unless another process has."""
-        await self._database.write(partial(_gone, node=self._node, place=place, event=event))
+    async def mark(self, place: TokenKey, *, now: datetime, was_found: bool) -> bool:
+        """Make one nobody's for ever, and keep whether the token has it; tell whether it may be destroyed.
+
+        It may not if it signs for somebody, or if its time has not come. One that is marked already stays so.
+        """
+        return await self._database.write(partial(_mark, place=place, now=now, was_found=was_found))
+
+    async def gone(self, place: TokenKey, event_if: EventIf, *, was_destroyed: bool) -> None:
+        """Forget one that is not in the token any more, and write the event; unless another process has.
+
+        It was there if it was found when it was marked, or destroyed now.
+        """
+        await self._database.write(
+            partial(_gone, node=self._node, place=place, event_if=event_if, was_destroyed=was_destroyed)
+        )
 
 
 def put_aside(
@@ -74,9 +102,22 @@ def put_aside(
     connection.execute(_ADD.on(connection), values)
 
 
-def claim(connection: Connection, place: TokenKey) -> bool:
-    """Make a key somebody's, in the transaction under way; tell whether it was still written down."""
-    return connection.execute(_FORGET, {"of_token": place.token, "of_key": place.key_id}).rowcount == 1
+def claim(connection: Connection, place: TokenKey, now: datetime) -> bool:
+    """Make a key somebody's, in the transaction under way; tell whether it still could be.
+
+    It cannot if it is not written down any more, or if it is destroyed, or may be from now on.
+    """
+    return connection.execute(_CLAIM, {**_this(place), "now": now}).rowcount == 1
+
+
+def _this(place: TokenKey) -> dict[str, str]:
+    return {"of_token": place.token, "of_key": place.key_id}
+
+
+def _mark(connection: Connection, *, place: TokenKey, now: datetime, was_found: bool) -> bool:
+    connection.execute(_MARK, {**_this(place), "now": now, "found": was_found})
+    row = connection.execute(_WRITTEN_DOWN, _this(place)).one_or_none()
+    return row is not None and row.was_found is not None
 
 
 def _spare(connection: Connection, *, token: str) -> list[SpareKey]:
@@ -100,6 +141,12 @@ def _release_ended(connection: Connection, *, token: str, now: datetime) -> None
         connection.execute(_RELEASE, {"of_responder": row.id})
 
 
-def _gone(connection: Connection, *, node: str, place: TokenKey, event: AuditEvent | None) -> None:
-    if claim(connection, place) and event is not None:
+def _gone(
+    connection: Connection, *, node: str, place: TokenKey, event_if: EventIf, was_destroyed: bool
+) -> None:
+    row = connection.execute(_WRITTEN_DOWN, _this(place)).one_or_none()
+    if row is None:
+        return
+    connection.execute(_FORGET, _this(place))
+    if (event := event_if(was_destroyed or row.was_found is True)) is not None:
         audit_log.append(connection, node, event)

@@ -29,6 +29,7 @@ from directory.ocsp_responders import (
     StoredResponder,
     ocsp_key_identity,
 )
+from directory.rounds import end_within
 from directory.settings import Settings
 from directory.store.ocsp import SqlOcspReader, SqlResponders
 from directory.timekeeping import Doubt, never_doubted
@@ -37,6 +38,8 @@ from directory.wiring.signers import Signers
 
 _LEFT_WHEN_RENEWED = 1 / 3
 _LABEL = "OCSP responder"
+_PATIENCE_AT_STOP = timedelta(seconds=5)
+"""How long a key is waited for that is being made in a token: what comes of it is destroyed there later."""
 
 
 class KeptResponders:
@@ -111,11 +114,17 @@ class KeptResponders:
             KeyRefused, ProfileRefused: it has been erased, is in another token, or is not what it should be.
             SealBroken: it does not open.
         """
-        return OcspResponder(
+        opened = OcspResponder(
             x509.load_der_x509_certificate(responder.certificate),
             x509.load_der_x509_certificate(standing.certificate),
             self._signers.of_responder(responder),
         )
+        self._signers.look_for_key_of(responder)
+        return opened
+
+    def misses(self, responder: StoredResponder) -> bool:
+        """Tell whether its key is missing from a token that is in order, as last known."""
+        return self._signers.misses_key_of(responder)
 
     @cached_property
     def _linter(self) -> Linter:
@@ -180,6 +189,9 @@ async def answering_ocsp(
 ) -> AsyncIterator[OcspDesk]:
     """Have responders, and what they signed, at hand until the context ends.
 
+    Sealed keys are made before it begins, so that the first request is answered. Nobody waits for one that is
+    made in a token: askers are told to come back until it is there.
+
     Raises:
         ConfigurationRefused: responders' keys are to be in a token, and there is none.
         StoreUnavailable: the database does not answer.
@@ -187,7 +199,10 @@ async def answering_ocsp(
     memory = OcspMemory(most=installation.settings.ca.ocsp_remembered, is_current=follower.is_current)
     follower.keep_true(memory)
     responders = ocsp_responders(installation, doubt)
-    await responders.refresh()
+    if ResponderKey(installation.settings.ca.ocsp_responder_key) is ResponderKey.TOKEN:
+        await responders.take_up()
+    else:
+        await responders.refresh()
     task = asyncio.create_task(responders.run(), name="OCSP responders")
     try:
         yield OcspDesk(
@@ -197,9 +212,7 @@ async def answering_ocsp(
             rules=ocsp_rules(installation.settings),
             clock=installation.clock,
             doubt=doubt,
-            # A token signs one after the other, and mints wait for it too.
-            signing_at_once=1 if installation.settings.ca.ocsp_responder_key == "token" else None,
         )
     finally:
         responders.stop()
-        await task
+        await end_within(_PATIENCE_AT_STOP, task)

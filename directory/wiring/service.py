@@ -72,7 +72,7 @@ async def serving(
         keeper = await stack.enter_async_context(keeping_time(installation))
 
         #    What looks after the token that may hold the issuing CA's key.
-        await stack.enter_async_context(keeping_token(installation))
+        await stack.enter_async_context(keeping_token(installation, keeper.doubt))
         measuring.token(installation.token)
 
         # 2. What mints, with at least one key ready, so that the first question need not wait.

@@ -135,10 +135,27 @@ class Signers:
         """
         if responder.token_key is not None:
             token = self._token_named(responder.token_key.token)
+            token.may_replace(bytes.fromhex(responder.token_key.key_id))
             return TokenSigner(token, responder.token_key, _public_key(responder.certificate))
         if responder.sealed_key is None:
             raise KeyRefused(f"the key of OCSP responder {responder.responder_id} has been erased")
         return self._opened(responder.sealed_key, ocsp_key_identity(responder.responder_id))
+
+    def look_for_key_of(self, responder: StoredResponder) -> None:
+        """Find out whether the key of a responder is in its token, if that is here, for `misses_key_of`."""
+        place = responder.token_key
+        if self._token is not None and place is not None and place.token == self._token.label:
+            self._token.look_for(bytes.fromhex(place.key_id))
+
+    def misses_key_of(self, responder: StoredResponder) -> bool:
+        """Tell whether the key of a responder is missing from its token, as last known; asks nobody.
+
+        Of a token that is not here, or away, nothing is known.
+        """
+        place = responder.token_key
+        if self._token is None or place is None or place.token != self._token.label:
+            return False
+        return self._token.misses(bytes.fromhex(place.key_id))
 
     def _token_of(self, issuer: KeyOfIssuer) -> TokenThread | None:
         """Return the token that holds the key of an issuer; None if it is not the one that is configured."""

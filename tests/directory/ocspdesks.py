@@ -75,7 +75,6 @@ def an_ocsp_desk(
     rules: OcspRules | None = None,
     clock: Clock | None = None,
     doubt: Doubt = never_doubted,
-    signing_at_once: int | None = None,
 ) -> OcspDesk:
     return OcspDesk(
         reader=reader or Books(),
@@ -84,5 +83,4 @@ def an_ocsp_desk(
         rules=rules or OcspRules(),
         clock=clock or StoppedClock(NOW),
         doubt=doubt,
-        signing_at_once=signing_at_once,
     )

@@ -345,7 +345,7 @@ async def test_what_was_signed_is_not_answered_when_it_is_not_true_any_more(
 async def test_a_token_signs_for_one_asker_after_the_other(
     authority: Authority, in_token: OcspResponder, fake: FakeToken
 ) -> None:
-    desk = an_ocsp_desk(seats=seats_of(authority, in_token), signing_at_once=1)
+    desk = an_ocsp_desk(seats=seats_of(authority, in_token))
     fake.goes_on.clear()
     fake.reached.clear()
     requests = [a_request(a_mark(authority), serial) for serial in (ISSUED, REVOKED, UNKNOWN)]

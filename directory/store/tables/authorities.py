@@ -130,8 +130,8 @@ ocsp_responders = Table(
     UniqueConstraint("issuer_id", "number"),
 )
 
-# Keys in a token that nobody signs with: each is destroyed there, then forgotten. A responder's is written
-# down before it is made, so that none is left of a process that ends meanwhile.
+# Keys in a token that nobody signs with: each is marked, destroyed there, then forgotten. A responder's is
+# written down before it is made, so that none is left of a process that ends meanwhile.
 spare_token_keys = Table(
     "spare_token_keys",
     metadata,
@@ -140,4 +140,6 @@ spare_token_keys = Table(
     # The withdrawn request for an issuing CA that it was made for; null for a responder's.
     Column("issuer_id", String(64)),
     Column("destroy_from", UtcDateTime, nullable=False),
+    # The mark: null until its destruction begins, then whether the token had it. It is never claimed then.
+    Column("was_found", Boolean),
 )

@@ -9,7 +9,8 @@ from typing import Any
 import pkcs11
 import pytest
 
-from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
+from ca.keys import KeyAlgorithm
 from ca.pkcs11.driver import Pkcs11Driver
 from ca.pkcs11.port import SigningMechanism
 
@@ -27,6 +28,7 @@ class Key:
 class Session:
     def __init__(self) -> None:
         self.key = Key()
+        self.token: Library | None = None
         self.fails_with: Exception | None = None
         self.searches = 0
 
@@ -46,9 +48,11 @@ class Library:
     def __init__(self) -> None:
         self.flags = pkcs11.TokenFlag(0)
         self.session = Session()
+        self.session.token = self
         self.pins: list[str] = []
         self.fails_with: Exception | None = None
         self.refuses_with: Exception | None = None
+        self.writes_fail_with: Exception | None = None
         self.started = 0
 
     def finalize(self) -> None:
@@ -62,7 +66,9 @@ class Library:
             raise self.fails_with
         return self
 
-    def open(self, *, user_pin: str) -> Session:
+    def open(self, *, user_pin: str = "", rw: bool = False) -> Session:
+        if rw and self.writes_fail_with is not None:
+            raise self.writes_fail_with
         self.pins.append(user_pin)
         if self.refuses_with is not None:
             raise self.refuses_with
@@ -232,3 +238,35 @@ def test_a_session_that_is_gone_is_closed_without_a_word(driver: Pkcs11Driver) -
 
     driver.close()
     driver.close()
+
+
+def refusal(driver: Pkcs11Driver) -> set[type[SignerUnavailable]]:
+    """Return as what it comes that a key is neither made nor destroyed."""
+    with pytest.raises(SignerUnavailable) as destroying:
+        driver.destroy(b"\x01")
+    with pytest.raises(SignerUnavailable) as generating:
+        driver.generate(KeyAlgorithm.P_256, b"\x01", "OCSP responder")
+    return {destroying.type, generating.type}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [pkcs11.TokenWriteProtected, pkcs11.FunctionRejected, pkcs11.DeviceMemory, pkcs11.GeneralError],
+)
+def test_a_token_that_answers_that_it_does_not_is_not_gone(
+    library: Library, driver: Pkcs11Driver, error: type[Exception]
+) -> None:
+    driver.connect()
+    library.writes_fail_with = error()
+
+    assert refusal(driver) == {TokenDeclined}
+
+
+@pytest.mark.parametrize("error", [pkcs11.DeviceRemoved, pkcs11.SessionHandleInvalid, pkcs11.UserNotLoggedIn])
+def test_a_token_that_is_gone_has_not_answered(
+    library: Library, driver: Pkcs11Driver, error: type[Exception]
+) -> None:
+    driver.connect()
+    library.writes_fail_with = error()
+
+    assert refusal(driver) == {SignerUnavailable}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ca.errors import PinRefused, SignerUnavailable, TokenKeyMissing
+from ca.errors import PinRefused, SignerUnavailable, TokenDeclined, TokenKeyMissing
 from ca.keys import KeyAlgorithm, PrivateKey, same_key
 from ca.pkcs11 import TokenLimits, TokenThread
 from ca.pkcs11.port import SigningMechanism
@@ -240,3 +240,85 @@ def test_a_token_that_is_away_destroys_nothing(fake: FakeToken) -> None:
         token.destroy(KEY)
 
     assert set(fake.keys) == {KEY}
+
+
+def test_a_token_that_was_given_up_while_it_made_a_key_signs_as_soon_as_that_is_made(fake: FakeToken) -> None:
+    token = TokenThread(fake, TokenLimits(sign=0.01, connect=60, generate=60))
+    sign(token)
+    fake.reached.clear()
+    fake.goes_on.clear()
+    with ThreadPoolExecutor(1) as callers:
+        made = callers.submit(token.generate, KeyAlgorithm.P_256, OTHER_KEY, "OCSP responder")
+        assert fake.reached.wait(60)
+        with pytest.raises(SignerUnavailable, match="has not answered"):
+            sign(token)
+        assert token.problem is not None
+
+        fake.goes_on.set()
+        made.result(60)
+
+    token.require(OTHER_KEY)
+    assert token.problem is None
+
+
+def test_a_token_that_makes_and_destroys_nothing_signs_all_the_same(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.is_protected = True
+
+    with pytest.raises(TokenDeclined, match="TokenWriteProtected"):
+        token.generate(KeyAlgorithm.P_256, OTHER_KEY, "OCSP responder")
+    assert token.problem is None
+    with pytest.raises(TokenDeclined, match="TokenWriteProtected"):
+        token.destroy(KEY)
+
+    assert token.problem is None
+    assert sign(token)
+
+
+def test_what_declined_and_turns_out_to_be_away_is_found_to_be_so(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.is_protected = True
+    with pytest.raises(TokenDeclined):
+        token.destroy(KEY)
+    fake.take_away()
+
+    assert token.check() is not None
+
+
+def test_it_tells_whether_it_has_a_key(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+
+    assert token.has_key(KEY)
+    fake.end_session()
+    assert token.has_key(KEY)
+    assert not token.has_key(OTHER_KEY)
+    assert token.problem is None
+    fake.take_away()
+    with pytest.raises(SignerUnavailable):
+        token.has_key(KEY)
+
+
+def test_a_key_that_another_may_replace_is_missed_without_giving_the_token_up(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    token.may_replace(OTHER_KEY)
+    assert not token.misses(OTHER_KEY)
+
+    token.look_for(OTHER_KEY)
+
+    assert token.misses(OTHER_KEY)
+    assert token.problem is None
+    with pytest.raises(SignerUnavailable, match="CKA_ID 02"):
+        token.require(OTHER_KEY)
+    token.dismiss(OTHER_KEY)
+    assert not token.misses(OTHER_KEY)
+
+
+def test_of_a_token_that_is_away_no_key_is_missed(fake: FakeToken) -> None:
+    token = TokenThread(fake, PATIENT)
+    fake.take_away()
+
+    token.look_for(KEY)
+    token.look_for(KEY)
+
+    assert not token.misses(KEY)
+    assert token.problem is not None

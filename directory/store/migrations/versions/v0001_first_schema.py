@@ -291,6 +291,7 @@ def _create_ocsp_responders() -> None:
         _key("token_key", 128),
         Column("issuer_id", sa.String(64)),
         _moment("destroy_from"),
+        Column("was_found", sa.Boolean),
     )
 
 
