@@ -41,8 +41,10 @@ class CertificateMaker:
         """
         return self.issuer.lint(self.issuer.prepare(self.profile, mailbox, public_key, now))
 
-    def sign(self, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
-        """Sign what was linted, once.
+    def sign(
+        self, linted: LintedCertificate, mailbox: Mailbox, *, origin: Origin = Origin.MINTED
+    ) -> PublishedCertificate:
+        """Sign what was linted, once. `origin` is whose the key is: ours, or one that was brought.
 
         Raises:
             SignerUnavailable: the key is in a token that does not sign now.
@@ -54,7 +56,7 @@ class CertificateMaker:
             serial=certificate.serial_number,
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
-            origin=Origin.MINTED,
+            origin=origin,
         )
 
 

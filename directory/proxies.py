@@ -13,8 +13,6 @@ from functools import cache, partial
 from secrets import token_hex
 from typing import Final, Protocol
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from ca.address import Mailbox
 from ca.issuance import LintedCertificate
 from ca.keyrequests import KeyRequest
@@ -108,7 +106,7 @@ class ProxyCertification:
             mailbox=mailbox,
             scope=organization.scope,
             key_sha256=key_sha256,
-            sign=cache(partial(self._sign, linted, mailbox)),
+            sign=cache(partial(self._maker.sign, linted, mailbox, origin=Origin.FOUND)),
             event=AuditEvent(
                 kind=AuditKind.PROXY_CERTIFIED,
                 at=now,
@@ -124,17 +122,6 @@ class ProxyCertification:
                     **partition_detail(linted.prepared.crl_partition),
                 },
             ),
-        )
-
-    def _sign(self, linted: LintedCertificate, mailbox: Mailbox) -> PublishedCertificate:
-        certificate = self._maker.issuer.sign(linted)
-        return PublishedCertificate(
-            mailbox=mailbox,
-            der=certificate.public_bytes(Encoding.DER),
-            serial=certificate.serial_number,
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            origin=Origin.FOUND,
         )
 
 

@@ -1,6 +1,8 @@
 """Which secrets are sealed in the database, besides those of enrolments and the pool?"""
 
-from sqlalchemy import Connection, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, select
 
 from ca.sealing import SecretIdentity, SecretKind
 from directory.evidence.keys import audit_key_identity
@@ -10,24 +12,18 @@ from directory.store.rows import sealed
 from directory.store.tables import audit_keys, issuers, ocsp_responders, organizations, pending_issuers
 from directory.verification import InspectedSecret
 
-_CA_KEYS = select(
-    issuers.c.id, issuers.c.key_master_key_id, issuers.c.key_wrapped_key, issuers.c.key_ciphertext
-).order_by(issuers.c.id)
-_PENDING_KEYS = select(
-    pending_issuers.c.id,
-    pending_issuers.c.key_master_key_id,
-    pending_issuers.c.key_wrapped_key,
-    pending_issuers.c.key_ciphertext,
-).order_by(pending_issuers.c.id)
-_AUDIT_KEYS = select(
-    audit_keys.c.id, audit_keys.c.key_master_key_id, audit_keys.c.key_wrapped_key, audit_keys.c.key_ciphertext
-).order_by(audit_keys.c.number)
-_OCSP_KEYS = select(
-    ocsp_responders.c.id,
-    ocsp_responders.c.key_master_key_id,
-    ocsp_responders.c.key_wrapped_key,
-    ocsp_responders.c.key_ciphertext,
-).order_by(ocsp_responders.c.id)
+
+def _keys_of(table: Table, order: ColumnElement[Any]) -> Select[Any]:
+    """Select the sealed keys of a table, each with the identifier of its row."""
+    return select(
+        table.c.id, table.c.key_master_key_id, table.c.key_wrapped_key, table.c.key_ciphertext
+    ).order_by(order)
+
+
+_CA_KEYS = _keys_of(issuers, issuers.c.id)
+_PENDING_KEYS = _keys_of(pending_issuers, pending_issuers.c.id)
+_AUDIT_KEYS = _keys_of(audit_keys, audit_keys.c.number)
+_OCSP_KEYS = _keys_of(ocsp_responders, ocsp_responders.c.id)
 _IDENTITIES = (smtp_password_identity, dkim_key_identity, webhook_secret_identity)
 _SECRETS_OF_ORGANIZATIONS = select(
     organizations.c.id,
